@@ -1,0 +1,49 @@
+//! What `hearth version` tells: the commit, the target, and the TLS library of the lock file.
+
+use std::{env, fs, path::Path, process::Command};
+
+fn main() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    println!(
+        "cargo::rustc-env=HEARTH_TARGET={}",
+        env::var("TARGET").unwrap_or_default()
+    );
+    println!("cargo::rustc-env=HEARTH_COMMIT={}", commit(&root));
+    let lock = root.join("Cargo.lock");
+    println!("cargo::rerun-if-changed={}", lock.display());
+    let lock = fs::read_to_string(lock).unwrap_or_default();
+    println!("cargo::rustc-env=HEARTH_RUSTLS={}", locked(&lock, "rustls"));
+    println!(
+        "cargo::rustc-env=HEARTH_AWS_LC_RS={}",
+        locked(&lock, "aws-lc-rs")
+    );
+}
+
+/// The commit of the checkout; `unknown` where the sources come without one and the builder did not say.
+fn commit(root: &Path) -> String {
+    println!("cargo::rerun-if-env-changed=HEARTH_COMMIT");
+    if let Ok(commit) = env::var("HEARTH_COMMIT") {
+        return commit;
+    }
+    // The reflog grows with every commit and every checkout.
+    let log = root.join(".git/logs/HEAD");
+    if log.exists() {
+        println!("cargo::rerun-if-changed={}", log.display());
+    }
+    let output = Command::new("git")
+        .args(["rev-parse", "--short=12", "HEAD"])
+        .current_dir(root)
+        .output();
+    let commit = output.ok().filter(|output| output.status.success());
+    let commit = commit.and_then(|output| String::from_utf8(output.stdout).ok());
+    commit.map_or_else(|| "unknown".to_owned(), |commit| commit.trim().to_owned())
+}
+
+/// The version of a package in the lock file.
+fn locked(lock: &str, name: &str) -> String {
+    let start = format!("name = \"{name}\"\nversion = \"");
+    let version = lock
+        .split_once(&start)
+        .and_then(|(_, rest)| rest.split_once('"'));
+    version.map_or_else(String::new, |(version, _)| version.to_owned())
+}

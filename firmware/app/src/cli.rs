@@ -1,0 +1,101 @@
+//! The command line (RUNNING.md): what may be typed. What it does is in `command.rs` and `main.rs`.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Hearth: a private messenger for a household.
+#[derive(Parser)]
+#[command(name = "hearth", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// Configuration file; may be given more than once, later files win key by key
+    /// [default: $HEARTH_CONFIG, else ./hearth.toml if it exists]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) config: Vec<PathBuf>,
+    /// Print the result as one JSON value
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Run the server in the foreground (as without a command)
+    Serve,
+    /// Diagnose: one line per finding, exit status 1 when anything failed
+    Check {
+        /// What to check [default: everything]
+        what: Option<Checked>,
+    },
+    /// Accounts
+    #[command(subcommand)]
+    User(User),
+    /// How the server is doing
+    Status,
+    /// Version, commit, target and TLS library
+    Version,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Checked {
+    Config,
+    Storage,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum User {
+    /// Make an account
+    Add {
+        jid: String,
+        /// Make it an administrator
+        #[arg(long)]
+        admin: bool,
+        #[command(flatten)]
+        password: PasswordSource,
+    },
+    /// Change a password
+    Passwd {
+        jid: String,
+        #[command(flatten)]
+        password: PasswordSource,
+    },
+    /// Remove an account and everything kept for it, at once
+    Remove {
+        jid: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Keep an account from signing in; everything it has stays
+    Disable { jid: String },
+    /// Let a disabled account sign in again
+    Enable { jid: String },
+    /// Print all accounts, one a line
+    List,
+    /// Print what is known of an account
+    Show { jid: String },
+    /// Make accounts from lines of `jid,password[,display name]`: all or none
+    Import { file: PathBuf },
+}
+
+/// Where a password comes from; without either option, from the terminal.
+#[derive(Args)]
+pub(crate) struct PasswordSource {
+    /// Read the password from one line of standard input
+    #[arg(long, conflicts_with = "generate")]
+    pub(crate) password_stdin: bool,
+    /// Make a password and print it
+    #[arg(long)]
+    pub(crate) generate: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,77 @@
+//! The commands besides `serve`: from the command line to an answer, and the answer to the terminal.
+
+pub(crate) mod check;
+pub(crate) mod status;
+pub(crate) mod user;
+pub(crate) mod version;
+
+use crate::{
+    cli::Cli,
+    configuration,
+    control::{
+        ask::ask,
+        protocol::{Answer, Request},
+    },
+};
+use anyhow::{Result, bail};
+use household::Config;
+use serde_json::{Value, json};
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+    sync::Arc,
+};
+
+/// The configuration, and how to print.
+struct Caller {
+    config: Arc<Config>,
+    json: bool,
+}
+
+impl Caller {
+    fn read(cli: &Cli) -> Result<Caller> {
+        let config = configuration::read(&configuration::files(&cli.config))?;
+        Ok(Caller {
+            config: Arc::new(config),
+            json: cli.json,
+        })
+    }
+
+    /// Has something done; a refusal is an error.
+    fn ask(&self, request: &Request) -> Result<Answer> {
+        match ask(&self.config, request)? {
+            Answer::Refused(sentence) => bail!(sentence),
+            answer => Ok(answer),
+        }
+    }
+
+    /// Has something done that has no result but its having been done.
+    fn act(&self, request: &Request) -> Result<()> {
+        match self.ask(request)? {
+            Answer::Done => Ok(()),
+            _ => bail!(UNEXPECTED),
+        }
+    }
+
+    /// Says that it was done: as JSON with the details, or as one line where there is one.
+    fn say_done(&self, details: Value, line: &str) -> Result<ExitCode> {
+        if self.json {
+            let mut done = json!({ "done": true });
+            if let (Value::Object(done), Value::Object(details)) = (&mut done, details) {
+                done.extend(details);
+            }
+            print_line(&done.to_string())?;
+        } else if !line.is_empty() {
+            print_line(line)?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// The server answered a question that was not asked.
+const UNEXPECTED: &str = "the server's answer makes no sense: is it of the same version?";
+
+/// One line to standard output.
+fn print_line(line: &str) -> io::Result<()> {
+    writeln!(io::stdout().lock(), "{line}")
+}

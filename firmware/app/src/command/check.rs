@@ -1,0 +1,198 @@
+//! `hearth check`: one line per finding.
+
+use super::{UNEXPECTED, print_line};
+use crate::{
+    cli::{Checked, Cli},
+    configuration,
+    control::{
+        ask::ask,
+        protocol::{Answer, Request},
+    },
+};
+use anyhow::Result;
+use household::{Config, Finding, Level, config::TlsMode};
+use std::{fs, path::PathBuf, process::ExitCode, sync::Arc};
+
+/// Exit status 1 where anything failed.
+pub(crate) fn run(what: Option<Checked>, cli: &Cli) -> Result<ExitCode> {
+    let files = configuration::files(&cli.config);
+    let mut findings = Vec::new();
+    let config = configuration::read(&files);
+    if what != Some(Checked::Storage) || config.is_err() {
+        findings.extend(check_config(&files, &config));
+    }
+    if let (Ok(config), true) = (config, what != Some(Checked::Config)) {
+        findings.extend(check_storage(&Arc::new(config)));
+    }
+    if cli.json {
+        print_line(&serde_json::to_string(&findings)?)?;
+    } else {
+        for Finding {
+            part,
+            level,
+            text,
+            next,
+        } in &findings
+        {
+            let next = if next.is_empty() {
+                String::new()
+            } else {
+                format!("; {next}")
+            };
+            print_line(&format!("{:<5} {part}: {text}{next}", level.word()))?;
+        }
+    }
+    let failed = findings.iter().any(|finding| finding.level == Level::Fail);
+    Ok(if failed {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+fn finding(part: &str, level: Level, text: impl Into<String>, next: &str) -> Finding {
+    Finding {
+        part: part.to_owned(),
+        level,
+        text: text.into(),
+        next: next.to_owned(),
+    }
+}
+
+fn check_config(files: &[PathBuf], config: &Result<Config>) -> Vec<Finding> {
+    let config = match config {
+        Ok(config) => config,
+        Err(error) => {
+            return vec![finding(
+                "config",
+                Level::Fail,
+                format!("{error:#}"),
+                "correct it and check again",
+            )];
+        }
+    };
+    let names: Vec<_> = files
+        .iter()
+        .map(|file| file.display().to_string())
+        .collect();
+    let read = if names.is_empty() {
+        "no file; the defaults".to_owned()
+    } else {
+        names.join(", ")
+    };
+    let mut findings = vec![finding(
+        "config",
+        Level::Ok,
+        format!("{read}: this is {}", config.domain),
+        "",
+    )];
+    if config.tls.mode == TlsMode::Files {
+        findings.extend(
+            [
+                ("tls.certificate", &config.tls.certificate),
+                ("tls.key", &config.tls.key),
+            ]
+            .map(readable),
+        );
+    }
+    if config.tls.mode == TlsMode::Acme {
+        let text =
+            "tls.mode = \"acme\": this version fetches no certificates and uses a self-signed one";
+        findings.push(finding(
+            "config",
+            Level::Warn,
+            text,
+            "use \"files\" for a certificate of your own",
+        ));
+    }
+    findings.extend(without_effect(config));
+    findings
+}
+
+fn readable((key, file): (&str, &PathBuf)) -> Finding {
+    match fs::File::open(file) {
+        Ok(_) => finding(
+            "config",
+            Level::Ok,
+            format!("{key}: {} can be read", file.display()),
+            "",
+        ),
+        Err(error) => {
+            let text = format!("{key}: {} cannot be read ({error})", file.display());
+            finding(
+                "config",
+                Level::Fail,
+                text,
+                "correct the path, or let the server's user read it",
+            )
+        }
+    }
+}
+
+fn check_storage(config: &Arc<Config>) -> Vec<Finding> {
+    let data_dir = config.data_dir.display();
+    if !config.data_dir.exists() {
+        return vec![finding(
+            "storage",
+            Level::Ok,
+            format!("{data_dir} will be made at the first start"),
+            "",
+        )];
+    }
+    match ask(config, &Request::CheckStorage) {
+        Ok(Answer::Findings(findings)) => findings,
+        Ok(Answer::Refused(text)) => vec![finding(
+            "storage",
+            Level::Fail,
+            text,
+            "see the log of the server",
+        )],
+        Ok(_) => vec![finding(
+            "storage",
+            Level::Fail,
+            UNEXPECTED,
+            "restart the server",
+        )],
+        Err(error) => vec![finding(
+            "storage",
+            Level::Fail,
+            format!("{data_dir}: {error:#}"),
+            "make it usable and check again",
+        )],
+    }
+}
+
+/// Keys that this version reads and does not act upon yet, where they say something else than the default.
+fn without_effect(config: &Config) -> Vec<Finding> {
+    let standard = Config::default();
+    let sections = [
+        ("address", config.address != standard.address),
+        ("router", config.router != standard.router),
+        ("lan", config.lan != standard.lan),
+        ("acme", config.acme != standard.acme),
+        ("dns", config.dns != standard.dns),
+        ("resolver", config.resolver != standard.resolver),
+        ("s2s", config.s2s != standard.s2s),
+        ("registration", config.registration != standard.registration),
+        ("components", config.components != standard.components),
+        ("names", config.names != standard.names),
+        ("upload", config.upload != standard.upload),
+        ("turn", config.turn != standard.turn),
+        (
+            "proxy_protocol",
+            config.proxy_protocol != standard.proxy_protocol,
+        ),
+        ("update", config.update != standard.update),
+    ];
+    let set = sections.into_iter().filter(|(_, set)| *set);
+    set.map(|(section, _)| {
+        let text = format!("[{section}] has no effect in this version");
+        finding(
+            "config",
+            Level::Warn,
+            text,
+            "leave it out until a version that knows what to do with it",
+        )
+    })
+    .collect()
+}

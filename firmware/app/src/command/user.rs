@@ -1,0 +1,315 @@
+//! `hearth user …`: accounts.
+
+use super::{Caller, UNEXPECTED, print_line};
+use crate::{
+    Usage,
+    cli::{Cli, PasswordSource, User},
+    configuration,
+    control::protocol::{AccountLine, Answer, NewAccount, Request},
+    limits::{IMPORT_BYTES_MAX, IMPORTED_ACCOUNTS_MAX, PASSWORD_BYTES_MAX},
+    password,
+};
+use anyhow::{Context, Result, anyhow, bail};
+use serde_json::json;
+use std::{
+    fs::File,
+    io::{self, BufRead, IsTerminal, Read, Write},
+    path::Path,
+    process::ExitCode,
+};
+
+/// One of the verbs of `hearth user`.
+pub(crate) fn run(user: &User, cli: &Cli) -> Result<ExitCode> {
+    let caller = &Caller::read(cli)?;
+    match user {
+        User::Add {
+            jid,
+            admin,
+            password,
+        } => add(jid, *admin, password, caller),
+        User::Passwd { jid, password } => passwd(jid, password, caller),
+        User::Remove { jid, yes } => remove(jid, *yes, caller),
+        User::Disable { jid } => act(jid, caller, |localpart| Request::Disable { localpart }),
+        User::Enable { jid } => act(jid, caller, |localpart| Request::Enable { localpart }),
+        User::List => list(caller),
+        User::Show { jid } => show(jid, caller),
+        User::Import { file } => import(file, caller),
+    }
+}
+
+fn add(jid: &str, admin: bool, source: &PasswordSource, caller: &Caller) -> Result<ExitCode> {
+    let name = Name::read(jid, caller)?;
+    let password = password::obtain(source)?;
+    let account = NewAccount {
+        localpart: name.localpart,
+        password: password.text.clone(),
+        display_name: String::new(),
+        admin,
+    };
+    caller.act(&Request::Add(account))?;
+    say_with_password(&name.jid, password, caller)
+}
+
+fn passwd(jid: &str, source: &PasswordSource, caller: &Caller) -> Result<ExitCode> {
+    let Name { jid, localpart } = Name::read(jid, caller)?;
+    let password = password::obtain(source)?;
+    caller.act(&Request::Passwd {
+        localpart,
+        password: password.text.clone(),
+    })?;
+    say_with_password(&jid, password, caller)
+}
+
+/// A password that was made here is shown, once.
+fn say_with_password(jid: &str, password: password::Password, caller: &Caller) -> Result<ExitCode> {
+    if password.generated {
+        caller.say_done(
+            json!({ "jid": jid, "password": password.text }),
+            &password.text,
+        )
+    } else {
+        caller.say_done(json!({ "jid": jid }), "")
+    }
+}
+
+fn remove(jid: &str, yes: bool, caller: &Caller) -> Result<ExitCode> {
+    let Name { jid, localpart } = Name::read(jid, caller)?;
+    if !yes && !confirmed(&jid)? {
+        bail!("{jid} was not removed");
+    }
+    caller.act(&Request::Remove { localpart })?;
+    caller.say_done(json!({ "jid": jid }), "")
+}
+
+fn confirmed(jid: &str) -> Result<bool> {
+    if !io::stdin().is_terminal() {
+        return Err(
+            Usage("removing cannot be undone: say --yes where there is no terminal").into(),
+        );
+    }
+    write!(
+        io::stderr(),
+        "Remove {jid} and everything kept for it, at once? [y/N] "
+    )?;
+    let mut line = String::new();
+    io::stdin().lock().take(64).read_line(&mut line)?;
+    Ok(matches!(line.trim(), "y" | "Y" | "yes"))
+}
+
+fn act(jid: &str, caller: &Caller, request: impl FnOnce(String) -> Request) -> Result<ExitCode> {
+    let Name { jid, localpart } = Name::read(jid, caller)?;
+    caller.act(&request(localpart))?;
+    caller.say_done(json!({ "jid": jid }), "")
+}
+
+fn list(caller: &Caller) -> Result<ExitCode> {
+    let Answer::Accounts(accounts) = caller.ask(&Request::List)? else {
+        bail!(UNEXPECTED)
+    };
+    if caller.json {
+        print_line(&serde_json::to_string(&accounts)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for account in accounts {
+        print_line(&account.jid)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(jid: &str, caller: &Caller) -> Result<ExitCode> {
+    let localpart = Name::read(jid, caller)?.localpart;
+    let Answer::Account(account) = caller.ask(&Request::Show { localpart })? else {
+        bail!(UNEXPECTED)
+    };
+    if caller.json {
+        print_line(&serde_json::to_string(&account)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let AccountLine {
+        jid,
+        admin,
+        enabled,
+        display_name,
+        last_seen,
+        bytes,
+    } = account;
+    let yes_or_no = |yes| if yes { "yes" } else { "no" }.to_owned();
+    let rows = [
+        ("address", jid),
+        ("name", display_name),
+        ("administrator", yes_or_no(admin)),
+        ("enabled", yes_or_no(enabled)),
+        ("last seen", last_seen.unwrap_or_else(|| "never".to_owned())),
+        ("kept", format!("{bytes} bytes")),
+    ];
+    for (what, value) in rows.iter().filter(|(_, value)| !value.is_empty()) {
+        print_line(&format!("{what:<14} {value}"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn import(file: &Path, caller: &Caller) -> Result<ExitCode> {
+    let name = file.display();
+    let open = File::open(file).with_context(|| format!("cannot read {name}"))?;
+    let mut text = String::new();
+    open.take(IMPORT_BYTES_MAX + 1)
+        .read_to_string(&mut text)
+        .with_context(|| format!("cannot read {name} as text"))?;
+    if text.len() as u64 > IMPORT_BYTES_MAX {
+        bail!(
+            "{name} is larger than {} MB: split it",
+            IMPORT_BYTES_MAX / 1_000_000
+        );
+    }
+    let accounts = rows(&text, &caller.config.domain).with_context(|| name.to_string())?;
+    if accounts.is_empty() {
+        bail!("{name} has no accounts: each line is jid,password or jid,password,display name");
+    }
+    let count = accounts.len();
+    caller
+        .act(&Request::Import { accounts })
+        .with_context(|| format!("nothing was imported from {name}"))?;
+    caller.say_done(
+        json!({ "accounts": count }),
+        &format!("{count} accounts were made"),
+    )
+}
+
+/// The accounts of a file, with the numbers of their lines.
+fn rows(text: &str, domain: &str) -> Result<Vec<(u64, NewAccount)>> {
+    // Spreadsheets write a byte order mark.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .from_reader(text.as_bytes());
+    let mut accounts = Vec::new();
+    for record in reader.records() {
+        let record = record
+            .map_err(|error| anyhow!("line {}: {FORMAT}", line_of(text, error.position())))?;
+        let line = line_of(text, record.position());
+        accounts.push((
+            line,
+            row(&record, domain).with_context(|| format!("line {line}"))?,
+        ));
+        if accounts.len() > IMPORTED_ACCOUNTS_MAX {
+            bail!("more than {IMPORTED_ACCOUNTS_MAX} accounts: split the file");
+        }
+    }
+    Ok(accounts)
+}
+
+const FORMAT: &str =
+    "write jid,password or jid,password,display name; quote what has a comma in it";
+
+/// The line of a record, from 1; its position is before the empty lines that precede it.
+fn line_of(text: &str, position: Option<&csv::Position>) -> u64 {
+    let start = position.map_or(0, csv::Position::byte) as usize;
+    let rest = text.get(start..).unwrap_or_default();
+    let begin = start + rest.len() - rest.trim_start_matches(['\r', '\n']).len();
+    text.get(..begin).unwrap_or_default().matches('\n').count() as u64 + 1
+}
+
+fn row(record: &csv::StringRecord, domain: &str) -> Result<NewAccount> {
+    let fields: Vec<_> = record.iter().collect();
+    let (jid, password, display_name) = match fields[..] {
+        [jid, password] => (jid, password, ""),
+        [jid, password, display_name] => (jid, password, display_name),
+        _ => bail!(FORMAT),
+    };
+    let jid = configuration::account(jid.trim(), domain)?;
+    if password.is_empty() || password.len() > PASSWORD_BYTES_MAX {
+        bail!("{jid} needs a password of at most {PASSWORD_BYTES_MAX} bytes");
+    }
+    Ok(NewAccount {
+        localpart: jid.localpart().unwrap_or_default().to_owned(),
+        password: password.to_owned(),
+        display_name: display_name.trim().to_owned(),
+        admin: false,
+    })
+}
+
+/// An account that was named on the command line.
+struct Name {
+    jid: String,
+    localpart: String,
+}
+
+impl Name {
+    fn read(jid: &str, caller: &Caller) -> Result<Name> {
+        let jid = configuration::account(jid, &caller.config.domain)?;
+        let localpart = jid.localpart().unwrap_or_default().to_owned();
+        Ok(Name {
+            jid: jid.to_string(),
+            localpart,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::{Expect, expect};
+
+    fn check(text: &str, expected: Expect) {
+        let answer = match rows(text, "home.example") {
+            Ok(rows) => {
+                let row = |(line, it): &(u64, NewAccount)| {
+                    let NewAccount {
+                        localpart,
+                        password,
+                        display_name,
+                        ..
+                    } = it;
+                    format!("{line}: {localpart} {password} {display_name:?}\n")
+                };
+                rows.iter().map(row).collect::<Vec<_>>().concat()
+            }
+            Err(error) => format!("{error:#}"),
+        };
+        expected.assert_eq(&answer);
+    }
+
+    #[test]
+    fn files_of_accounts() {
+        check(
+            "a@home.example,pw\n\nB@home.example,\"p,w\",Aunt B\n",
+            expect![[r#"
+                1: a pw ""
+                3: b p,w "Aunt B"
+            "#]],
+        );
+        check(
+            "\u{feff}a@home.example,pw\r\n",
+            expect![[r#"
+            1: a pw ""
+        "#]],
+        );
+        check(
+            "a@home.example\n",
+            expect![
+                "line 1: write jid,password or jid,password,display name; quote what has a comma in it"
+            ],
+        );
+        check(
+            "a@home.example,x,y,z\n",
+            expect![
+                "line 1: write jid,password or jid,password,display name; quote what has a comma in it"
+            ],
+        );
+        check(
+            "a@home.example,\n",
+            expect!["line 1: a@home.example needs a password of at most 1023 bytes"],
+        );
+        check(
+            "jid,password\n",
+            expect!["line 1: jid is no account: write its whole address, like jid@home.example"],
+        );
+        check(
+            "a@home.example,pw\na@elsewhere.example,pw\n",
+            expect![
+                "line 2: a@elsewhere.example is not of this server: accounts here end in @home.example"
+            ],
+        );
+    }
+}

@@ -1,0 +1,187 @@
+//! Which files are the configuration, and the checks that need addresses (RFC 7622).
+
+use anyhow::{Context, Result, bail};
+use household::Config;
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+use xmpp::Jid;
+
+/// The files: those of the command line, else `$HEARTH_CONFIG`, else `./hearth.toml` if it exists.
+pub(crate) fn files(given: &[PathBuf]) -> Vec<PathBuf> {
+    if !given.is_empty() {
+        return given.to_vec();
+    }
+    if let Some(file) = env::var_os("HEARTH_CONFIG").filter(|file| !file.is_empty()) {
+        return vec![file.into()];
+    }
+    let local = Path::new("hearth.toml");
+    if local.exists() {
+        vec![local.to_owned()]
+    } else {
+        Vec::new()
+    }
+}
+
+/// Reads and checks the configuration. Addresses in it come out in their one normal form.
+pub(crate) fn read(files: &[PathBuf]) -> Result<Config> {
+    let mut config = Config::read(files)?;
+    let names: Vec<_> = files
+        .iter()
+        .map(|file| file.display().to_string())
+        .collect();
+    normalise(&mut config).with_context(|| {
+        if names.is_empty() {
+            "the defaults".to_owned()
+        } else {
+            names.join(", ")
+        }
+    })?;
+    Ok(config)
+}
+
+fn normalise(config: &mut Config) -> Result<()> {
+    config.domain = domain("domain", &config.domain)?;
+    for admin in &mut config.admins {
+        *admin = account(admin, &config.domain)
+            .with_context(|| format!("admins = [\"{admin}\"] is wrong"))?
+            .to_string();
+    }
+    let s2s = &mut config.s2s;
+    let lists = [
+        ("s2s.insecure", &mut s2s.insecure),
+        ("s2s.allow", &mut s2s.allow),
+        ("s2s.deny", &mut s2s.deny),
+    ];
+    for (key, list) in lists {
+        for name in list {
+            *name = domain(key, name)?;
+        }
+    }
+    for name in config.components.keys() {
+        domain("components", name)?;
+    }
+    Ok(())
+}
+
+/// A domain in its normal form.
+fn domain(key: &str, text: &str) -> Result<String> {
+    match Jid::parse(text) {
+        Ok(jid) if jid.localpart().is_none() && jid.is_bare() => Ok(jid.as_str().to_owned()),
+        _ => bail!("{key} = \"{text}\" is wrong: write a domain name, like \"home.example\""),
+    }
+}
+
+/// An account of this domain, from what a person typed.
+pub(crate) fn account(text: &str, domain: &str) -> Result<Jid> {
+    let Ok(jid) = Jid::parse(text) else {
+        bail!("{text} is no address: write it like alice@{domain}");
+    };
+    if jid.localpart().is_none() {
+        bail!("{text} is no account: write its whole address, like {text}@{domain}");
+    }
+    if !jid.is_bare() {
+        bail!(
+            "{text} is one device of an account: write {}",
+            jid.bare_str()
+        );
+    }
+    if jid.domainpart() != domain {
+        bail!("{text} is not of this server: accounts here end in @{domain}");
+    }
+    Ok(jid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::{Expect, expect};
+
+    fn check(text: &str, expected: Expect) {
+        let answer = match account(text, "home.example") {
+            Ok(jid) => jid.to_string(),
+            Err(error) => error.to_string(),
+        };
+        expected.assert_eq(&answer);
+    }
+
+    #[test]
+    fn accounts_are_bare_and_of_this_domain() {
+        check("alice@home.example", expect!["alice@home.example"]);
+        check("Alice@HOME.example", expect!["alice@home.example"]);
+        check(
+            "alice",
+            expect!["alice is no account: write its whole address, like alice@home.example"],
+        );
+        check(
+            "alice@elsewhere.example",
+            expect![
+                "alice@elsewhere.example is not of this server: accounts here end in @home.example"
+            ],
+        );
+        check(
+            "alice@home.example/phone",
+            expect![
+                "alice@home.example/phone is one device of an account: write alice@home.example"
+            ],
+        );
+        check(
+            "@home.example",
+            expect!["@home.example is no address: write it like alice@home.example"],
+        );
+        check(
+            "",
+            expect![" is no address: write it like alice@home.example"],
+        );
+    }
+
+    fn check_config(change: impl FnOnce(&mut Config), expected: Expect) {
+        let mut config = Config::default();
+        change(&mut config);
+        let answer = match normalise(&mut config) {
+            Ok(()) => format!(
+                "{} {:?} {:?}",
+                config.domain, config.admins, config.s2s.deny
+            ),
+            Err(error) => format!("{error:#}"),
+        };
+        expected.assert_eq(&answer);
+    }
+
+    #[test]
+    fn addresses_in_the_configuration() {
+        check_config(
+            |config| config.domain = "Home.Example".into(),
+            expect!["home.example [] []"],
+        );
+        check_config(
+            |config| config.domain = "alice@home.example".into(),
+            expect![[
+                r#"domain = "alice@home.example" is wrong: write a domain name, like "home.example""#
+            ]],
+        );
+        check_config(
+            |config| config.domain = String::new(),
+            expect![[r#"domain = "" is wrong: write a domain name, like "home.example""#]],
+        );
+        check_config(
+            |config| config.admins = vec!["bo".into()],
+            expect![[
+                r#"admins = ["bo"] is wrong: bo is no account: write its whole address, like bo@localhost"#
+            ]],
+        );
+        check_config(
+            |config| config.admins = vec!["Alice@localhost".into()],
+            expect![[r#"localhost ["alice@localhost"] []"#]],
+        );
+        check_config(
+            |config| config.s2s.deny = vec!["a/b".into()],
+            expect![[r#"s2s.deny = "a/b" is wrong: write a domain name, like "home.example""#]],
+        );
+        check_config(
+            |config| config.s2s.deny = vec!["B.example".into()],
+            expect![[r#"localhost [] ["b.example"]"#]],
+        );
+    }
+}

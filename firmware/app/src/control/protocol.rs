@@ -1,0 +1,83 @@
+//! What is said over the control socket.
+
+use household::{Finding, Numbers, Part};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, net::SocketAddr};
+
+/// What to do. Passwords are in here: it has no `Debug`, and nobody logs it.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case")]
+pub(crate) enum Request {
+    Add(NewAccount),
+    /// All or none. The lines are those of the file, for the refusal.
+    Import {
+        accounts: Vec<(u64, NewAccount)>,
+    },
+    Passwd {
+        localpart: String,
+        password: String,
+    },
+    Remove {
+        localpart: String,
+    },
+    Disable {
+        localpart: String,
+    },
+    Enable {
+        localpart: String,
+    },
+    List,
+    Show {
+        localpart: String,
+    },
+    CheckStorage,
+    Status,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct NewAccount {
+    pub(crate) localpart: String,
+    pub(crate) password: String,
+    pub(crate) display_name: String,
+    pub(crate) admin: bool,
+}
+
+/// What came of it.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Answer {
+    Done,
+    /// One sentence that says why not, and what to do.
+    Refused(String),
+    Accounts(Vec<AccountLine>),
+    Account(AccountLine),
+    Findings(Vec<Finding>),
+    Status(Status),
+}
+
+/// An account as `user list` and `user show` print it.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct AccountLine {
+    pub(crate) jid: String,
+    pub(crate) admin: bool,
+    pub(crate) enabled: bool,
+    pub(crate) display_name: String,
+    /// When its last device went offline, RFC 3339, UTC; `None` where none ever did.
+    pub(crate) last_seen: Option<String>,
+    pub(crate) bytes: u64,
+}
+
+/// What `status` prints.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Status {
+    pub(crate) version: String,
+    /// RFC 3339, UTC; `None` where no server runs.
+    pub(crate) since: Option<String>,
+    pub(crate) listeners: Listeners,
+    pub(crate) health: Vec<Part>,
+    #[serde(flatten)]
+    pub(crate) numbers: Numbers,
+}
+
+/// Bound addresses by the name of the listener, as in `[listen]`.
+pub(crate) type Listeners = BTreeMap<String, Vec<SocketAddr>>;

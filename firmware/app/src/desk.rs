@@ -1,0 +1,277 @@
+//! Where requests are carried out: by the running server for commands that come through the control socket,
+//! or by the command itself when no server runs. The result is the same.
+//!
+//! Requests that change something take turns: each sees what the one before it has made durable.
+
+use crate::{
+    control::protocol::{AccountLine, Answer, Listeners, NewAccount, Request, Status},
+    machine::{self, MachineDice},
+};
+use anyhow::{Result, bail};
+use household::{Config, Health, Level, Numbers};
+use server::{
+    AccountChange,
+    accounts::{self, Listed, Refusal},
+};
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
+use store::{Durable, Snapshot, Store, Urgency, Write};
+
+/// What differs between a running server and a command alone.
+pub(crate) trait Host: Send + Sync {
+    /// The configuration in force.
+    fn config(&self) -> Arc<Config>;
+    /// An account was changed, durably. Called outside of the runtime; may block.
+    fn account_changed(&self, localpart: &str, change: AccountChange);
+    fn status(&self, accounts: u64) -> Status;
+}
+
+/// Where requests are carried out.
+pub(crate) struct Desk {
+    host: Box<dyn Host>,
+    store: Arc<Store>,
+    /// Held by whoever changes something.
+    turn: Mutex<()>,
+    /// How many there are, for who asks often.
+    accounts: AtomicU64,
+}
+
+impl Desk {
+    /// A desk over this store. Refuses data of another domain.
+    pub(crate) fn new(host: Box<dyn Host>, store: Arc<Store>) -> Result<Desk> {
+        let desk = Desk {
+            host,
+            store,
+            turn: Mutex::default(),
+            accounts: AtomicU64::new(0),
+        };
+        let snapshot = desk.snapshot()?;
+        let config = desk.host.config();
+        match accounts::domain(&snapshot)? {
+            Some(domain) if domain != config.domain => bail!(
+                "the accounts in {} are of {domain}, and the configuration says domain = \"{}\": \
+                 put domain = \"{domain}\" back, or choose another data_dir",
+                config.data_dir.display(),
+                config.domain,
+            ),
+            _ => {}
+        }
+        desk.count(&snapshot)?;
+        // What was removed just before a power cut.
+        desk.sweep()?;
+        Ok(desk)
+    }
+
+    /// A desk without a server.
+    pub(crate) fn alone(config: Arc<Config>, store: Arc<Store>) -> Result<Desk> {
+        Desk::new(Box::new(Alone(config)), store)
+    }
+
+    /// How many accounts there are.
+    pub(crate) fn accounts(&self) -> u64 {
+        self.accounts.load(Ordering::Relaxed)
+    }
+
+    /// Carries out a request. Blocks on the disk.
+    pub(crate) fn answer(&self, request: &Request) -> Answer {
+        self.carry_out(request)
+            .unwrap_or_else(|error| Answer::Refused(format!("{error:#}")))
+    }
+
+    fn carry_out(&self, request: &Request) -> Result<Answer> {
+        let now = machine::now_ms();
+        match request {
+            Request::Add(account) => {
+                self.change(&account.localpart, AccountChange::Added, |snapshot| {
+                    accounts::add(
+                        snapshot,
+                        &self.host.config().domain,
+                        &to_make(account),
+                        now,
+                        &MachineDice,
+                    )
+                })
+            }
+            Request::Import { accounts } => self.import(accounts),
+            Request::Passwd {
+                localpart,
+                password,
+            } => self.change(localpart, AccountChange::PasswordChanged, |snapshot| {
+                accounts::passwd(snapshot, localpart, password, &MachineDice)
+            }),
+            Request::Remove { localpart } => {
+                let answer = self.change(localpart, AccountChange::Removed, |snapshot| {
+                    accounts::remove(snapshot, localpart, now)
+                })?;
+                self.sweep()?;
+                Ok(answer)
+            }
+            Request::Disable { localpart } => {
+                self.change(localpart, AccountChange::Disabled, |snapshot| {
+                    accounts::disable(snapshot, localpart)
+                })
+            }
+            Request::Enable { localpart } => {
+                self.change(localpart, AccountChange::Enabled, |snapshot| {
+                    accounts::enable(snapshot, localpart)
+                })
+            }
+            Request::List => {
+                let listed = accounts::list(&self.snapshot()?)?;
+                Ok(Answer::Accounts(
+                    listed.into_iter().map(|listed| self.line(listed)).collect(),
+                ))
+            }
+            Request::Show { localpart } => match accounts::show(&self.snapshot()?, localpart) {
+                Ok(listed) => Ok(Answer::Account(self.line(listed))),
+                Err(refusal) => Err(self.refused(localpart, &refusal)),
+            },
+            Request::CheckStorage => Ok(Answer::Findings(machine::check_store(
+                &self.store,
+                &self.host.config(),
+            ))),
+            Request::Status => Ok(Answer::Status(self.host.status(self.accounts()))),
+        }
+    }
+
+    /// One change of one account.
+    fn change(
+        &self,
+        localpart: &str,
+        change: AccountChange,
+        decide: impl FnOnce(&Snapshot) -> Result<Vec<Write>, Refusal>,
+    ) -> Result<Answer> {
+        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let writes =
+            decide(&self.snapshot()?).map_err(|refusal| self.refused(localpart, &refusal))?;
+        self.write(writes, Urgency::Now)?;
+        drop(turn);
+        self.host.account_changed(localpart, change);
+        Ok(Answer::Done)
+    }
+
+    fn import(&self, lines: &[(u64, NewAccount)]) -> Result<Answer> {
+        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let new: Vec<_> = lines.iter().map(|(_, account)| to_make(account)).collect();
+        let domain = &self.host.config().domain;
+        let writes = accounts::import(
+            &self.snapshot()?,
+            domain,
+            &new,
+            machine::now_ms(),
+            &MachineDice,
+        );
+        let writes = writes.map_err(|(index, refusal)| {
+            let (line, account) = &lines[index];
+            self.refused(&account.localpart, &refusal)
+                .context(format!("line {line}"))
+        })?;
+        self.write(writes, Urgency::Now)?;
+        drop(turn);
+        for (_, account) in lines {
+            self.host
+                .account_changed(&account.localpart, AccountChange::Added);
+        }
+        Ok(Answer::Done)
+    }
+
+    /// Removes what removed accounts left, in small batches behind everything else.
+    fn sweep(&self) -> Result<()> {
+        while let Some((localpart, id)) = accounts::removed(&self.snapshot()?)? {
+            // First: what somebody still writes for it must not come after the last look.
+            self.store.retire(id);
+            loop {
+                let writes = accounts::writes_to_remove(&self.snapshot()?, id)?;
+                if writes.is_empty() {
+                    break;
+                }
+                self.write(writes, Urgency::Idle)?;
+            }
+            self.write(vec![accounts::swept(&localpart)], Urgency::Now)?;
+        }
+        Ok(())
+    }
+
+    /// Everything that was queued until now.
+    fn snapshot(&self) -> Result<Snapshot, store::Error> {
+        self.store
+            .snapshot_after(self.store.queue(Vec::new(), Urgency::Now))
+    }
+
+    /// Returns once the writes are durable.
+    fn write(&self, writes: Vec<Write>, urgency: Urgency) -> Result<()> {
+        let ticket = self.store.queue(writes, urgency);
+        let snapshot = self.store.snapshot_after(ticket);
+        match self.store.is_durable(ticket) {
+            Some(Durable::Yes) => Ok(self.count(&snapshot?)?),
+            _ => match self.store.health().error {
+                Some(sentence) => bail!(sentence),
+                None => bail!("the disk did not take it: try again"),
+            },
+        }
+    }
+
+    fn count(&self, snapshot: &Snapshot) -> Result<(), store::Error> {
+        self.accounts
+            .store(accounts::count(snapshot)?, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn refused(&self, localpart: &str, refusal: &Refusal) -> anyhow::Error {
+        anyhow::anyhow!("{localpart}@{}: {refusal}", self.host.config().domain)
+    }
+
+    fn line(&self, listed: Listed) -> AccountLine {
+        let config = self.host.config();
+        let jid = format!("{}@{}", listed.localpart, config.domain);
+        AccountLine {
+            admin: listed.record.admin || config.admins.contains(&jid),
+            jid,
+            enabled: listed.record.enabled,
+            display_name: listed.record.display_name,
+            last_seen: listed.last_seen_ms.map(xmpp::datetime::format),
+            bytes: listed.bytes,
+        }
+    }
+}
+
+fn to_make(account: &NewAccount) -> accounts::NewAccount<'_> {
+    accounts::NewAccount {
+        localpart: &account.localpart,
+        password: &account.password,
+        display_name: &account.display_name,
+        admin: account.admin,
+    }
+}
+
+/// No server is running.
+struct Alone(Arc<Config>);
+
+impl Host for Alone {
+    fn config(&self) -> Arc<Config> {
+        self.0.clone()
+    }
+
+    fn account_changed(&self, _: &str, _: AccountChange) {}
+
+    fn status(&self, accounts: u64) -> Status {
+        let mut health = Health::default();
+        health.set(
+            "server",
+            Level::Fail,
+            "the server is not running: start it with `hearth serve`",
+        );
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            since: None,
+            listeners: Listeners::default(),
+            health: health.parts().to_vec(),
+            numbers: Numbers {
+                accounts,
+                ..Numbers::default()
+            },
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! The listeners: which are open, and how they follow the configuration.
+
+use crate::{control::protocol::Listeners, desk::Desk, house::House};
+use anyhow::{Context, Result};
+use household::{Config, config::Listen};
+use rustix::io::Errno;
+use rustls::ServerConfig;
+use server::{connection::Door, listen};
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use web::{Site, TlsSource};
+
+pub(crate) struct Doors {
+    house: Arc<House>,
+    site: Site,
+    tls: TlsSource,
+    clients: Option<ClientDoors>,
+    web: Vec<WebDoor>,
+}
+
+/// All listeners for clients: they share limits, so they come and go together.
+struct ClientDoors {
+    wanted: (Vec<SocketAddr>, Vec<SocketAddr>),
+    bound: Vec<(&'static str, SocketAddr)>,
+    serving: Serving,
+}
+
+/// One listener of the web.
+struct WebDoor {
+    name: &'static str,
+    /// As configured: port 0 is any.
+    wanted: SocketAddr,
+    bound: SocketAddr,
+    serving: Serving,
+}
+
+/// A task that ends when it is told to.
+struct Serving {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Serving {
+    fn start<F>(serve: impl FnOnce(watch::Receiver<bool>) -> F) -> Serving
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (stop, stopped) = watch::channel(false);
+        Serving {
+            stop,
+            task: tokio::spawn(serve(stopped)),
+        }
+    }
+
+    async fn end(self) {
+        self.stop.send_replace(true);
+        let _ = self.task.await;
+    }
+}
+
+impl Doors {
+    /// Opens every listener of the configuration, or says which one cannot be opened.
+    pub(crate) async fn open(house: &Arc<House>, desk: &Arc<Desk>) -> Result<Doors> {
+        let pages = house.clone();
+        let pages = web_ui::router(move || pages.server.config());
+        let (counting, desk) = (house.clone(), desk.clone());
+        let numbers = move || counting.numbers(desk.accounts());
+        let site = Site::new(env!("CARGO_PKG_VERSION"), house.health(), numbers, pages);
+        let (house, certificate) = (house.clone(), house.tls.clone());
+        let tls: TlsSource =
+            Arc::new(move || for_http(&certificate.identity().configuration(Door::StartTls)));
+        let mut doors = Doors {
+            house,
+            site,
+            tls,
+            clients: None,
+            web: Vec::new(),
+        };
+        doors.follow(&doors.house.server.config()).await?;
+        Ok(doors)
+    }
+
+    /// Opens what the configuration asks for and closes what it no longer does. An error names a listener
+    /// that cannot be opened; the others are open.
+    pub(crate) async fn follow(&mut self, config: &Config) -> Result<()> {
+        let web = self.follow_web(&config.listen).await;
+        self.follow_clients(&config.listen).await.and(web)
+    }
+
+    async fn follow_clients(&mut self, listen: &Listen) -> Result<()> {
+        let wanted = (listen.c2s.clone(), listen.c2s_tls.clone());
+        if self
+            .clients
+            .as_ref()
+            .is_some_and(|open| open.wanted == wanted)
+        {
+            return Ok(());
+        }
+        if let Some(open) = self.clients.take() {
+            open.serving.end().await;
+        }
+        let listeners = listen::bind(listen).await?;
+        let bound = listeners.addresses().collect();
+        let (server, tls) = (self.house.server.clone(), self.house.tls.clone());
+        let serving = Serving::start(|stopped| listeners.serve(server, tls, stopped));
+        self.clients = Some(ClientDoors {
+            wanted,
+            bound,
+            serving,
+        });
+        Ok(())
+    }
+
+    async fn follow_web(&mut self, listen: &Listen) -> Result<()> {
+        let https = listen.https.iter().map(|address| ("https", *address));
+        let http = listen.http.iter().map(|address| ("http", *address));
+        let mut wanted: Vec<_> = https.chain(http).collect();
+        for door in std::mem::take(&mut self.web) {
+            // Each is wanted once: what stays is not opened again.
+            match wanted
+                .iter()
+                .position(|wanted| *wanted == (door.name, door.wanted))
+            {
+                Some(index) => {
+                    wanted.remove(index);
+                    self.web.push(door);
+                }
+                None => door.serving.end().await,
+            }
+        }
+        let mut trouble = Ok(());
+        for (name, address) in wanted {
+            match self.open_web(name, address) {
+                Ok(door) => self.web.push(door),
+                Err(error) => trouble = trouble.and(Err(error)),
+            }
+        }
+        trouble
+    }
+
+    fn open_web(&self, name: &'static str, wanted: SocketAddr) -> Result<WebDoor> {
+        let listener = bind(wanted).with_context(|| {
+            format!("listen.{name} = \"{wanted}\" is wrong: choose another address or port")
+        })?;
+        let bound = listener.local_addr()?;
+        let tls = (name == "https").then(|| self.tls.clone());
+        let serving =
+            Serving::start(|stopped| web::serve(listener, tls, self.site.clone(), stopped));
+        Ok(WebDoor {
+            name,
+            wanted,
+            bound,
+            serving,
+        })
+    }
+
+    /// What is bound, by name.
+    pub(crate) fn listeners(&self) -> Listeners {
+        let clients = self
+            .clients
+            .iter()
+            .flat_map(|open| open.bound.iter().copied());
+        let web = self.web.iter().map(|door| (door.name, door.bound));
+        let mut listeners = Listeners::new();
+        for (name, address) in clients.chain(web) {
+            listeners.entry(name.to_owned()).or_default().push(address);
+        }
+        listeners
+    }
+
+    /// Closes all of them; clients get their last words.
+    pub(crate) async fn close(self) {
+        for door in self.web {
+            door.serving.end().await;
+        }
+        if let Some(open) = self.clients {
+            open.serving.end().await;
+        }
+    }
+}
+
+/// The certificate as it is, for another protocol (RFC 7301).
+fn for_http(tls: &ServerConfig) -> Arc<ServerConfig> {
+    let mut tls = tls.clone();
+    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Arc::new(tls)
+}
+
+/// A machine without IPv6 cannot bind `[::]`; every address it has is then an IPv4 one.
+fn bind(wanted: SocketAddr) -> io::Result<TcpListener> {
+    let bound = std::net::TcpListener::bind(wanted).or_else(|error| {
+        let no_ipv6 = error.raw_os_error() == Some(Errno::AFNOSUPPORT.raw_os_error());
+        if no_ipv6 && wanted.ip() == IpAddr::from(Ipv6Addr::UNSPECIFIED) {
+            std::net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, wanted.port()))
+        } else {
+            Err(error)
+        }
+    })?;
+    bound.set_nonblocking(true)?;
+    TcpListener::from_std(bound)
+}

@@ -1,0 +1,269 @@
+//! The running server as one value: what the control socket, the web and the board ask of it.
+
+use crate::{
+    configuration,
+    control::protocol::{Listeners, Status},
+    desk::{Desk, Host},
+    doors::Doors,
+    limits::{CERTIFICATE_AGE_WATCH, CERTIFICATE_WATCH, HOUSEKEEPING},
+    machine::{self, MachineClock, MachineDice, MachineFiles, MachineReaders},
+};
+use anyhow::Result;
+use household::{Config, Health, Level, Numbers, config::TlsMode};
+use server::{
+    AccountChange, Parts, Server,
+    tls::{Source, Tls},
+};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
+use store::{Store, WriterThread};
+use tokio::{runtime::Handle, sync::watch, task::spawn_blocking, time::sleep};
+use tracing::{error, info, warn};
+
+/// Opens the store and starts its writer. Nobody else has it from here on.
+pub(crate) fn open_store(config: &Config) -> Result<(Arc<Store>, WriterThread)> {
+    let store = machine::open_store(&config.data_dir)?;
+    let writer = store.start_writer()?;
+    Ok((store, writer))
+}
+
+pub(crate) struct House {
+    pub(crate) server: Arc<Server>,
+    pub(crate) tls: Arc<Tls>,
+    health: watch::Sender<Health>,
+    /// What is bound, for `status`.
+    listeners: Mutex<Listeners>,
+    runtime: Handle,
+}
+
+impl House {
+    /// The server over its store and its certificate; no socket is open yet.
+    pub(crate) fn new(config: Arc<Config>, store: Arc<Store>) -> Result<Arc<House>> {
+        let tls = Tls::open(
+            Arc::new(MachineFiles),
+            &Source::of(&config),
+            machine::now_ms(),
+        )?;
+        let health = watch_store(&store);
+        let server = Server::new(Parts {
+            config,
+            store,
+            clock: Arc::new(MachineClock::start()),
+            dice: Arc::new(MachineDice),
+            readers: Arc::new(MachineReaders),
+        })?;
+        let (tls, listeners, runtime) = (Arc::new(tls), Mutex::default(), Handle::current());
+        Ok(Arc::new(House {
+            server,
+            tls,
+            health,
+            listeners,
+            runtime,
+        }))
+    }
+
+    /// What is done again and again, until it is dropped.
+    pub(crate) async fn keep(self: Arc<Self>) {
+        tokio::join!(
+            show_led(self.health()),
+            self.keep_house(),
+            self.keep_certificate()
+        );
+    }
+
+    async fn keep_house(&self) {
+        loop {
+            sleep(HOUSEKEEPING).await;
+            self.server.tick();
+        }
+    }
+
+    /// Files of others are watched; one that is ours is looked at for its age.
+    async fn keep_certificate(self: &Arc<Self>) {
+        loop {
+            let files = self.server.config().tls.mode == TlsMode::Files;
+            sleep(if files {
+                CERTIFICATE_WATCH
+            } else {
+                CERTIFICATE_AGE_WATCH
+            })
+            .await;
+            let house = self.clone();
+            let _ = spawn_blocking(move || house.reload_certificate()).await;
+        }
+    }
+
+    /// Reads the certificate again, if there is a new one.
+    fn reload_certificate(&self) {
+        let source = Source::of(&self.server.config());
+        let (level, text) = match self.tls.reload(&source, machine::now_ms()) {
+            Ok(_) => (Level::Ok, "the certificate can be used".to_owned()),
+            Err(error) => (
+                Level::Warn,
+                format!("the certificate of before stays in use: {error}"),
+            ),
+        };
+        self.say("certificate", level, text);
+    }
+
+    /// A change of health; people who read logs hear of trouble once.
+    fn say(&self, part: &'static str, level: Level, text: String) {
+        self.health.send_if_modified(|health| {
+            let old = health.parts().iter().find(|known| known.part == part);
+            if old.is_some_and(|old| old.level == level && old.text == text) {
+                return false;
+            }
+            if level != Level::Ok {
+                warn!("{part}: {text}");
+            }
+            health.set(part, level, text);
+            true
+        });
+    }
+
+    /// How everything is doing, now and from now on.
+    pub(crate) fn health(&self) -> watch::Receiver<Health> {
+        self.health.subscribe()
+    }
+
+    /// Numbers for `/metrics`.
+    pub(crate) fn numbers(&self, accounts: u64) -> Numbers {
+        Numbers {
+            accounts,
+            sessions: self.server.counts().sessions as u64,
+            ..Numbers::default()
+        }
+    }
+
+    /// All listeners are bound: tells people and programs.
+    pub(crate) fn ready(&self, doors: &Doors, desk: &Desk) -> Result<()> {
+        let config = self.server.config();
+        self.note_listeners(doors, None);
+        let listeners = self
+            .listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        greet(&config, &listeners, desk.accounts());
+        let mut out = io::stdout().lock();
+        writeln!(out, "ready {}", serde_json::to_string(&listeners)?)?;
+        Ok(out.flush()?)
+    }
+
+    /// Reads the configuration again. What is wrong changes nothing; domain and data directory stay in any
+    /// case.
+    pub(crate) async fn reload(self: &Arc<Self>, files: &[PathBuf], doors: &mut Doors) {
+        let mut config = match configuration::read(files) {
+            Ok(config) => config,
+            Err(error) => return error!("the configuration was not reloaded: {error:#}"),
+        };
+        let old = self.server.config();
+        if config.domain != old.domain || config.data_dir != old.data_dir {
+            warn!("domain and data_dir change with a restart only");
+            config.domain.clone_from(&old.domain);
+            config.data_dir.clone_from(&old.data_dir);
+        }
+        let config = Arc::new(config);
+        self.server.configure(config.clone());
+        let house = self.clone();
+        let _ = spawn_blocking(move || house.reload_certificate()).await;
+        let trouble = doors.follow(&config).await.err();
+        self.note_listeners(doors, trouble.as_ref());
+        info!("the configuration was reloaded");
+    }
+
+    fn note_listeners(&self, doors: &Doors, trouble: Option<&anyhow::Error>) {
+        *self
+            .listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = doors.listeners();
+        match trouble {
+            None => self.say("listeners", Level::Ok, "all are bound".to_owned()),
+            Some(error) => self.say("listeners", Level::Fail, format!("{error:#}")),
+        }
+    }
+}
+
+impl Host for Arc<House> {
+    fn config(&self) -> Arc<Config> {
+        self.server.config()
+    }
+
+    fn account_changed(&self, localpart: &str, change: AccountChange) {
+        self.runtime
+            .block_on(self.server.account_changed(localpart, change));
+    }
+
+    fn status(&self, accounts: u64) -> Status {
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            since: Some(xmpp::datetime::format(self.server.started())),
+            listeners: self
+                .listeners
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
+            health: self.health.borrow().parts().to_vec(),
+            numbers: self.numbers(accounts),
+        }
+    }
+}
+
+/// The store's health as a part of the house's.
+fn watch_store(store: &Store) -> watch::Sender<Health> {
+    let (sender, _) = watch::channel(Health::default());
+    let note = |health: &mut Health, store: &store::Health| match &store.error {
+        None if store.writable => health.set("store", Level::Ok, "everything is kept"),
+        error => health.set(
+            "store",
+            Level::Fail,
+            error.as_deref().unwrap_or("nothing can be stored"),
+        ),
+    };
+    sender.send_modify(|health| note(health, &store.health()));
+    let watching = sender.clone();
+    store.watch_health(move |news| watching.send_modify(|health| note(health, news)));
+    sender
+}
+
+async fn show_led(mut health: watch::Receiver<Health>) {
+    let mut shown = Vec::new();
+    loop {
+        let mut line = Vec::new();
+        let _ = board::simulated::show(&health.borrow_and_update(), &mut line);
+        if line != shown {
+            // Without a screen, stderr is where people look; that nobody does is no reason to stop.
+            let _ = io::stderr().write_all(&line);
+            shown = line;
+        }
+        if health.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Where to point a browser and a client.
+fn greet(config: &Config, listeners: &Listeners, accounts: u64) {
+    let domain = &config.domain;
+    let port = |name| {
+        listeners
+            .get(name)
+            .and_then(|addresses| addresses.first())
+            .map(std::net::SocketAddr::port)
+    };
+    if let Some(port) = port("https") {
+        info!("point a browser to https://{domain}:{port}/");
+    }
+    if let Some(port) = port("c2s_tls") {
+        info!("point a client to {domain}, port {port} with TLS");
+    }
+    if let Some(port) = port("c2s") {
+        info!("point a client to {domain}, port {port} with STARTTLS");
+    }
+    if accounts == 0 {
+        info!("there is no account yet: make one with `hearth user add NAME@{domain}`");
+    }
+}

@@ -1,0 +1,82 @@
+//! The log: everything for people, on stderr.
+//!
+//! `HEARTH_LOG` filters it (`info` if not set; `server=debug,info` and the like). Where stderr goes to
+//! journald, lines begin with their level in the journal's way (`sd-daemon(3)`) instead of the time, which
+//! the journal knows better.
+
+use anyhow::{Context, Result};
+use rustix::fs::fstat;
+use std::{
+    env, fmt,
+    io::{self, IsTerminal},
+};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::{
+    EnvFilter,
+    fmt::{
+        FmtContext, FormatEvent, FormatFields,
+        format::{Format, Writer},
+    },
+    registry::LookupSpan,
+};
+
+/// Starts logging.
+pub(crate) fn start() -> Result<()> {
+    let filter = env::var("HEARTH_LOG").unwrap_or_else(|_| "info".to_owned());
+    let filter = EnvFilter::try_new(&filter).with_context(|| {
+        format!(
+            "HEARTH_LOG = \"{filter}\" is no filter: write a level, like info or server=debug,info"
+        )
+    })?;
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr);
+    if goes_to_journal() {
+        log.with_ansi(false).event_format(ForJournal).init();
+    } else {
+        log.with_ansi(io::stderr().is_terminal())
+            .with_target(false)
+            .init();
+    }
+    Ok(())
+}
+
+/// Whether stderr is the journal's socket: `systemd.exec(5)`, `$JOURNAL_STREAM`.
+fn goes_to_journal() -> bool {
+    let Ok(journal) = env::var("JOURNAL_STREAM") else {
+        return false;
+    };
+    fstat(io::stderr()).is_ok_and(|stat| format!("{}:{}", stat.st_dev, stat.st_ino) == journal)
+}
+
+/// `<6>text`: the level as in syslog.
+struct ForJournal;
+
+impl<S, N> FormatEvent<S, N> for ForJournal
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        cx: &FmtContext<'_, S, N>,
+        mut to: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        write!(to, "<{}>", syslog_level(*event.metadata().level()))?;
+        Format::default()
+            .without_time()
+            .with_level(false)
+            .with_target(false)
+            .format_event(cx, to, event)
+    }
+}
+
+fn syslog_level(level: Level) -> u8 {
+    match level {
+        Level::ERROR => 3,
+        Level::WARN => 4,
+        Level::INFO => 6,
+        _ => 7,
+    }
+}

@@ -1,0 +1,105 @@
+//! The binary `hearth`: reads the configuration, wires the parts together, waits, stops them in reverse.
+
+mod cli;
+mod command;
+mod configuration;
+mod control;
+mod desk;
+mod doors;
+mod house;
+mod limits;
+mod log;
+mod machine;
+mod password;
+mod signals;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use cli::{Cli, Command};
+use control::listen::Control;
+use desk::Desk;
+use doors::Doors;
+use house::House;
+use household::Config;
+use signals::{Signal, Signals};
+use std::{
+    fmt,
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+    thread,
+};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let ended = match &cli.command {
+        None | Some(Command::Serve) => serve(&cli.config),
+        Some(Command::Check { what }) => command::check::run(*what, &cli),
+        Some(Command::User(user)) => command::user::run(user, &cli),
+        Some(Command::Status) => command::status::run(&cli),
+        Some(Command::Version) => command::version::run(cli.json),
+    };
+    ended.unwrap_or_else(|error| {
+        if is_broken_pipe(&error) {
+            return ExitCode::SUCCESS; // whoever reads us has read enough
+        }
+        let _ = writeln!(io::stderr(), "hearth: {error:#}");
+        ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
+    })
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// The command line makes no sense: exit status 2.
+#[derive(Debug)]
+struct Usage(&'static str);
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+fn serve(files: &[PathBuf]) -> Result<ExitCode> {
+    log::start()?;
+    let files = configuration::files(files);
+    let config = Arc::new(configuration::read(&files)?);
+    let cpus = thread::available_parallelism().map_or(1, usize::from);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cpus.min(limits::WORKERS_MAX))
+        .max_blocking_threads(limits::BLOCKING_THREADS_MAX)
+        .enable_all()
+        .build()
+        .context("cannot start threads")?;
+    runtime.block_on(run(&files, config))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The whole server, from the store up and down again.
+async fn run(files: &[PathBuf], config: Arc<Config>) -> Result<()> {
+    let mut signals = Signals::listen()?;
+    let (store, writer) = house::open_store(&config)?;
+    let house = House::new(config.clone(), store.clone())?;
+    let desk = Arc::new(Desk::new(Box::new(house.clone()), store)?);
+    let mut doors = Doors::open(&house, &desk).await?;
+    let control = tokio::spawn(Control::bind(&config.data_dir)?.serve(desk.clone()));
+    let keeping = tokio::spawn(house.clone().keep());
+    house.ready(&doors, &desk)?;
+    while signals.next().await == Signal::Reload {
+        house.reload(files, &mut doors).await;
+    }
+    tracing::info!("stopping");
+    control.abort();
+    let _ = control.await;
+    doors.close().await;
+    keeping.abort();
+    writer.stop();
+    Ok(())
+}

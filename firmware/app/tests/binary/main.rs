@@ -1,0 +1,5 @@
+//! The real binary, run the way people and scripts run it (RUNNING.md).
+
+mod commands;
+mod common;
+mod serving;

@@ -1,0 +1,341 @@
+//! One local account: its resources, its roster, what the features remember about it, and the lock around
+//! all of it.
+//!
+//! Invariant (house rule 3): at most one account is locked at a time, and never across an await.
+//! [`Server::at`] is the only way in; a debug build counts.
+
+use crate::{
+    features::{PerAccount, PerResource},
+    limits::ROUTED_MAX,
+    roster::Roster,
+    server::Server,
+    session::Session,
+    world::Timestamp,
+};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use store::{Ticket, Write};
+use tracing::warn;
+use xmpp::{Entry, Jid, Passing, StanzaError};
+
+/// An account in memory.
+pub(crate) struct Account {
+    /// First part of every key of this account; never reused.
+    pub(crate) id: u32,
+    /// The bare JID.
+    pub(crate) jid: Jid,
+    state: Mutex<State>,
+}
+
+/// Everything that the lock guards.
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) resources: Vec<Resource>,
+    pub(crate) roster: Roster,
+    pub(crate) memory: PerAccount,
+    /// Stanzas decided here, in the order of decision; worked off after the lock is released (house rule 6).
+    leaving: VecDeque<Leaving>,
+    /// Whether some task works off `leaving`.
+    draining: bool,
+    /// Of the last batch of writes: the account must not be loaded again before it is applied.
+    ticket: Ticket,
+}
+
+/// A stanza between two locks.
+pub(crate) struct Leaving {
+    pub(crate) passing: Passing,
+    /// How many stanzas caused one another before this one.
+    pub(crate) depth: u8,
+}
+
+/// A connected resource (RFC 6121 §2, §4): bound, perhaps interested, perhaps available.
+pub(crate) struct Resource {
+    pub(crate) session: Arc<Session>,
+    /// The last presence without `to`; `None` where the resource is not available.
+    pub(crate) presence: Option<Presence>,
+    /// Asked for the roster, so gets pushes (RFC 6121 §2.2).
+    pub(crate) interested: bool,
+    /// Who got directed presence and is no subscriber (RFC 6121 §4.6).
+    pub(crate) directed: BTreeSet<Jid>,
+    pub(crate) memory: PerResource,
+}
+
+/// Presence of an available resource.
+pub(crate) struct Presence {
+    pub(crate) priority: i8,
+    pub(crate) passing: Passing,
+}
+
+impl Account {
+    pub(crate) fn new(id: u32, jid: Jid, roster: Roster, memory: PerAccount) -> Account {
+        Account {
+            id,
+            jid,
+            state: Mutex::new(State {
+                roster,
+                memory,
+                ..State::default()
+            }),
+        }
+    }
+
+    /// Locked. A panicked hook poisons the lock; by then the account is out of the directory and only its
+    /// ended sessions still look at it.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes over the task of working off what leaves, unless somebody has it.
+    pub(crate) fn begin_draining(&self) -> bool {
+        let mut state = self.lock();
+        !state.leaving.is_empty() && !std::mem::replace(&mut state.draining, true)
+    }
+
+    /// The next stanza that leaves; with the last one the task is given back.
+    pub(crate) fn next_leaving(&self) -> Option<Leaving> {
+        let mut state = self.lock();
+        let next = state.leaving.pop_front();
+        if next.is_none() {
+            state.draining = false;
+            if state.leaving.capacity() > 64 {
+                state.leaving = VecDeque::new();
+            }
+        }
+        next
+    }
+
+    /// Gives the task back early: the one who had it died.
+    pub(crate) fn stop_draining(&self) {
+        self.lock().draining = false;
+    }
+
+    /// Stanzas that wait to leave.
+    pub(crate) fn leaving(&self) -> usize {
+        self.lock().leaving.len()
+    }
+
+    /// The ticket of the last writes.
+    pub(crate) fn ticket(&self) -> Ticket {
+        self.lock().ticket
+    }
+}
+
+impl State {
+    /// The resource with this full JID.
+    pub(crate) fn resource(&mut self, jid: &Jid) -> Option<&mut Resource> {
+        self.resources
+            .iter_mut()
+            .find(|resource| resource.session.jid == *jid)
+    }
+
+    /// Available resources (RFC 6121 §4).
+    pub(crate) fn available(&self) -> impl Iterator<Item = &Resource> {
+        self.resources
+            .iter()
+            .filter(|resource| resource.presence.is_some())
+    }
+}
+
+impl Resource {
+    pub(crate) fn new(session: Arc<Session>) -> Resource {
+        Resource {
+            session,
+            presence: None,
+            interested: false,
+            directed: BTreeSet::new(),
+            memory: PerResource::default(),
+        }
+    }
+}
+
+/// What a hook or handler may touch: one account under its lock, and the list of consequences.
+pub(crate) struct Cx<'a> {
+    pub(crate) server: &'a Server,
+    pub(crate) account: &'a Account,
+    pub(crate) state: &'a mut State,
+    depth: u8,
+    consequences: Consequences,
+}
+
+/// What follows from a lock and waits for the disk.
+#[derive(Default)]
+struct Consequences {
+    writes: Vec<Write>,
+    /// Writes that can wait for the next group that somebody else needs.
+    soon: Vec<Write>,
+    promises: Vec<Promise>,
+}
+
+/// An answer that leaves when the writes behind it are durable (house rule 5).
+struct Promise {
+    session: Arc<Session>,
+    kept: Entry,
+    broken: Entry,
+}
+
+impl Cx<'_> {
+    /// The bare JID of the account.
+    pub(crate) fn jid(&self) -> &Jid {
+        &self.account.jid
+    }
+
+    /// The first part of every key of this account.
+    pub(crate) fn id(&self) -> u32 {
+        self.account.id
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.server.now()
+    }
+
+    /// Queues a write; it cannot fail here (house rule 2).
+    pub(crate) fn write(&mut self, write: Write) {
+        self.consequences.writes.push(write);
+    }
+
+    /// Queues a write that never starts a group of its own.
+    pub(crate) fn write_soon(&mut self, write: Write) {
+        self.consequences.soon.push(write);
+    }
+
+    /// Sends a stanza on its way once the lock is released, behind everything decided before it.
+    pub(crate) fn route(&mut self, passing: Passing) {
+        if self.depth >= ROUTED_MAX {
+            warn!(account = %self.account.jid, "stanzas caused one another {ROUTED_MAX} deep; the last is dropped");
+            return;
+        }
+        self.state.leaving.push_back(Leaving {
+            passing,
+            depth: self.depth + 1,
+        });
+    }
+
+    /// Refuses a stanza: its sender is told, unless it is itself an answer (RFC 6120 §8.3.1).
+    pub(crate) fn refuse(&mut self, passing: &Passing, error: StanzaError) {
+        if crate::router::may_be_refused(passing) {
+            self.route(passing.refused(error));
+        }
+    }
+
+    /// Puts a stanza into the outbox of one resource.
+    pub(crate) fn deliver(&self, resource: &Jid, entry: Entry) {
+        let found = self
+            .state
+            .resources
+            .iter()
+            .find(|r| r.session.jid == *resource);
+        if let Some(resource) = found {
+            resource.session.outbox.push(entry);
+        }
+    }
+
+    /// Answers a session: at once where nothing was written under this lock, else when it is durable.
+    pub(crate) fn answer(&mut self, session: &Arc<Session>, kept: Entry, broken: Entry) {
+        self.consequences.promises.push(Promise {
+            session: session.clone(),
+            kept,
+            broken,
+        });
+    }
+}
+
+impl Server {
+    /// Runs `f` on one locked account. Before the lock opens, deliveries are in outboxes, routed stanzas in
+    /// the queue of the account, and writes handed to the store as one batch (DESIGN §5).
+    pub(crate) fn at<R>(
+        &self,
+        account: &Account,
+        depth: u8,
+        f: impl FnOnce(&mut Cx<'_>) -> R,
+    ) -> R {
+        let _one = OneLock::new();
+        // Before the guard, so dropped behind it: it locks the account once more.
+        let _broken = IfPanicked {
+            server: self,
+            account,
+        };
+        let mut guard = account.lock();
+        let consequences = Consequences::default();
+        let mut cx = Cx {
+            server: self,
+            account,
+            state: &mut guard,
+            depth,
+            consequences,
+        };
+        let result = f(&mut cx);
+        let Consequences {
+            writes,
+            soon,
+            promises,
+        } = cx.consequences;
+        if !soon.is_empty() {
+            guard.ticket = self.store().queue(soon, store::Urgency::Soon);
+        }
+        if writes.is_empty() {
+            for promise in promises {
+                promise.session.outbox.push(promise.kept);
+            }
+        } else {
+            guard.ticket = self.store().queue(writes, store::Urgency::Now);
+            for promise in promises {
+                promise.keep_when_durable(self, guard.ticket);
+            }
+        }
+        result
+    }
+}
+
+impl Promise {
+    fn keep_when_durable(self, server: &Server, ticket: Ticket) {
+        server.store().when_durable(
+            ticket,
+            Box::new(move |durable| {
+                let kept = matches!(durable, store::Durable::Yes);
+                self.session
+                    .outbox
+                    .push(if kept { self.kept } else { self.broken });
+            }),
+        );
+    }
+}
+
+/// Drops an account whose hook panicked (DESIGN §10): its sessions end, and it is loaded afresh by whoever
+/// needs it.
+struct IfPanicked<'a> {
+    server: &'a Server,
+    account: &'a Account,
+}
+
+impl Drop for IfPanicked<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.server.directory().forget(&self.account.jid);
+        }
+    }
+}
+
+/// House rule 3, counted in debug builds.
+struct OneLock;
+
+#[cfg(debug_assertions)]
+thread_local! {
+    static LOCKED: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+impl OneLock {
+    fn new() -> OneLock {
+        #[cfg(debug_assertions)]
+        LOCKED.with(|locked| assert!(!locked.replace(true), "two accounts locked at once"));
+        OneLock
+    }
+}
+
+impl Drop for OneLock {
+    fn drop(&mut self) {
+        #[cfg(debug_assertions)]
+        LOCKED.with(|locked| locked.set(false));
+    }
+}

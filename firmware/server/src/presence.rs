@@ -1,0 +1,529 @@
+//! Presence (RFC 6121 §3, §4): who is available, who is told, and the stanzas that manage subscriptions.
+
+use crate::{
+    account::{Cx, Presence},
+    features::ALL,
+    limits::{DIRECTED_MAX, REQUEST_BYTES_MAX, REQUESTS_MAX, ROSTER_ITEMS_MAX},
+    roster::{self, Item, Subscription, Verb},
+    session::Session,
+};
+use bytes::Bytes;
+use std::sync::Arc;
+use xmpp::{Entry, Jid, Kind, Passing, Stanza, StanzaError, ns};
+
+/// Presence that a client sent, under its account's lock.
+pub(crate) fn from_client(cx: &mut Cx<'_>, session: &Arc<Session>, passing: Passing) {
+    let directed = passing.stanza.to().is_ok_and(|to| to.is_some());
+    match (passing.stanza.type_(), directed) {
+        ("", false) => available(cx, session, passing),
+        ("unavailable", false) => unavailable(cx, session, &passing),
+        ("" | "unavailable", true) => send_directed(cx, session, passing),
+        ("error" | "probe", true) => cx.route(passing),
+        (type_, true) => {
+            if let Some(verb) = Verb::parse(type_) {
+                subscription_out(cx, verb, passing);
+            }
+        }
+        // Subscribing to nobody, or an error for nobody.
+        (_, false) => {}
+    }
+}
+
+/// Presence for the account as somebody else sees it, under its lock.
+pub(crate) fn arrive(cx: &mut Cx<'_>, mut passing: Passing) {
+    match (passing.stanza.type_(), Verb::parse(passing.stanza.type_())) {
+        (_, Some(verb)) => {
+            passing.to = passing.to.bare(); // §3.1.3: as if sent to the bare JID
+            subscription_in(cx, verb, &passing);
+        }
+        ("probe", None) => probed(cx, &passing),
+        (type_, None) => {
+            if type_ == "unavailable" {
+                forget_directed(cx, &passing.from);
+            }
+            deliver(cx, &passing);
+        }
+    }
+}
+
+/// Whether presence is also for accounts that are not in memory: subscriptions, and probes that ask for an
+/// answer. Probes of our own at a login ask only those who are there (DESIGN §5).
+pub(crate) fn concerns_the_absent(passing: &Passing) -> bool {
+    match passing.stanza.type_() {
+        "probe" => passing.stanza.id().is_some(),
+        type_ => Verb::parse(type_).is_some(),
+    }
+}
+
+/// §8.5.3.1: whether a resource shares presence with somebody, who may then send it requests.
+pub(crate) fn is_shared(cx: &mut Cx<'_>, resource: &Jid, with: &Jid) -> bool {
+    let bare = with.bare();
+    if bare == *cx.jid() || with.localpart().is_none() && bare == *cx.server.domain() {
+        return true;
+    }
+    cx.state.roster.subscription(&bare).from
+        || cx
+            .state
+            .resource(resource)
+            .is_some_and(|r| r.directed.contains(with) || r.directed.contains(&bare))
+}
+
+/// The session is gone, with or without a word (§4.5.2): contacts are told, the resource leaves the account.
+pub(crate) fn gone(cx: &mut Cx<'_>, session: &Session) {
+    let Some(resource) = cx.state.resource(&session.jid) else {
+        return;
+    };
+    if resource.session.number != session.number {
+        return; // a successor has the resource; the contacts were told when it came
+    }
+    let session = resource.session.clone();
+    let stanza = Stanza::compose(Kind::Presence, &[("type", "unavailable")], "");
+    let passing = Passing::new(Arc::new(stanza), session.jid.clone(), cx.jid().clone());
+    unavailable(cx, &session, &passing);
+    for hook in ALL.iter().filter_map(|feature| feature.gone) {
+        hook(cx, &session.jid);
+    }
+    cx.state
+        .resources
+        .retain(|resource| resource.session.number != session.number);
+}
+
+/// §4.2.2, §4.4.2: presence without `to`.
+fn available(cx: &mut Cx<'_>, session: &Arc<Session>, passing: Passing) {
+    let Some(resource) = cx.state.resource(&session.jid) else {
+        return;
+    };
+    let presence = Presence {
+        priority: priority(&passing),
+        passing: passing.clone(),
+    };
+    let initial = resource.presence.replace(presence).is_none();
+    broadcast(cx, &passing);
+    if initial {
+        probe_contacts(cx, session);
+        show_others(cx, session);
+        show_requests(cx, session);
+    }
+    // Each time: a priority that is no longer negative lets messages in, too.
+    for hook in ALL.iter().filter_map(|feature| feature.available) {
+        hook(cx, &session.jid);
+    }
+}
+
+/// §4.5.2: unavailable presence without `to`, from the client or in its name.
+fn unavailable(cx: &mut Cx<'_>, session: &Arc<Session>, passing: &Passing) {
+    let Some(resource) = cx.state.resource(&session.jid) else {
+        return;
+    };
+    let directed = std::mem::take(&mut resource.directed);
+    // §4.6.3: those who got directed presence are told even where no broadcast ever was.
+    let was_available = resource.presence.is_some();
+    if was_available {
+        broadcast(cx, passing);
+        if let Some(resource) = cx.state.resource(&session.jid) {
+            resource.presence = None;
+        }
+    }
+    for to in directed {
+        if !(was_available && cx.state.roster.subscription(&to.bare()).from) {
+            cx.route(passing.addressed_to(to));
+        }
+    }
+    if was_available {
+        for hook in ALL.iter().filter_map(|feature| feature.unavailable) {
+            hook(cx, &session.jid, passing);
+        }
+    }
+}
+
+/// To all subscribers and to the account's own available resources, the sending one included (§4.2.2,
+/// §4.4.2, §4.5.2).
+fn broadcast(cx: &mut Cx<'_>, passing: &Passing) {
+    let entry = passing.entry_to(cx.jid());
+    for resource in cx.state.available() {
+        resource.session.outbox.push(entry.clone());
+    }
+    for contact in contacts(cx, |subscription| subscription.from) {
+        cx.route(passing.addressed_to(contact));
+    }
+}
+
+/// §4.3.1: asks contacts whether they are there. Contacts of our own domain answer to the new resource alone.
+fn probe_contacts(cx: &mut Cx<'_>, session: &Session) {
+    let stanza = Arc::new(Stanza::compose(Kind::Presence, &[("type", "probe")], ""));
+    for contact in contacts(cx, |subscription| subscription.to) {
+        let local = contact.domainpart() == cx.server.domain().as_str();
+        let from = if local {
+            session.jid.clone()
+        } else {
+            cx.jid().clone()
+        };
+        cx.route(Passing::new(stanza.clone(), from, contact));
+    }
+}
+
+/// An account is implicitly subscribed to its own presence: a new resource sees the others.
+fn show_others(cx: &Cx<'_>, session: &Session) {
+    for other in cx
+        .state
+        .available()
+        .filter(|other| other.session.number != session.number)
+    {
+        if let Some(presence) = &other.presence {
+            session.outbox.push(presence.passing.entry_to(cx.jid()));
+        }
+    }
+}
+
+/// §3.1.3 rule 4: requests are shown at every initial presence until they are answered.
+fn show_requests(cx: &Cx<'_>, session: &Session) {
+    for (contact, item) in cx
+        .state
+        .roster
+        .iter()
+        .filter(|(_, item)| item.subscription.pending_in)
+    {
+        session.outbox.push(request(cx, contact, item).entry());
+    }
+}
+
+fn request(cx: &Cx<'_>, contact: &Jid, item: &Item) -> Passing {
+    let kept = item
+        .request
+        .as_deref()
+        .and_then(|bytes| std::str::from_utf8(bytes).ok());
+    let stanza = kept.and_then(|xml| Stanza::parse(xml).ok());
+    let stanza =
+        stanza.unwrap_or_else(|| Stanza::compose(Kind::Presence, &[("type", "subscribe")], ""));
+    Passing::new(Arc::new(stanza), contact.clone(), cx.jid().clone())
+}
+
+/// §4.6.3.
+fn send_directed(cx: &mut Cx<'_>, session: &Session, passing: Passing) {
+    let subscriber = cx.state.roster.subscription(&passing.to.bare()).from;
+    let Some(resource) = cx.state.resource(&session.jid) else {
+        return;
+    };
+    if passing.stanza.type_() == "unavailable" {
+        resource.directed.remove(&passing.to);
+    } else if !(subscriber && resource.presence.is_some()) {
+        if resource.directed.len() >= DIRECTED_MAX && !resource.directed.contains(&passing.to) {
+            return cx.refuse(&passing, StanzaError::RESOURCE_CONSTRAINT);
+        }
+        resource.directed.insert(passing.to.clone());
+    }
+    cx.route(passing);
+}
+
+/// §4.6.1: whoever says goodbye is no longer told.
+fn forget_directed(cx: &mut Cx<'_>, who: &Jid) {
+    for resource in &mut cx.state.resources {
+        resource.directed.remove(who);
+    }
+}
+
+/// §8.5.2.1.2, §8.5.3: to all available resources, or to the named one.
+fn deliver(cx: &mut Cx<'_>, passing: &Passing) {
+    if passing.to.is_bare() {
+        let entry = passing.entry();
+        for resource in cx.state.available() {
+            resource.session.outbox.push(entry.clone());
+        }
+    } else {
+        cx.deliver(&passing.to, passing.entry());
+    }
+}
+
+/// §4.3.2, §4.6.6.
+fn probed(cx: &mut Cx<'_>, probe: &Passing) {
+    let asker = probe.from.bare();
+    let own = asker == *cx.jid();
+    if !own && !cx.state.roster.subscription(&asker).from {
+        return probed_by_stranger(cx, probe);
+    }
+    let to = &probe.from;
+    if !probe.to.is_bare() {
+        // Only that it is there (§4.3.2, last paragraph).
+        let there = cx
+            .state
+            .available()
+            .any(|resource| resource.session.jid == probe.to);
+        if there {
+            cx.route(mere(&[], &probe.to, to));
+        }
+        return;
+    }
+    let mut shown: Vec<Passing> = Vec::new();
+    for presence in cx
+        .state
+        .available()
+        .filter_map(|resource| resource.presence.as_ref())
+    {
+        shown.push(presence.passing.addressed_to(to.clone()));
+    }
+    if let (true, Some(id)) = (shown.is_empty(), probe.stanza.id()) {
+        let stamp = cx.state.memory.last.stamp();
+        shown.push(unavailable_since(&id, stamp, cx.jid(), to));
+    }
+    for passing in shown {
+        cx.route(passing);
+    }
+}
+
+/// §4.3.2 rule 1; §4.6.6: directed presence is shown to whom it was sent.
+fn probed_by_stranger(cx: &mut Cx<'_>, probe: &Passing) {
+    let directed = cx.state.resources.iter().find(|resource| {
+        resource.session.jid == probe.to
+            && (resource.directed.contains(&probe.from)
+                || resource.directed.contains(&probe.from.bare()))
+    });
+    if directed.is_some() {
+        return cx.route(mere(&[], &probe.to, &probe.from));
+    }
+    let id = probe.stanza.id().unwrap_or_default();
+    let mut attributes = vec![("type", "unsubscribed")];
+    if !id.is_empty() {
+        attributes.push(("id", &id));
+    }
+    cx.route(mere(&attributes, &cx.jid().clone(), &probe.from));
+}
+
+/// Presence without content.
+fn mere(attributes: &[(&str, &str)], from: &Jid, to: &Jid) -> Passing {
+    Passing::new(
+        Arc::new(Stanza::compose(Kind::Presence, attributes, "")),
+        from.clone(),
+        to.clone(),
+    )
+}
+
+/// §4.3.2 rule 3, with the time of the last unavailable presence where it is known.
+fn unavailable_since(id: &str, stamp: Option<u64>, from: &Jid, to: &Jid) -> Passing {
+    let delay = stamp.map(|at| {
+        format!(
+            "<delay xmlns='urn:xmpp:delay' stamp='{}'/>",
+            xmpp::datetime::format(at)
+        )
+    });
+    let attributes = [("type", "unavailable"), ("id", id)];
+    let stanza = Stanza::compose(Kind::Presence, &attributes, &delay.unwrap_or_default());
+    Passing::new(Arc::new(stanza), from.clone(), to.clone())
+}
+
+/// §3.1.2, §3.1.5, §3.2.2, §3.3.2, §3.4.2: the account's client manages a subscription.
+fn subscription_out(cx: &mut Cx<'_>, verb: Verb, mut passing: Passing) {
+    passing.from = cx.jid().clone();
+    passing.to = passing.to.bare();
+    let contact = passing.to.clone();
+    if contact == *cx.jid() {
+        return; // an account is implicitly subscribed to itself
+    }
+    let old = cx.state.roster.get(&contact).cloned().unwrap_or_default();
+    let (state, routed) = old.subscription.outbound(verb);
+    let listed = old.listed || state != old.subscription && verb_lists(verb);
+    if listed && !old.listed && cx.state.roster.listed() >= ROSTER_ITEMS_MAX {
+        return cx.refuse(&passing, StanzaError::RESOURCE_CONSTRAINT);
+    }
+    if verb == Verb::Unsubscribed && old.subscription.from {
+        show_unavailable(cx, &contact); // while the contact may still see it
+    }
+    if routed {
+        cx.route(passing);
+    }
+    let item = Item {
+        listed,
+        ..old.clone()
+    };
+    change(cx, &contact, &old, state, item);
+    if verb == Verb::Subscribed && state.from && !old.subscription.from {
+        show_available(cx, &contact);
+    }
+}
+
+/// Asking and approving make a roster item; refusing somebody unknown does not.
+fn verb_lists(verb: Verb) -> bool {
+    matches!(verb, Verb::Subscribe | Verb::Subscribed)
+}
+
+/// §3.1.3, §3.1.6, §3.2.3, §3.3.3: a contact manages a subscription.
+fn subscription_in(cx: &mut Cx<'_>, verb: Verb, passing: &Passing) {
+    let contact = passing.from.bare();
+    if contact == *cx.jid() {
+        return;
+    }
+    let old = cx.state.roster.get(&contact).cloned().unwrap_or_default();
+    let inbound = old.subscription.inbound(verb);
+    let asks = inbound.state.pending_in && !old.subscription.pending_in;
+    if asks && cx.state.roster.requests() >= REQUESTS_MAX {
+        return;
+    }
+    if inbound.deliver {
+        deliver_subscription(cx, verb, passing);
+    }
+    let request = asks.then(|| kept_request(passing)).or(old.request.clone());
+    change(
+        cx,
+        &contact,
+        &old,
+        inbound.state,
+        Item {
+            request,
+            ..old.clone()
+        },
+    );
+    if let Some(reply) = inbound.reply {
+        let id = passing.stanza.id().unwrap_or_default();
+        let mut attributes = vec![("type", reply.name())];
+        if !id.is_empty() {
+            attributes.push(("id", &id));
+        }
+        cx.route(mere(&attributes, &cx.jid().clone(), &contact));
+    }
+    match (old.subscription.from, inbound.state.from) {
+        (false, true) => show_available(cx, &contact),
+        (true, false) => show_unavailable(cx, &contact),
+        _ => {}
+    }
+}
+
+/// Requests go to available resources, the rest to interested ones (§2.2, note).
+fn deliver_subscription(cx: &Cx<'_>, verb: Verb, passing: &Passing) {
+    let entry = passing.entry();
+    for resource in &cx.state.resources {
+        let wanted = if verb == Verb::Subscribe {
+            resource.presence.is_some()
+        } else {
+            resource.interested
+        };
+        if wanted {
+            resource.session.outbox.push(entry.clone());
+        }
+    }
+}
+
+/// §3.1.3 rule 4: the complete stanza, unless it is huge.
+fn kept_request(passing: &Passing) -> Bytes {
+    let whole = passing.to_xml();
+    if whole.len() <= REQUEST_BYTES_MAX {
+        return Bytes::from(whole);
+    }
+    let id = passing.stanza.id().unwrap_or_default();
+    let bare = Stanza::compose(Kind::Presence, &[("type", "subscribe"), ("id", &id)], "");
+    Bytes::from(Passing::new(Arc::new(bare), passing.from.clone(), passing.to.clone()).to_xml())
+}
+
+/// Takes over a new state, stores it, and pushes the item where clients can see the difference.
+fn change(cx: &mut Cx<'_>, contact: &Jid, old: &Item, state: Subscription, item: Item) {
+    let request = if state.pending_in { item.request } else { None };
+    // A contact that was approved is listed from then on (§3.1.3).
+    let listed = item.listed || state.from;
+    let item = Item {
+        subscription: state,
+        request,
+        listed,
+        ..item
+    };
+    let changed = state != old.subscription || listed != old.listed;
+    if !changed {
+        return;
+    }
+    let visible = |s: Subscription| (s.to, s.from, s.ask, s.approved);
+    let push = item.listed && (!old.listed || visible(state) != visible(old.subscription));
+    put(cx, contact, item);
+    if push {
+        push_item(cx, contact);
+    }
+}
+
+/// Stores an item and forgets one of which nothing is left.
+pub(crate) fn put(cx: &mut Cx<'_>, contact: &Jid, item: Item) {
+    let write = item.write(cx.id(), contact);
+    cx.write(write);
+    if item.is_forgettable() {
+        cx.state.roster.remove(contact);
+    } else {
+        cx.state.roster.put(contact, item);
+    }
+}
+
+/// A roster push (§2.1.6) of the item as it is now, under a new version.
+pub(crate) fn push_item(cx: &mut Cx<'_>, contact: &Jid) {
+    let item = match cx.state.roster.get(contact) {
+        Some(item) if item.listed => item.to_xml(contact),
+        _ => format!(
+            "<item jid='{}' subscription='remove'/>",
+            xmpp::compose::escaped(contact.as_str())
+        ),
+    };
+    let version = cx
+        .state
+        .roster
+        .next_version(cx.server.store().start_count());
+    cx.write(roster::VERSION.put(&cx.id(), &version));
+    let query = format!(
+        "<query xmlns='{}' ver='{version}'>{item}</query>",
+        roster::NS
+    );
+    let id = format!("push{}", cx.server.next_number());
+    for resource in cx
+        .state
+        .resources
+        .iter()
+        .filter(|resource| resource.interested)
+    {
+        let to = resource.session.jid.clone();
+        let attributes = [("type", "set"), ("id", &*id)];
+        resource.session.outbox.push(Entry::compose(
+            Kind::Iq,
+            Some(to),
+            &attributes,
+            query.clone(),
+        ));
+    }
+}
+
+/// §3.1.5: current presence of every available resource, to somebody who may see it from now on.
+fn show_available(cx: &mut Cx<'_>, contact: &Jid) {
+    let shown: Vec<Passing> = cx
+        .state
+        .available()
+        .filter_map(|resource| resource.presence.as_ref())
+        .map(|presence| presence.passing.addressed_to(contact.clone()))
+        .collect();
+    for passing in shown {
+        cx.route(passing);
+    }
+}
+
+/// §3.2.2, §3.3.3: unavailable presence of every available resource, to somebody who may not see it any more.
+pub(crate) fn show_unavailable(cx: &mut Cx<'_>, contact: &Jid) {
+    let stanza = Arc::new(Stanza::compose(
+        Kind::Presence,
+        &[("type", "unavailable")],
+        "",
+    ));
+    let jids: Vec<Jid> = cx
+        .state
+        .available()
+        .map(|resource| resource.session.jid.clone())
+        .collect();
+    for jid in jids {
+        cx.route(Passing::new(stanza.clone(), jid, contact.clone()));
+    }
+}
+
+fn contacts(cx: &Cx<'_>, wanted: impl Fn(Subscription) -> bool) -> Vec<Jid> {
+    let items = cx.state.roster.iter();
+    items
+        .filter(|(_, item)| wanted(item.subscription))
+        .map(|(jid, _)| jid.clone())
+        .collect()
+}
+
+/// §4.7.2.3: an integer between -128 and +127; anything else counts as zero.
+fn priority(passing: &Passing) -> i8 {
+    let priority = passing.stanza.child(ns::CLIENT, "priority");
+    priority
+        .and_then(|element| element.text().trim().parse().ok())
+        .unwrap_or_default()
+}

@@ -1,0 +1,202 @@
+//! The roster (RFC 6121 §2): contacts of an account, in memory while it is loaded, and how they are stored.
+//!
+//! State: tables `roster.item` and `roster.version`. A request that waits for an answer lives here too
+//! (§3.1.3), without being shown as an item.
+
+mod subscription;
+
+pub(crate) use subscription::{Subscription, Verb};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use store::{Record, Snapshot, Table, Write};
+use xmpp::{Jid, compose};
+
+/// By account and the contact's bare JID.
+pub(crate) const ITEM: Table<(u32, String), ItemRecord> = Table::per_account("roster.item", 1);
+/// By account: the version of the roster as it was last changed.
+pub(crate) const VERSION: Table<u32, RosterVersion> = Table::per_account("roster.version", 1);
+
+pub(crate) const NS: &str = "jabber:iq:roster";
+
+/// A version that is never handed out twice (DESIGN §6): which start of the server, and a count within it.
+/// A change that a power cut took back cannot share its name with a later one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RosterVersion {
+    start: u32,
+    number: u32,
+}
+
+impl Record for RosterVersion {}
+
+impl std::fmt::Display for RosterVersion {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.start, self.number)
+    }
+}
+
+/// A stored contact. Fields are in the order of the first release and only ever appended to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ItemRecord {
+    listed: bool,
+    subscription: Subscription,
+    name: String,
+    groups: Vec<String>,
+    request: Option<Vec<u8>>,
+}
+
+impl Record for ItemRecord {}
+
+/// A contact, or somebody who asked to become one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Item {
+    /// Whether clients see it: a request alone makes no roster item (§3.1.3, security warning).
+    pub(crate) listed: bool,
+    pub(crate) subscription: Subscription,
+    pub(crate) name: Box<str>,
+    pub(crate) groups: Box<[Box<str>]>,
+    /// The request that waits for an answer, as the whole stanza.
+    pub(crate) request: Option<Bytes>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Roster {
+    items: BTreeMap<Jid, Item>,
+    pub(crate) version: RosterVersion,
+    listed: usize,
+}
+
+impl Roster {
+    /// Reads an account's roster.
+    pub(crate) fn load(snapshot: &Snapshot, account: u32) -> Result<Roster, store::Error> {
+        let mut roster = Roster {
+            version: VERSION.get(snapshot, &account)?.unwrap_or_default(),
+            ..Roster::default()
+        };
+        for row in ITEM.prefix(snapshot, &account)? {
+            let ((_, jid), record) = row?;
+            if let Ok(jid) = Jid::parse(&jid) {
+                roster.put(&jid, record.into());
+            }
+        }
+        Ok(roster)
+    }
+
+    /// The contact under this bare JID, listed or not.
+    pub(crate) fn get(&self, contact: &Jid) -> Option<&Item> {
+        self.items.get(contact)
+    }
+
+    /// Its subscription; "none" where it is unknown.
+    pub(crate) fn subscription(&self, contact: &Jid) -> Subscription {
+        self.get(contact)
+            .map(|item| item.subscription)
+            .unwrap_or_default()
+    }
+
+    /// Puts or replaces an item.
+    pub(crate) fn put(&mut self, contact: &Jid, item: Item) {
+        self.listed += usize::from(item.listed);
+        let old = self.items.insert(contact.clone(), item);
+        self.listed -= usize::from(old.is_some_and(|old| old.listed));
+    }
+
+    pub(crate) fn remove(&mut self, contact: &Jid) {
+        let old = self.items.remove(contact);
+        self.listed -= usize::from(old.is_some_and(|old| old.listed));
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Jid, &Item)> {
+        self.items.iter()
+    }
+
+    /// Items that clients see.
+    pub(crate) fn listed(&self) -> usize {
+        self.listed
+    }
+
+    /// Requests that wait for an answer.
+    pub(crate) fn requests(&self) -> usize {
+        self.items
+            .values()
+            .filter(|item| item.subscription.pending_in)
+            .count()
+    }
+
+    /// Moves on to a version that was never handed out.
+    pub(crate) fn next_version(&mut self, start: u32) -> RosterVersion {
+        let number = if self.version.start == start {
+            self.version.number + 1
+        } else {
+            1
+        };
+        self.version = RosterVersion { start, number };
+        self.version
+    }
+}
+
+impl Item {
+    /// `<item/>` of a roster result or push (§2.1.2).
+    pub(crate) fn to_xml(&self, contact: &Jid) -> String {
+        let mut xml = String::from("<item");
+        compose::attribute(&mut xml, "jid", contact.as_str());
+        if !self.name.is_empty() {
+            compose::attribute(&mut xml, "name", &self.name);
+        }
+        compose::attribute(&mut xml, "subscription", self.subscription.name());
+        if self.subscription.ask {
+            xml.push_str(" ask='subscribe'");
+        }
+        if self.subscription.approved {
+            xml.push_str(" approved='true'");
+        }
+        if self.groups.is_empty() {
+            xml.push_str("/>");
+            return xml;
+        }
+        xml.push('>');
+        for group in &self.groups {
+            xml.push_str("<group>");
+            compose::escape(&mut xml, group);
+            xml.push_str("</group>");
+        }
+        xml.push_str("</item>");
+        xml
+    }
+
+    /// Whether nothing is left that must be remembered.
+    pub(crate) fn is_forgettable(&self) -> bool {
+        !self.listed && !self.subscription.pending_in
+    }
+
+    /// The write that stores it.
+    pub(crate) fn write(&self, account: u32, contact: &Jid) -> Write {
+        let key = (account, contact.as_str().to_owned());
+        if self.is_forgettable() {
+            return ITEM.remove(&key);
+        }
+        ITEM.put(
+            &key,
+            &ItemRecord {
+                listed: self.listed,
+                subscription: self.subscription,
+                name: self.name.to_string(),
+                groups: self.groups.iter().map(ToString::to_string).collect(),
+                request: self.request.as_ref().map(|bytes| bytes.to_vec()),
+            },
+        )
+    }
+}
+
+impl From<ItemRecord> for Item {
+    fn from(record: ItemRecord) -> Item {
+        Item {
+            listed: record.listed,
+            subscription: record.subscription,
+            name: record.name.into(),
+            groups: record.groups.into_iter().map(Into::into).collect(),
+            request: record.request.map(Bytes::from),
+        }
+    }
+}

@@ -1,0 +1,384 @@
+//! The path of a stanza. Read [`Router::receive`] first, then [`Router::route`]; everything else hangs off
+//! these two.
+
+use crate::{
+    account::{Account, Cx, Leaving},
+    delivery::{self, Choice},
+    feature::{Answer, DeliveredHook, Delivery, Feature, Iq, IqHook, MessageHook, On, Verdict},
+    features::ALL,
+    presence,
+    roster::Verb,
+    server::Server,
+    session::Session,
+};
+use std::{collections::HashMap, sync::Arc};
+use tracing::error;
+use xmpp::{Entry, Jid, Kind, Passing, Stanza, StanzaError, StreamError};
+
+/// The feature list, turned by stage: each stage holds only those who asked for it, in list order.
+pub(crate) struct Router {
+    message_out: Vec<MessageHook>,
+    message_in: Vec<MessageHook>,
+    message_delivered: Vec<DeliveredHook>,
+    message_undelivered: Vec<MessageHook>,
+    written: Vec<fn(&mut Cx<'_>, &Jid, &[u64])>,
+    stream_features: Vec<fn(&Server) -> String>,
+    iq: HashMap<(On, &'static str, &'static str, &'static str), IqHook>,
+}
+
+impl Router {
+    pub(crate) fn new() -> Router {
+        fn stage<H>(of: impl Fn(&'static Feature) -> Option<H>) -> Vec<H> {
+            ALL.iter().filter_map(|feature| of(feature)).collect()
+        }
+        let handlers = ALL.iter().flat_map(|feature| feature.iq);
+        Router {
+            message_out: stage(|f| f.message_out),
+            message_in: stage(|f| f.message_in),
+            message_delivered: stage(|f| f.message_delivered),
+            message_undelivered: stage(|f| f.message_undelivered),
+            written: stage(|f| f.written),
+            stream_features: stage(|f| f.stream_features),
+            iq: handlers
+                .map(|h| ((h.on, h.type_, h.payload.0, h.payload.1), h.hook))
+                .collect(),
+        }
+    }
+
+    /// What a client sent, and all that follows from it.
+    pub(crate) async fn receive(
+        &self,
+        server: &Arc<Server>,
+        session: &Arc<Session>,
+        stanza: Stanza,
+    ) {
+        let Some(passing) = admit(server, session, stanza) else {
+            return;
+        };
+        server.at(&session.account, 0, |cx| match passing.stanza.kind {
+            Kind::Message => self.message_out(cx, passing),
+            Kind::Presence => presence::from_client(cx, session, passing),
+            Kind::Iq => self.iq_from_client(cx, session, passing),
+        });
+        server.settle(&session.account).await;
+        server.catch_up(session).await;
+    }
+
+    /// Second half of the way: to an account of ours, or to wherever else the address leads. Returns the
+    /// account it touched, whose own queue may now hold something.
+    pub(crate) async fn route(
+        &self,
+        server: &Arc<Server>,
+        leaving: Leaving,
+    ) -> Option<Arc<Account>> {
+        let Leaving { mut passing, depth } = leaving;
+        passing.leave_account();
+        let answer = match self.find(server, &passing).await {
+            Found::Account(account) => {
+                server.at(&account, depth, |cx| self.arrive(cx, passing));
+                return Some(account);
+            }
+            Found::Nobody => return None,
+            Found::Answered(answer) => answer,
+            Found::Refused(refusal) => Err(refusal),
+        };
+        if !may_be_refused(&passing) {
+            return None;
+        }
+        // The sender's account is the one whose queue is being worked off: the answer joins that queue.
+        let sender = server.directory().get(passing.from.localpart()?)?;
+        server.at(&sender, depth, |cx| cx.route(answered(&passing, answer)));
+        Some(sender)
+    }
+
+    /// Where the address leads (RFC 6120 §10, RFC 6121 §8).
+    async fn find(&self, server: &Arc<Server>, passing: &Passing) -> Found {
+        if passing.to.domainpart() != server.domain().as_str() {
+            return Found::Refused(StanzaError::REMOTE_SERVER_NOT_FOUND);
+        }
+        let Some(localpart) = passing.to.localpart() else {
+            return Found::Refused(StanzaError::SERVICE_UNAVAILABLE);
+        };
+        if passing.stanza.kind == Kind::Presence && !presence::concerns_the_absent(passing) {
+            return server
+                .directory()
+                .get(localpart)
+                .map_or(Found::Nobody, Found::Account);
+        }
+        match server.load(localpart).await {
+            Ok(Some(account)) => Found::Account(account),
+            Ok(None) => self.no_account(server, passing),
+            Err(error) => {
+                error!(localpart, %error, "account cannot be loaded");
+                Found::Refused(StanzaError::RESOURCE_CONSTRAINT)
+            }
+        }
+    }
+
+    /// In the sender's account: every hook may end the message; otherwise it leaves.
+    fn message_out(&self, cx: &mut Cx<'_>, mut passing: Passing) {
+        match ask(&self.message_out, cx, &mut passing) {
+            Verdict::Pass => cx.route(passing),
+            Verdict::Refuse(error) => cx.refuse(&passing, error),
+            Verdict::Drop | Verdict::Taken => {}
+        }
+    }
+
+    /// In the recipient's account, under one lock: hooks, the choice of resources, and what follows from it.
+    fn arrive(&self, cx: &mut Cx<'_>, mut passing: Passing) {
+        match passing.stanza.kind {
+            Kind::Presence => presence::arrive(cx, passing),
+            Kind::Iq => self.iq_arrives(cx, passing),
+            Kind::Message => match self.message_in(cx, &mut passing) {
+                Verdict::Refuse(error) => cx.refuse(&passing, error),
+                Verdict::Pass | Verdict::Drop | Verdict::Taken => {}
+            },
+        }
+    }
+
+    fn message_in(&self, cx: &mut Cx<'_>, passing: &mut Passing) -> Verdict {
+        // Before anything is kept: what delivery refuses was never received.
+        let choice = delivery::choose(&cx.state.resources, passing);
+        match choice {
+            Choice::Refuse(error) => return Verdict::Refuse(error),
+            Choice::Ignore => return Verdict::Drop,
+            Choice::To(_) | Choice::Nobody => {}
+        }
+        let verdict = ask(&self.message_in, cx, passing);
+        if verdict != Verdict::Pass {
+            return verdict;
+        }
+        match choice {
+            Choice::To(receivers) => {
+                self.deliver(cx, passing, &receivers);
+                Verdict::Taken
+            }
+            _ => match ask(&self.message_undelivered, cx, passing) {
+                Verdict::Pass => Verdict::Refuse(StanzaError::SERVICE_UNAVAILABLE),
+                verdict => verdict,
+            },
+        }
+    }
+
+    fn deliver(&self, cx: &mut Cx<'_>, passing: &Passing, receivers: &[Jid]) {
+        let mut entry = passing.entry();
+        let mut delivery = Delivery {
+            receivers,
+            entry: &mut entry,
+            held_back: Vec::new(),
+        };
+        for hook in &self.message_delivered {
+            hook(cx, passing, &mut delivery);
+        }
+        let held_back = delivery.held_back;
+        for receiver in receivers
+            .iter()
+            .filter(|receiver| !held_back.contains(receiver))
+        {
+            cx.deliver(receiver, entry.clone());
+        }
+    }
+
+    /// An IQ of a client: to its own account or the server it is answered here, under its own lock, so that
+    /// answers keep their order; anybody else's is on its way.
+    fn iq_from_client(&self, cx: &mut Cx<'_>, session: &Arc<Session>, passing: Passing) {
+        let own = passing.to == *cx.jid();
+        if !own && passing.to != *cx.server.domain() {
+            return cx.route(passing);
+        }
+        if !matches!(passing.stanza.type_(), "get" | "set") {
+            return; // answers to what the server asked (roster pushes) need no action
+        }
+        let on = if own { On::OwnAccount } else { On::Server };
+        let answer = self.answer(cx, on, &passing);
+        let broken = answer_entry(&passing, Err(StanzaError::RESOURCE_CONSTRAINT));
+        cx.answer(session, answer_entry(&passing, answer), broken);
+    }
+
+    /// RFC 6121 §8.5.2.1.3, §8.5.3: an IQ for another account of ours or one of its resources.
+    fn iq_arrives(&self, cx: &mut Cx<'_>, passing: Passing) {
+        let request = matches!(passing.stanza.type_(), "get" | "set");
+        if passing.to.is_bare() {
+            if request {
+                let answer = self.answer(cx, On::OtherAccount, &passing);
+                cx.route(answered(&passing, answer));
+            }
+            return;
+        }
+        let connected = cx.state.resource(&passing.to).is_some();
+        if connected && (!request || presence::is_shared(cx, &passing.to, &passing.from)) {
+            cx.deliver(&passing.to, passing.entry());
+        } else if request && connected {
+            let answer = self.answer(cx, On::HiddenResource, &passing);
+            cx.route(answered(&passing, answer));
+        } else if request {
+            cx.refuse(&passing, StanzaError::SERVICE_UNAVAILABLE);
+        }
+    }
+
+    fn answer(&self, cx: &mut Cx<'_>, on: On, passing: &Passing) -> Answer {
+        let Some(iq) = request(passing) else {
+            return Err(StanzaError::BAD_REQUEST);
+        };
+        match self.hook(on, &iq) {
+            Some(IqHook::Account(hook)) => hook(cx, &iq),
+            Some(IqHook::Server(hook)) => hook(cx.server, &iq),
+            None => Err(StanzaError::SERVICE_UNAVAILABLE),
+        }
+    }
+
+    fn hook(&self, on: On, iq: &Iq<'_>) -> Option<IqHook> {
+        self.iq
+            .get(&(
+                on,
+                iq.passing.stanza.type_(),
+                iq.payload.ns(),
+                iq.payload.name(),
+            ))
+            .copied()
+    }
+
+    /// RFC 6121 §8.5.1: there is no such account.
+    fn no_account(&self, server: &Server, passing: &Passing) -> Found {
+        match (passing.stanza.kind, passing.stanza.type_()) {
+            (Kind::Presence, _) | (Kind::Message, "headline") => return Found::Nobody,
+            (Kind::Iq, _) if passing.to.is_bare() => {}
+            _ => return Found::Refused(StanzaError::SERVICE_UNAVAILABLE),
+        }
+        let iq = request(passing);
+        let hook = iq
+            .as_ref()
+            .and_then(|iq| Some((iq, self.hook(On::NoAccount, iq)?)));
+        match hook {
+            Some((iq, IqHook::Server(hook))) => Found::Answered(hook(server, iq)),
+            _ => Found::Refused(StanzaError::SERVICE_UNAVAILABLE),
+        }
+    }
+
+    /// The session's socket took these positions.
+    pub(crate) fn written(&self, cx: &mut Cx<'_>, session: &Session, positions: &[u64]) {
+        for hook in &self.written {
+            hook(cx, &session.jid, positions);
+        }
+    }
+
+    /// Stream features of features, once the client is authenticated.
+    pub(crate) fn stream_features(&self, server: &Server) -> String {
+        self.stream_features
+            .iter()
+            .map(|write| write(server))
+            .collect()
+    }
+}
+
+/// Where an address leads.
+enum Found {
+    Account(Arc<Account>),
+    /// Nowhere, and nobody is told.
+    Nobody,
+    /// Answered in its place.
+    Answered(Answer),
+    Refused(StanzaError),
+}
+
+/// Checks what is a client's own fault before anything is locked (RFC 6120 §8.1, §8.2.3).
+fn admit(server: &Server, session: &Arc<Session>, stanza: Stanza) -> Option<Passing> {
+    let own = &session.account.jid;
+    let stanza = Arc::new(stanza);
+    let claimed = stanza.from();
+    if !matches!(&claimed, Ok(None))
+        && !claimed.is_ok_and(|from| from.is_some_and(|from| is_me(&from, session)))
+    {
+        session.outbox.end(StreamError::INVALID_FROM); // §8.1.2.1
+        return None;
+    }
+    let to = stanza.to();
+    let malformed = to.is_err();
+    let to = to.ok().flatten().unwrap_or_else(|| own.clone());
+    let passing = Passing::new(stanza, session.jid.clone(), to);
+    let fault = if malformed {
+        Some(StanzaError::JID_MALFORMED)
+    } else {
+        fault(server, &passing)
+    };
+    let Some(fault) = fault else {
+        return Some(passing);
+    };
+    if may_be_refused(&passing) {
+        let mut refused = passing.refused(fault);
+        if malformed {
+            refused.from = server.domain().clone();
+        }
+        session.outbox.push(refused.entry());
+    }
+    None
+}
+
+fn is_me(from: &Jid, session: &Session) -> bool {
+    *from == session.jid || *from == session.account.jid
+}
+
+fn fault(server: &Server, passing: &Passing) -> Option<StanzaError> {
+    let stanza = &passing.stanza;
+    let (bad, writes) = match (stanza.kind, stanza.type_()) {
+        // §8.2.3: rules 1, 2, 4 and 5.
+        (Kind::Iq, type_ @ ("get" | "set")) => (
+            stanza.id().is_none() || request(passing).is_none(),
+            type_ == "set",
+        ),
+        (Kind::Iq, "result" | "error") => (stanza.id().is_none(), false),
+        (Kind::Iq, _) => (true, false),
+        (Kind::Presence, "" | "unavailable" | "probe" | "error") => (false, false),
+        (Kind::Presence, type_) => (Verb::parse(type_).is_none(), true),
+        (Kind::Message, type_) => (false, matches!(type_, "" | "chat" | "normal")),
+    };
+    if bad {
+        return Some(StanzaError::BAD_REQUEST);
+    }
+    // DESIGN §6: a card that takes nothing refuses before any hook; reading and passing presence go on.
+    (writes && !server.store().health().writable).then_some(
+        StanzaError::RESOURCE_CONSTRAINT
+            .with_text("the server cannot store anything at the moment"),
+    )
+}
+
+/// RFC 6120 §8.2.3: a request has exactly one child.
+fn request(passing: &Passing) -> Option<Iq<'_>> {
+    let mut children = passing.stanza.children();
+    let payload = children.next()?;
+    children.next().is_none().then_some(Iq { passing, payload })
+}
+
+/// RFC 6120 §8.3.1: errors and results are never answered with an error; nor are notes that need no answer.
+pub(crate) fn may_be_refused(passing: &Passing) -> bool {
+    match (passing.stanza.kind, passing.stanza.type_()) {
+        (_, "error") | (Kind::Iq, "result") => false,
+        (Kind::Presence, type_) => !matches!(type_, "unavailable" | "probe"),
+        _ => true,
+    }
+}
+
+/// Asks one stage's features in order.
+fn ask(stage: &[MessageHook], cx: &mut Cx<'_>, passing: &mut Passing) -> Verdict {
+    stage
+        .iter()
+        .map(|hook| hook(cx, passing))
+        .find(|verdict| *verdict != Verdict::Pass)
+        .unwrap_or(Verdict::Pass)
+}
+
+/// The answer to a request of a session, for its outbox.
+fn answer_entry(passing: &Passing, answer: Answer) -> Entry {
+    answered(passing, answer).entry()
+}
+
+/// The answer to a request, on its way back.
+fn answered(passing: &Passing, answer: Answer) -> Passing {
+    let payload = match answer {
+        Ok(payload) => payload,
+        Err(error) => return passing.refused(error),
+    };
+    let id = passing.stanza.id().unwrap_or_default();
+    let stanza = Stanza::compose(Kind::Iq, &[("type", "result"), ("id", &id)], &payload);
+    Passing::new(Arc::new(stanza), passing.to.clone(), passing.from.clone())
+}

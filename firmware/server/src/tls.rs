@@ -1,0 +1,294 @@
+//! TLS: versions 1.2 and 1.3 only (RFC 7590 §3.1), the certificate, and what a login can be bound to.
+//!
+//! State: one [`Identity`] (certificate, key and the configurations made of them), replaced as a whole when
+//! the files change; connections keep the one they began with. Session tickets belong to an identity too: a
+//! session resumed from under another certificate would be bound to that one (`tls-server-end-point`), and no
+//! login would succeed.
+
+mod channel;
+mod self_signed;
+
+use crate::{
+    connection::Door,
+    limits::{PEM_BYTES_MAX, TLS_SESSIONS_MAX},
+    world::Timestamp,
+};
+use arc_swap::ArcSwap;
+use aws_lc_rs::digest;
+use household::{Config, config::TlsMode};
+use rustls::{
+    CipherSuite, ServerConfig,
+    crypto::{CryptoProvider, aws_lc_rs::Ticketer},
+    server::ServerSessionMemoryCache,
+    sign::{CertifiedKey, SingleCertAndKey},
+};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use tracing::info;
+use xmpp::sasl::ChannelBindings;
+
+/// Files as the server sees them (house rule 9).
+pub trait Files: Send + Sync {
+    /// The whole file.
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+
+    /// Makes or replaces a file and the directories above it, durably and at once: never half of it.
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
+
+    /// The same for a file that nobody but the own user can read.
+    fn write_secret(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
+}
+
+/// Where the certificate comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Made by us for these names, in `self-signed.pem` and `self-signed.key` of this directory.
+    SelfSigned {
+        directory: PathBuf,
+        names: Vec<String>,
+    },
+    /// PEM chain and key of somebody else.
+    Files { certificate: PathBuf, key: PathBuf },
+}
+
+/// Why there is no certificate: a sentence for the administrator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsError(String);
+
+/// The certificate in use, and the way to another one.
+pub struct Tls {
+    files: Arc<dyn Files>,
+    current: ArcSwap<Identity>,
+}
+
+/// A certificate with its key, ready for handshakes.
+pub struct Identity {
+    starttls: Arc<ServerConfig>,
+    direct: Arc<ServerConfig>,
+    end_point: Option<Vec<u8>>,
+    /// Hash of the files it was read from.
+    fingerprint: Vec<u8>,
+    /// When the certificate expires.
+    expires: Timestamp,
+}
+
+impl Source {
+    /// What the configuration says. Until ACME has got a certificate, it is a self-signed one.
+    pub fn of(config: &Config) -> Source {
+        if config.tls.mode == TlsMode::Files {
+            return Source::Files {
+                certificate: config.tls.certificate.clone(),
+                key: config.tls.key.clone(),
+            };
+        }
+        let names = &config.names;
+        let mut all = vec![config.domain.clone()];
+        all.extend(
+            [&names.rooms, &names.upload, &names.proxy, &names.pubsub]
+                .map(|name| format!("{name}.{}", config.domain)),
+        );
+        all.extend(config.components.keys().cloned());
+        Source::SelfSigned {
+            directory: config.data_dir.join("tls"),
+            names: all,
+        }
+    }
+}
+
+impl Tls {
+    /// Reads the certificate, or makes it where it is ours to make.
+    pub fn open(files: Arc<dyn Files>, source: &Source, now: Timestamp) -> Result<Tls, TlsError> {
+        let current = ArcSwap::from_pointee(Identity::load(&*files, source, now)?);
+        Ok(Tls { files, current })
+    }
+
+    /// Looks whether the files changed, every few seconds and on SIGHUP; `true` if there is a new
+    /// certificate. After an error the old one stays in use.
+    pub fn reload(&self, source: &Source, now: Timestamp) -> Result<bool, TlsError> {
+        if let Source::Files { certificate, key } = source {
+            let fingerprint =
+                fingerprint(&read(&*self.files, certificate)?, &read(&*self.files, key)?);
+            if fingerprint == self.current.load().fingerprint {
+                return Ok(false);
+            }
+        }
+        let identity = Identity::load(&*self.files, source, now)?;
+        let is_new = identity.fingerprint != self.current.load().fingerprint;
+        if is_new {
+            self.current.store(Arc::new(identity));
+            info!("a new certificate is in use");
+        }
+        Ok(is_new)
+    }
+
+    /// The certificate for the next handshake.
+    pub fn identity(&self) -> Arc<Identity> {
+        self.current.load_full()
+    }
+}
+
+impl Identity {
+    fn load(files: &dyn Files, source: &Source, now: Timestamp) -> Result<Identity, TlsError> {
+        match source {
+            Source::Files { certificate, key } => {
+                let pem = (read(files, certificate)?, read(files, key)?);
+                Identity::from_pem(&pem.0, &pem.1).map_err(|reason| {
+                    let (certificate, key) = (certificate.display(), key.display());
+                    TlsError(format!(
+                        "tls.certificate = \"{certificate}\", tls.key = \"{key}\": {reason}"
+                    ))
+                })
+            }
+            Source::SelfSigned { directory, names } => {
+                let (certificate, key) = self_signed::obtain(files, directory, names, now)?;
+                Identity::from_pem(&certificate, &key).map_err(|reason| {
+                    TlsError(format!(
+                        "{}: {reason}",
+                        directory.join(self_signed::CERTIFICATE).display()
+                    ))
+                })
+            }
+        }
+    }
+
+    /// Reads a chain, leaf first, and its key. The error is the end of a sentence.
+    fn from_pem(certificate: &[u8], key: &[u8]) -> Result<Identity, String> {
+        let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(certificate)
+            .collect::<Result<_, _>>()
+            .map_err(|error| format!("the certificate is not PEM ({error})"))?;
+        let leaf = chain
+            .first()
+            .ok_or("the certificate file holds no certificate")?;
+        let (end_point, expires) =
+            channel::of_leaf(leaf).ok_or("the first certificate cannot be read")?;
+        let private = PrivateKeyDer::from_pem_slice(key)
+            .map_err(|_| "the key file holds no private key in PEM (PKCS #8, PKCS #1 or SEC 1)")?;
+        let provider = Arc::new(provider());
+        let certified = CertifiedKey::from_der(chain, private, &provider)
+            .map_err(|error| format!("certificate and key do not go together ({error})"))?;
+        let starttls = configuration(&provider, certified)?;
+        // XEP-0368 §2: direct TLS says by ALPN that it is XMPP; another protocol gets the alert of RFC 7301
+        // §3.2.
+        let mut direct = starttls.clone();
+        direct.alpn_protocols = vec![b"xmpp-client".to_vec()];
+        Ok(Identity {
+            starttls: Arc::new(starttls),
+            direct: Arc::new(direct),
+            end_point,
+            fingerprint: fingerprint(certificate, key),
+            expires,
+        })
+    }
+
+    /// What a handshake at this door is made with.
+    pub fn configuration(&self, door: Door) -> Arc<ServerConfig> {
+        match door {
+            Door::StartTls => self.starttls.clone(),
+            Door::DirectTls | Door::Secured => self.direct.clone(),
+        }
+    }
+
+    /// What a login on this finished connection can be bound to.
+    pub fn bindings(&self, connection: &rustls::ServerConnection) -> ChannelBindings {
+        ChannelBindings {
+            exporter: channel::exporter(connection),
+            end_point: self.end_point.clone(),
+        }
+    }
+
+    /// When the certificate expires, in milliseconds since 1970.
+    pub fn expires(&self) -> Timestamp {
+        self.expires
+    }
+}
+
+impl fmt::Display for TlsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for TlsError {}
+
+fn configuration(
+    provider: &Arc<CryptoProvider>,
+    certified: CertifiedKey,
+) -> Result<ServerConfig, String> {
+    let mut config = ServerConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+    // Without it a TLS 1.2 session could be joined with another one (RFC 7627), and bindings would not hold.
+    config.require_ems = true;
+    config.ignore_client_order = !has_aes_instructions();
+    config.session_storage = ServerSessionMemoryCache::new(TLS_SESSIONS_MAX);
+    config.ticketer = Ticketer::new().map_err(|error| error.to_string())?;
+    // A client opens one connection at a time, so it needs one ticket for its next.
+    config.send_tls13_tickets = 1;
+    Ok(config)
+}
+
+/// Where AES is computed in software, ChaCha20 is several times as fast, and takes the same time for every
+/// key.
+fn provider() -> CryptoProvider {
+    let mut provider = rustls::crypto::aws_lc_rs::default_provider();
+    if !has_aes_instructions() {
+        provider
+            .cipher_suites
+            .sort_by_key(|suite| !is_chacha(suite.suite()));
+    }
+    provider
+}
+
+fn is_chacha(suite: CipherSuite) -> bool {
+    matches!(
+        suite,
+        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256
+            | CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256
+            | CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256
+    )
+}
+
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+fn has_aes_instructions() -> bool {
+    std::arch::is_x86_feature_detected!("aes")
+}
+
+#[cfg(target_arch = "aarch64")]
+fn has_aes_instructions() -> bool {
+    std::arch::is_aarch64_feature_detected!("aes")
+}
+
+#[cfg(not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64")))]
+fn has_aes_instructions() -> bool {
+    false
+}
+
+fn read(files: &dyn Files, path: &Path) -> Result<Vec<u8>, TlsError> {
+    let bytes = files
+        .read(path)
+        .map_err(|error| TlsError(format!("{} cannot be read: {error}", path.display())))?;
+    if bytes.len() > PEM_BYTES_MAX {
+        return Err(TlsError(format!(
+            "{} is too large for a certificate or key",
+            path.display()
+        )));
+    }
+    Ok(bytes)
+}
+
+fn fingerprint(certificate: &[u8], key: &[u8]) -> Vec<u8> {
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(&(certificate.len() as u64).to_be_bytes());
+    context.update(certificate);
+    context.update(key);
+    context.finish().as_ref().to_vec()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,286 @@
+//! Certificates on a disk in memory, and handshakes with ourselves.
+
+use super::*;
+use rustls::{
+    ClientConfig, ClientConnection, ProtocolVersion, RootCertStore, ServerConnection,
+    pki_types::ServerName,
+};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
+
+const NOW: Timestamp = 1_790_000_000_000;
+const DAY_MS: u64 = 86_400_000;
+
+#[derive(Default)]
+struct Disk(Mutex<BTreeMap<PathBuf, Vec<u8>>>);
+
+impl Files for Disk {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        files
+            .get(path)
+            .cloned()
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.0.lock().unwrap().insert(path.into(), bytes.into());
+        Ok(())
+    }
+
+    fn write_secret(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.write(path, bytes)
+    }
+}
+
+fn self_signed(names: &[&str]) -> Source {
+    Source::SelfSigned {
+        directory: "tls".into(),
+        names: names.iter().map(|name| (*name).into()).collect(),
+    }
+}
+
+fn certificate(disk: &Disk) -> Vec<u8> {
+    disk.read(Path::new("tls/self-signed.pem")).unwrap()
+}
+
+/// Copies the self-signed pair to where an administrator's files are.
+fn install(disk: &Disk, names: &[&str]) {
+    let other = Disk::default();
+    Tls::open(Arc::new(Disk::default()), &self_signed(names), NOW).unwrap();
+    self_signed::obtain(
+        &other,
+        Path::new("tls"),
+        &names.iter().map(|n| (*n).into()).collect::<Vec<_>>(),
+        NOW,
+    )
+    .unwrap();
+    for (from, to) in [
+        ("tls/self-signed.pem", "chain.pem"),
+        ("tls/self-signed.key", "key.pem"),
+    ] {
+        disk.write(Path::new(to), &other.read(Path::new(from)).unwrap())
+            .unwrap();
+    }
+}
+
+fn installed() -> Source {
+    Source::Files {
+        certificate: "chain.pem".into(),
+        key: "key.pem".into(),
+    }
+}
+
+struct Client {
+    alpn: &'static [&'static [u8]],
+    version: &'static rustls::SupportedProtocolVersion,
+}
+
+/// A handshake in memory, with the certificate file as the only authority.
+fn handshake(
+    identity: &Identity,
+    door: Door,
+    pem: &[u8],
+    client: &Client,
+) -> Result<ServerConnection, String> {
+    let mut roots = RootCertStore::empty();
+    roots
+        .add(CertificateDer::from_pem_slice(pem).unwrap())
+        .unwrap();
+    let mut config = ClientConfig::builder_with_provider(Arc::new(provider()))
+        .with_protocol_versions(&[client.version])
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = client.alpn.iter().map(|name| name.to_vec()).collect();
+    let name = ServerName::try_from("localhost").unwrap();
+    let mut client = ClientConnection::new(Arc::new(config), name).unwrap();
+    let mut server = ServerConnection::new(identity.configuration(door)).unwrap();
+    while client.is_handshaking() || server.is_handshaking() {
+        let mut bytes = vec![];
+        client.write_tls(&mut bytes).unwrap();
+        server.read_tls(&mut &bytes[..]).unwrap();
+        server
+            .process_new_packets()
+            .map_err(|error| format!("server: {error}"))?;
+        let mut bytes = vec![];
+        server.write_tls(&mut bytes).unwrap();
+        client.read_tls(&mut &bytes[..]).unwrap();
+        client
+            .process_new_packets()
+            .map_err(|error| format!("client: {error}"))?;
+    }
+    Ok(server)
+}
+
+const TLS13: Client = Client {
+    alpn: &[b"xmpp-client"],
+    version: &rustls::version::TLS13,
+};
+const TLS12: Client = Client {
+    alpn: &[b"xmpp-client"],
+    version: &rustls::version::TLS12,
+};
+
+#[test]
+fn the_self_signed_certificate_is_made_once_and_anew_when_it_no_longer_fits() {
+    let disk = Arc::new(Disk::default());
+    let source = self_signed(&["localhost", "groupchat.localhost"]);
+    let tls = Tls::open(disk.clone(), &source, NOW).unwrap();
+    let first = certificate(&disk);
+    assert!(
+        !String::from_utf8_lossy(&first).contains("PRIVATE"),
+        "clients get this file"
+    );
+    assert_eq!(tls.reload(&source, NOW), Ok(false));
+    assert_eq!(tls.reload(&source, NOW + 365 * DAY_MS), Ok(false));
+    assert_eq!(certificate(&disk), first);
+    assert_eq!(
+        tls.reload(&self_signed(&["localhost", "rooms.localhost"]), NOW),
+        Ok(true)
+    );
+    let second = certificate(&disk);
+    assert_ne!(second, first);
+    let close_to_its_end = tls.identity().expires() - DAY_MS;
+    assert_eq!(
+        tls.reload(
+            &self_signed(&["localhost", "rooms.localhost"]),
+            close_to_its_end
+        ),
+        Ok(true)
+    );
+    assert_ne!(certificate(&disk), second);
+}
+
+#[test]
+fn a_board_without_a_clock_makes_a_certificate_for_today() {
+    let disk = Arc::new(Disk::default());
+    let tls = Tls::open(disk, &self_signed(&["localhost"]), 0).unwrap();
+    assert!(tls.identity().expires() > NOW + 10 * 365 * DAY_MS);
+}
+
+#[test]
+fn the_certificate_file_is_its_own_authority_on_both_versions_and_doors() {
+    let disk = Arc::new(Disk::default());
+    let tls = Tls::open(disk.clone(), &self_signed(&["localhost"]), NOW).unwrap();
+    let identity = tls.identity();
+    for (client, door, alpn) in [
+        (TLS13, Door::DirectTls, Some(&b"xmpp-client"[..])),
+        (TLS12, Door::DirectTls, Some(&b"xmpp-client"[..])),
+        (TLS13, Door::StartTls, None),
+        (TLS12, Door::StartTls, None),
+        (Client { alpn: &[], ..TLS13 }, Door::DirectTls, None),
+    ] {
+        let connection = handshake(&identity, door, &certificate(&disk), &client).unwrap();
+        assert_eq!(connection.alpn_protocol(), alpn);
+        let bindings = identity.bindings(&connection);
+        let is_13 = connection.protocol_version() == Some(ProtocolVersion::TLSv1_3);
+        assert_eq!(
+            bindings.exporter.map(|data| data.len()),
+            is_13.then_some(32)
+        );
+        assert_eq!(bindings.end_point.unwrap().len(), 32, "ECDSA with SHA-256");
+    }
+}
+
+#[test]
+fn another_protocol_by_alpn_is_refused() {
+    let disk = Arc::new(Disk::default());
+    let tls = Tls::open(disk.clone(), &self_signed(&["localhost"]), NOW).unwrap();
+    let client = Client {
+        alpn: &[b"h2"],
+        ..TLS13
+    };
+    let outcome = handshake(
+        &tls.identity(),
+        Door::DirectTls,
+        &certificate(&disk),
+        &client,
+    );
+    assert!(
+        outcome
+            .unwrap_err()
+            .starts_with("server: peer doesn't support any known protocol")
+    );
+}
+
+#[test]
+fn a_changed_file_is_taken_and_a_bad_one_is_not() {
+    let disk = Arc::new(Disk::default());
+    install(&disk, &["localhost"]);
+    let tls = Tls::open(disk.clone(), &installed(), NOW).unwrap();
+    let before = tls.identity();
+    assert_eq!(tls.reload(&installed(), NOW), Ok(false));
+
+    let old_key = disk.read(Path::new("key.pem")).unwrap();
+    install(&disk, &["localhost"]);
+    let new_key = disk.read(Path::new("key.pem")).unwrap();
+    disk.write(Path::new("key.pem"), &old_key).unwrap();
+    let error = tls.reload(&installed(), NOW).unwrap_err().to_string();
+    assert!(
+        error.starts_with(
+            "tls.certificate = \"chain.pem\", tls.key = \"key.pem\": certificate and key"
+        ),
+        "{error}"
+    );
+    assert!(
+        Arc::ptr_eq(&before, &tls.identity()),
+        "the old certificate stays"
+    );
+
+    disk.write(Path::new("key.pem"), &new_key).unwrap();
+    assert_eq!(tls.reload(&installed(), NOW), Ok(true));
+    assert_ne!(before.end_point, tls.identity().end_point);
+}
+
+#[test]
+fn what_is_wrong_with_the_files_is_said() {
+    let too_large = vec![b'x'; PEM_BYTES_MAX + 1];
+    let cases: [(&str, &[u8], &str); 5] = [
+        (
+            "chain.pem",
+            b"",
+            "the certificate file holds no certificate",
+        ),
+        (
+            "chain.pem",
+            b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+            "cannot be read",
+        ),
+        (
+            "chain.pem",
+            b"-----BEGIN CERTIFICATE-----\n???\n-----END CERTIFICATE-----\n",
+            "is not PEM",
+        ),
+        ("key.pem", b"password", "the key file holds no private key"),
+        ("key.pem", &too_large, "is too large"),
+    ];
+    for (file, bytes, expected) in cases {
+        let disk = Arc::new(Disk::default());
+        install(&disk, &["localhost"]);
+        disk.write(Path::new(file), bytes).unwrap();
+        let error = Tls::open(disk, &installed(), NOW)
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+    let missing = Tls::open(Arc::new(Disk::default()), &installed(), NOW)
+        .err()
+        .unwrap();
+    assert_eq!(
+        missing.to_string(),
+        "chain.pem cannot be read: entity not found"
+    );
+}
+
+#[test]
+fn chacha_comes_first_where_aes_is_slow() {
+    let suites = provider().cipher_suites;
+    if !has_aes_instructions() {
+        assert!(is_chacha(suites[0].suite()));
+    }
+    assert!(suites.iter().any(|suite| is_chacha(suite.suite())));
+}

@@ -1,0 +1,7 @@
+//! What carries a stream between a peer and its [`Connection`](crate::connection::Connection).
+
+mod socket;
+pub(crate) mod tcp;
+
+#[cfg(test)]
+mod tests;

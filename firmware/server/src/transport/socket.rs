@@ -1,0 +1,121 @@
+//! A TCP socket, in the clear or under TLS. Idle, it lends no memory from anybody: reading goes through a
+//! buffer that belongs to the thread.
+
+use crate::limits::{CLOSE_MS_MAX, READ_BYTES, WRITE_STALL_MS_MAX};
+use std::{
+    cell::RefCell,
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+
+thread_local! {
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
+}
+
+pub(super) enum Socket {
+    Clear(TcpStream),
+    Secured(Box<TlsStream<TcpStream>>),
+    /// Between the two, or after a handshake that failed.
+    Gone,
+}
+
+impl Socket {
+    /// Hands what came in to `take`, as much as one read gives. `false` at the end: the peer sends nothing
+    /// more.
+    pub(super) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        take: impl FnOnce(&[u8]),
+    ) -> Poll<io::Result<bool>> {
+        BUFFER.with_borrow_mut(|buffer| {
+            let mut buffer = ReadBuf::new(buffer);
+            let outcome = match self {
+                Socket::Clear(tcp) => ready!(Pin::new(tcp).poll_read(cx, &mut buffer)),
+                Socket::Secured(tls) => ready!(Pin::new(tls).poll_read(cx, &mut buffer)),
+                Socket::Gone => Ok(()),
+            };
+            match outcome {
+                Ok(()) => {
+                    take(buffer.filled());
+                    Poll::Ready(Ok(!buffer.filled().is_empty()))
+                }
+                // Clients that just go away do not say so to TLS. The stream is what must be closed (RFC 6120
+                // §4.4).
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    Poll::Ready(Ok(false))
+                }
+                Err(error) => Poll::Ready(Err(error)),
+            }
+        })
+    }
+
+    /// Writes all of it, as long as the peer takes at least some within the limit.
+    pub(super) async fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        let stall = Duration::from_millis(WRITE_STALL_MS_MAX);
+        while !bytes.is_empty() {
+            let written = timeout(stall, self.write_some(bytes)).await??;
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            bytes = &bytes[written..];
+        }
+        timeout(stall, self.flush()).await?
+    }
+
+    async fn write_some(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Socket::Clear(tcp) => tcp.write(bytes).await,
+            Socket::Secured(tls) => tls.write(bytes).await,
+            Socket::Gone => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Socket::Clear(tcp) => tcp.flush().await,
+            Socket::Secured(tls) => tls.flush().await,
+            Socket::Gone => Ok(()),
+        }
+    }
+
+    /// Negotiates TLS. An error leaves nothing to talk over (RFC 6120 §5.4.3.2).
+    pub(super) async fn accept_tls(
+        &mut self,
+        acceptor: TlsAcceptor,
+        limit: Duration,
+    ) -> io::Result<()> {
+        if let Socket::Clear(tcp) = std::mem::replace(self, Socket::Gone) {
+            *self = Socket::Secured(Box::new(timeout(limit, acceptor.accept(tcp)).await??));
+        }
+        Ok(())
+    }
+
+    /// Says goodbye on every layer and waits a little for the peer to do the same, so that it reads our last
+    /// words before its system hears that nobody listens any more.
+    pub(super) async fn close(&mut self) {
+        let goodbye = async {
+            match self {
+                Socket::Clear(tcp) => drain(tcp).await,
+                Socket::Secured(tls) => drain(&mut **tls).await,
+                Socket::Gone => Ok(()),
+            }
+        };
+        // Whatever goes wrong now, the connection ends.
+        let _ = timeout(Duration::from_millis(CLOSE_MS_MAX), goodbye).await;
+    }
+}
+
+async fn drain(socket: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<()> {
+    socket.shutdown().await?;
+    let mut waste = [0; 512];
+    while socket.read(&mut waste).await? > 0 {}
+    Ok(())
+}

@@ -1,0 +1,205 @@
+//! Drives a [`Connection`] over TCP: one task per connection, which holds no buffer while nothing happens.
+
+use super::socket::Socket;
+use crate::{
+    connection::{Connection, Done, Door, Peer, Todo, Work},
+    limits::{CLOSE_MS_MAX, LOOKUPS_MAX, TLS_HANDSHAKE_MS_MAX},
+    listen::Admission,
+    server::Server,
+    tls::Tls,
+};
+use std::{
+    any::Any,
+    future::poll_fn,
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
+use tokio::{
+    net::TcpStream,
+    sync::{Semaphore, watch},
+    task::spawn_blocking,
+    time::{sleep, timeout},
+};
+use tokio_rustls::TlsAcceptor;
+use tracing::{debug, error};
+use xmpp::StreamError;
+
+/// What all connections share.
+pub(crate) struct House {
+    pub(crate) server: Arc<Server>,
+    pub(crate) tls: Arc<Tls>,
+    lookups: Semaphore,
+}
+
+impl House {
+    pub(crate) fn new(server: Arc<Server>, tls: Arc<Tls>) -> House {
+        House {
+            server,
+            tls,
+            lookups: Semaphore::new(LOOKUPS_MAX),
+        }
+    }
+}
+
+/// Serves one connection to its end. `stop` turns true when the server shuts down.
+pub(crate) async fn serve(
+    house: Arc<House>,
+    tcp: TcpStream,
+    peer: Peer,
+    admission: Admission,
+    stop: watch::Receiver<bool>,
+) {
+    let mut connection = Connection::new(house.server.clone(), peer);
+    let driver = Driver {
+        house: &house,
+        socket: Socket::Clear(tcp),
+        door: peer.door,
+        admission,
+        stop,
+    };
+    match caught(driver.drive(&mut connection)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => debug!(address = %peer.address, %error, "connection lost"),
+        Err(_) => error!(address = %peer.address, "a connection panicked and is closed"),
+    }
+    connection.leave().await;
+}
+
+struct Driver<'a> {
+    house: &'a House,
+    socket: Socket,
+    door: Door,
+    admission: Admission,
+    stop: watch::Receiver<bool>,
+}
+
+impl Driver<'_> {
+    // What takes long or much is boxed: an idle task is as large as the largest thing it ever waits for by
+    // name.
+    async fn drive(mut self, connection: &mut Connection) -> io::Result<()> {
+        if self.door == Door::DirectTls {
+            Box::pin(self.secure(connection)).await?;
+        }
+        loop {
+            let todo = Box::pin(connection.step()).await;
+            if connection.session().is_some() {
+                self.admission.authenticated();
+            }
+            if let Todo::Close = todo {
+                Box::pin(self.close(connection)).await;
+                return Ok(());
+            }
+            if !connection.output().is_empty() {
+                Box::pin(self.write(connection)).await?;
+            }
+            let goes_on = match todo {
+                Todo::Write => true,
+                Todo::Read => {
+                    self.wait(connection, |socket, cx, connection| {
+                        socket.poll_read(cx, |bytes| connection.push(bytes))
+                    })
+                    .await?
+                }
+                Todo::Wait => self.wait(connection, |_, _, _| Poll::Pending).await?,
+                Todo::StartTls => Box::pin(self.secure(connection)).await.map(|()| true)?,
+                Todo::Work(work) => Box::pin(self.look_up(connection, work)).await,
+                Todo::Close => false,
+            };
+            if !goes_on {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits until there is something to do: bytes, a batch in the outbox, a deadline, the end of the server.
+    /// `false` when the peer is gone.
+    async fn wait(
+        &mut self,
+        connection: &mut Connection,
+        mut poll_read: impl FnMut(
+            &mut Socket,
+            &mut std::task::Context<'_>,
+            &mut Connection,
+        ) -> Poll<io::Result<bool>>,
+    ) -> io::Result<bool> {
+        let deadline = connection.deadline().unwrap_or(0);
+        let now = self.house.server.clock().elapsed_ms();
+        let mut time = pin!(sleep(Duration::from_millis(deadline.saturating_sub(now))));
+        let mut stop = pin!(self.stop.wait_for(|stop| *stop));
+        let socket = &mut self.socket;
+        poll_fn(|cx| {
+            if stop.as_mut().poll(cx).is_ready() {
+                connection.end(StreamError::SYSTEM_SHUTDOWN);
+                return Poll::Ready(Ok(true));
+            }
+            if time.as_mut().poll(cx).is_ready() {
+                connection.tick();
+                return Poll::Ready(Ok(true));
+            }
+            let batch = connection
+                .session()
+                .map(|session| session.outbox.poll_batch(cx));
+            if let Some(Poll::Ready(batch)) = batch {
+                connection.deliver(batch);
+                return Poll::Ready(Ok(true));
+            }
+            poll_read(socket, cx, connection)
+        })
+        .await
+    }
+
+    async fn write(&mut self, connection: &mut Connection) -> io::Result<()> {
+        let bytes = std::mem::take(connection.output());
+        self.socket.write(&bytes).await?;
+        connection.written().await;
+        Ok(())
+    }
+
+    /// The stream is closed: last words, then the session goes before the socket does.
+    async fn close(&mut self, connection: &mut Connection) {
+        let last = timeout(Duration::from_millis(CLOSE_MS_MAX), self.write(connection)).await;
+        connection.leave().await;
+        if let Ok(Ok(())) = last {
+            self.socket.close().await;
+        }
+    }
+
+    async fn secure(&mut self, connection: &mut Connection) -> io::Result<()> {
+        let identity = self.house.tls.identity();
+        let acceptor = TlsAcceptor::from(identity.configuration(self.door));
+        self.socket
+            .accept_tls(acceptor, Duration::from_millis(TLS_HANDSHAKE_MS_MAX))
+            .await?;
+        if let Socket::Secured(tls) = &self.socket {
+            connection.secured(identity.bindings(tls.get_ref().1));
+        }
+        Ok(())
+    }
+
+    async fn look_up(&mut self, connection: &mut Connection, work: Work) -> bool {
+        let permit = self.house.lookups.acquire().await;
+        let done: Result<Done, _> = spawn_blocking(move || work.run()).await;
+        drop(permit);
+        match done {
+            Ok(done) => connection.resume(done).await,
+            Err(_) => connection.end(StreamError::INTERNAL),
+        }
+        true
+    }
+}
+
+/// Runs a future; a panic inside comes out as an error.
+async fn caught<T>(future: impl Future<Output = T>) -> Result<T, Box<dyn Any + Send>> {
+    let mut future = pin!(future);
+    poll_fn(
+        |cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+            Ok(poll) => poll.map(Ok),
+            Err(panic) => Poll::Ready(Err(panic)),
+        },
+    )
+    .await
+}

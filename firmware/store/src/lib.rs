@@ -1,0 +1,42 @@
+//! redb behind typed tables, with a journal in front of it (DESIGN §9). Nothing else in Hearth touches redb.
+//!
+//! A feature declares a [`Table`], makes [`Write`]s of it and queues them; [`Store`] gathers what is queued into
+//! groups, writes each group to the journal with one sync, and only then lets redb have it. Readers take a
+//! [`Snapshot`].
+//!
+//! ```text
+//! Table::put → Write → Store::queue → queue.rs ──▶ engine.rs ──▶ journal.rs   one append, one sync: durable
+//!                       (Ticket)      two lanes     │  group.rs    └──▶ when_durable callbacks
+//!                                                   └────────────▶ database.rs  redb: visible; synced at checkpoints
+//! ```
+
+mod codec;
+mod database;
+pub mod disk;
+mod engine;
+mod error;
+mod group;
+mod journal;
+mod key;
+pub mod limits;
+pub mod migrate;
+mod options;
+mod overlay;
+mod queue;
+mod sequence;
+mod shared;
+mod snapshot;
+mod table;
+mod tickets;
+mod writer;
+
+pub use codec::{Record, Value};
+pub use disk::{Disk, DiskFile};
+pub use error::Error;
+pub use key::Key;
+pub use options::{Clock, Health, Options, Urgency};
+pub use sequence::Sequence;
+pub use snapshot::Snapshot;
+pub use table::{Rows, Table, Write};
+pub use tickets::{Durable, Ticket};
+pub use writer::{Store, WriterThread};

@@ -1,0 +1,125 @@
+//! What the store's parts share: the queue, the open database, and who is to be told.
+
+use crate::options::{Health, Options};
+use crate::queue::Queue;
+use crate::tickets::Released;
+use crate::{Error, Snapshot};
+use redb::{Database, ReadableDatabase};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+pub(crate) type Watcher = Box<dyn Fn(&Health) + Send + Sync>;
+
+/// What the store's parts share.
+pub(crate) struct Shared {
+    pub(crate) options: Options,
+    /// What readers read. Taken out while redb is opened again.
+    pub(crate) database: RwLock<Option<Database>>,
+    queue: Mutex<Queue>,
+    /// Wakes the writer's thread.
+    pub(crate) work: Condvar,
+    /// Wakes who waits for a ticket.
+    pub(crate) progress: Condvar,
+    /// A read of the database file failed, after which an open redb refuses everything: it must be opened again.
+    pub(crate) read_failed: Arc<AtomicBool>,
+    watchers: Mutex<Vec<Watcher>>,
+}
+
+/// A panic elsewhere leaves nothing half done under these locks.
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    pub(crate) fn new(options: Options) -> Shared {
+        Shared {
+            options,
+            database: RwLock::new(None),
+            queue: Mutex::default(),
+            work: Condvar::new(),
+            progress: Condvar::new(),
+            read_failed: Arc::default(),
+            watchers: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Duration {
+        (self.options.clock)()
+    }
+
+    /// Changes the queue's state, then calls those whom that settles. They run in the order of their tickets, on
+    /// this thread, and may queue and wait for tickets, but not read.
+    pub(crate) fn settle(&self, change: impl FnOnce(&mut Queue) -> Released) {
+        let released = change(&mut locked(&self.queue));
+        self.progress.notify_all();
+        for (callback, durable) in released {
+            if catch_unwind(AssertUnwindSafe(|| callback(durable))).is_err() {
+                tracing::error!("what waited for a write panicked");
+            }
+        }
+    }
+
+    pub(crate) fn queue(&self) -> MutexGuard<'_, Queue> {
+        locked(&self.queue)
+    }
+
+    /// Changes the health, and says whether it is another one now: then [`Shared::announce_health`] is due.
+    pub(crate) fn set_health(&self, health: Health) -> bool {
+        let mut queue = self.queue();
+        let changed = queue.health != health;
+        queue.health = health;
+        changed
+    }
+
+    /// Tells the watchers, who find tickets as they are under this health.
+    pub(crate) fn announce_health(&self) {
+        let health = self.queue().health.clone();
+        match &health.error {
+            Some(error) => tracing::error!("{error}"),
+            None => tracing::info!("the store takes writes"),
+        }
+        for watcher in &*locked(&self.watchers) {
+            watcher(&health);
+        }
+    }
+
+    /// Calls `watcher` at each [`Shared::announce_health`].
+    pub(crate) fn watch_health(&self, watcher: Watcher) {
+        locked(&self.watchers).push(watcher);
+    }
+
+    /// Gives readers and the writer another database, or none; closes the one they had.
+    pub(crate) fn put_database(&self, database: Option<Database>) {
+        *self
+            .database
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = database;
+    }
+
+    /// # Errors
+    /// Those of `run`; [`Error::Unavailable`] when there is no database.
+    pub(crate) fn with_database(
+        &self,
+        run: impl FnOnce(&Database) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        run(database.as_ref().ok_or(Error::Unavailable)?)
+    }
+
+    pub(crate) fn snapshot(&self) -> Result<Snapshot, Error> {
+        if self.read_failed.load(Ordering::Acquire) {
+            self.work.notify_one();
+        }
+        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(database) = &*database else {
+            return Err(if self.queue().closed {
+                Error::Closed
+            } else {
+                Error::Unavailable
+            });
+        };
+        Ok(Snapshot::new(database.begin_read()?))
+    }
+}

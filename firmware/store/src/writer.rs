@@ -1,0 +1,275 @@
+//! The store as everybody else sees it: queue writes, hear when they are durable, take snapshots; and the thread
+//! that does the writing.
+
+use crate::engine::Engine;
+use crate::options::{Health, Options, Urgency};
+use crate::shared::{Shared, locked};
+use crate::table::Write;
+use crate::tickets::{Durable, Ticket};
+use crate::{Disk, Error, Sequence, Snapshot, limits};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// The store. Cheap to share; all methods may be called from any thread.
+pub struct Store {
+    shared: Shared,
+    engine: Mutex<Engine>,
+    sequences: Mutex<BTreeMap<&'static str, Sequence>>,
+    start_count: u32,
+    /// Whether a thread does the writing; otherwise who waits does it.
+    threaded: AtomicBool,
+}
+
+impl Store {
+    /// Opens a store, or makes a new one, and replays what the last process had acknowledged. A disk that can be
+    /// read but not written gives a store that is not [`Health::writable`].
+    ///
+    /// # Errors
+    /// [`Error::TooNew`] after a newer Hearth; [`Error::Damaged`]; the disk's when it cannot even be read.
+    pub fn open(disk: Arc<dyn Disk>, options: Options) -> Result<Arc<Store>, Error> {
+        let shared = Shared::new(options);
+        let engine = Engine::open(disk, &shared)?;
+        let start_count = engine.start_count();
+        Ok(Arc::new(Store {
+            shared,
+            engine: Mutex::new(engine),
+            sequences: Mutex::default(),
+            start_count,
+            threaded: AtomicBool::new(false),
+        }))
+    }
+
+    /// Queues a batch, which becomes durable as a whole or not at all. Never blocks and never fails: what comes of
+    /// it is told by the ticket. An empty batch returns the last ticket given out.
+    pub fn queue(&self, batch: Vec<Write>, urgency: Urgency) -> Ticket {
+        let now = self.shared.now();
+        let mut queue = self.shared.queue();
+        if batch.is_empty() {
+            return Ticket(queue.tickets.last());
+        }
+        if queue.closed || !queue.health.writable {
+            let ticket = queue.tickets.issue(false);
+            // Nobody can wait for a ticket that was never given out.
+            let _ = queue.tickets.fail(&[ticket]);
+            return Ticket(ticket);
+        }
+        let ticket = queue.push(batch, urgency, now);
+        drop(queue);
+        self.shared.work.notify_one();
+        Ticket(ticket)
+    }
+
+    /// Calls back once the batch is durable, or has failed: at once when it is known already, otherwise on the
+    /// writer's thread, which waits meanwhile. A callback may queue writes; it must not take a snapshot of a ticket
+    /// or call [`Store::turn`]. Does not by itself hurry a `Soon` batch.
+    pub fn when_durable(&self, ticket: Ticket, callback: Box<dyn FnOnce(Durable) + Send>) {
+        let settled = self.shared.queue().tickets.wait(ticket.0, callback);
+        if let Some((callback, durable)) = settled {
+            callback(durable);
+        }
+    }
+
+    /// What became of a batch; `None` while that is open.
+    pub fn is_durable(&self, ticket: Ticket) -> Option<Durable> {
+        self.shared.queue().tickets.status(ticket.0)
+    }
+
+    /// The last ticket that became durable. Below it, only batches of a failed disk ([`Store::is_durable`] tells)
+    /// and `Idle` ones may not be.
+    pub fn durable(&self) -> Ticket {
+        Ticket(self.shared.queue().tickets.durable())
+    }
+
+    /// The last ticket that snapshots show.
+    pub fn applied(&self) -> Ticket {
+        Ticket(self.shared.queue().tickets.applied())
+    }
+
+    /// Everything that is applied now.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the disk cannot even be read; [`Error::Closed`].
+    pub fn snapshot(&self) -> Result<Snapshot, Error> {
+        self.shared.snapshot()
+    }
+
+    /// Everything up to a ticket at least. Blocks until it is applied, or has failed; without a writer's thread it
+    /// does the writing itself. Not to be called with a lock held.
+    ///
+    /// # Errors
+    /// As [`Store::snapshot`].
+    pub fn snapshot_after(&self, ticket: Ticket) -> Result<Snapshot, Error> {
+        self.wait_applied(ticket);
+        self.snapshot()
+    }
+
+    fn wait_applied(&self, ticket: Ticket) {
+        let mut queue = self.shared.queue();
+        if queue.tickets.is_applied(ticket.0) || ticket.0 > queue.tickets.last() {
+            return;
+        }
+        queue.hurry(ticket.0);
+        self.shared.work.notify_one();
+        while !queue.tickets.is_applied(ticket.0) {
+            if self.threaded.load(Ordering::Acquire) {
+                queue = self
+                    .shared
+                    .progress
+                    .wait(queue)
+                    .unwrap_or_else(PoisonError::into_inner);
+            } else {
+                drop(queue);
+                self.turn();
+                queue = self.shared.queue();
+            }
+        }
+    }
+
+    /// Takes one group and finishes it, or does what else is due, on this thread; whether there was anything. For
+    /// simulations and the command line: `while store.turn() {}`.
+    pub fn turn(&self) -> bool {
+        locked(&self.engine).turn(&self.shared)
+    }
+
+    /// Writes and bytes that wait.
+    pub fn backlog(&self) -> (usize, usize) {
+        self.shared.queue().backlog()
+    }
+
+    /// Whether so much waits that streams should not be read.
+    pub fn is_congested(&self) -> bool {
+        let (writes, bytes) = self.backlog();
+        writes > limits::BACKLOG_WRITES_MAX || bytes > limits::BACKLOG_BYTES_MAX
+    }
+
+    /// How the disk is.
+    pub fn health(&self) -> Health {
+        self.shared.queue().health.clone()
+    }
+
+    /// Calls back whenever the health changes, on the writer's thread; not for what it is now.
+    pub fn watch_health(&self, watcher: impl Fn(&Health) + Send + Sync + 'static) {
+        self.shared.watch_health(Box::new(watcher));
+    }
+
+    /// The sequence of that name, from [`limits::SEQUENCE_START`] on. The first call reserves its first block and
+    /// waits for that: call it at start.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn sequence(self: &Arc<Self>, name: &'static str) -> Result<Sequence, Error> {
+        let mut sequences = locked(&self.sequences);
+        if let Some(sequence) = sequences.get(name) {
+            return Ok(sequence.clone());
+        }
+        let sequence = Sequence::new(name, Arc::downgrade(self), &self.snapshot()?)?;
+        sequence.ask();
+        self.wait_applied(self.last_ticket());
+        sequences.insert(name, sequence.clone());
+        Ok(sequence)
+    }
+
+    fn last_ticket(&self) -> Ticket {
+        Ticket(self.shared.queue().tickets.last())
+    }
+
+    /// How often this store was opened, this time included. Durable before [`Store::open`] returns, unless the disk
+    /// takes no writes.
+    pub fn start_count(&self) -> u32 {
+        self.start_count
+    }
+
+    /// From here on, nothing but removals reaches rows of this account ([`crate::Table::per_account`]), whoever
+    /// queues it and across restarts. What is there already is swept by [`crate::Table::removals`].
+    pub fn retire(&self, account: u32) -> Ticket {
+        self.queue(vec![crate::group::RETIRED.put(&account, &())], Urgency::Now)
+    }
+
+    /// Makes a checkpoint of everything queued and lets go of the files. Later writes fail, later reads, too.
+    pub fn close(&self) {
+        locked(&self.engine).close(&self.shared);
+    }
+
+    /// Starts the thread that does the writing.
+    ///
+    /// # Errors
+    /// The operating system's, when it gives no thread.
+    pub fn start_writer(self: &Arc<Self>) -> Result<WriterThread, Error> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (store, stopped) = (self.clone(), stop.clone());
+        self.threaded.store(true, Ordering::Release);
+        let thread = std::thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(move || store.write_until(&stopped));
+        match thread {
+            Ok(thread) => Ok(WriterThread {
+                store: self.clone(),
+                stop,
+                thread: Some(thread),
+            }),
+            Err(error) => {
+                self.threaded.store(false, Ordering::Release);
+                Err(Error::Io(error))
+            }
+        }
+    }
+
+    fn write_until(&self, stop: &AtomicBool) {
+        while !stop.load(Ordering::Acquire) {
+            if self.turn() {
+                continue;
+            }
+            let queue = self.shared.queue();
+            let now = self.shared.now();
+            let next = queue.due().into_iter().chain(queue.alarm).min();
+            if stop.load(Ordering::Acquire) || next.is_some_and(|next| next <= now) {
+                continue;
+            }
+            // The next group gathers while the card works; this wait is only for when there is nothing to do.
+            let wait = next.map_or(
+                Duration::from_secs(limits::CHECKPOINT_SECONDS_MAX),
+                |next| next.saturating_sub(now),
+            );
+            drop(self.shared.work.wait_timeout(queue, wait));
+        }
+        self.close();
+    }
+}
+
+/// The running writer.
+pub struct WriterThread {
+    store: Arc<Store>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl WriterThread {
+    /// Makes everything queued durable, makes a checkpoint, closes the store and joins the thread. The same happens
+    /// when this is dropped.
+    pub fn stop(self) {
+        drop(self);
+    }
+}
+
+impl Drop for WriterThread {
+    fn drop(&mut self) {
+        {
+            // Under the queue's lock, so that the thread cannot miss it between looking and waiting.
+            let _queue = self.store.shared.queue();
+            self.stop.store(true, Ordering::Release);
+        }
+        self.store.shared.work.notify_all();
+        if self
+            .thread
+            .take()
+            .is_some_and(|thread| thread.join().is_err())
+        {
+            tracing::error!("the store's thread panicked");
+        }
+        self.store.threaded.store(false, Ordering::Release);
+        self.store.shared.progress.notify_all();
+    }
+}

@@ -1,0 +1,122 @@
+//! What is served: the pages, `/healthz`, `/metrics`, and the headers that every answer carries.
+
+use crate::{guests::Guests, metrics};
+use axum::{
+    Extension, Router,
+    http::{
+        HeaderMap, HeaderName, HeaderValue, StatusCode,
+        header::{
+            CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, FORWARDED, REFERRER_POLICY,
+            X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+        },
+    },
+    middleware::map_response,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use household::{Health, Level, Numbers};
+use std::{net::SocketAddr, sync::Arc};
+use tokio::sync::watch;
+
+/// Everything that the web listeners serve. A clone is a count.
+#[derive(Clone)]
+pub struct Site {
+    pub(crate) router: Router,
+    pub(crate) guests: Guests,
+}
+
+/// Who asks; an extension of every request.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub SocketAddr);
+
+/// What `/healthz` and `/metrics` answer from.
+struct State {
+    version: &'static str,
+    health: watch::Receiver<Health>,
+    numbers: Box<dyn Fn() -> Numbers + Send + Sync>,
+}
+
+impl Site {
+    /// The pages of `pages`, and the two addresses that programs ask. `numbers` is called for each
+    /// `/metrics`.
+    pub fn new(
+        version: &'static str,
+        health: watch::Receiver<Health>,
+        numbers: impl Fn() -> Numbers + Send + Sync + 'static,
+        pages: Router,
+    ) -> Site {
+        let state = Arc::new(State {
+            version,
+            health,
+            numbers: Box::new(numbers),
+        });
+        let programs = Router::new()
+            .route("/healthz", get(healthz))
+            .route("/metrics", get(numbers_text));
+        let router = pages
+            .merge(programs.layer(Extension(state)))
+            .layer(map_response(with_headers));
+        Site {
+            router,
+            guests: Guests::default(),
+        }
+    }
+}
+
+/// 200 `ok`, or 503 and a line for each part that failed.
+async fn healthz(Extension(state): Extension<Arc<State>>) -> Response {
+    let health = state.health.borrow();
+    let failed: Vec<_> = health
+        .parts()
+        .iter()
+        .filter(|part| part.level == Level::Fail)
+        .collect();
+    if failed.is_empty() {
+        return "ok\n".into_response();
+    }
+    let lines: Vec<_> = failed
+        .iter()
+        .map(|part| format!("{}: {}", part.part, part.text))
+        .collect();
+    let text = lines.join("\n") + "\n";
+    (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+}
+
+/// For this machine alone: what comes through a proxy comes from elsewhere.
+async fn numbers_text(
+    Extension(state): Extension<Arc<State>>,
+    Extension(Peer(peer)): Extension<Peer>,
+    headers: HeaderMap,
+) -> Response {
+    let forwarded = headers.contains_key(FORWARDED) || headers.contains_key("x-forwarded-for");
+    if forwarded || !peer.ip().to_canonical().is_loopback() {
+        return (StatusCode::FORBIDDEN, "ask from the machine itself\n").into_response();
+    }
+    match metrics::text(state.version, &state.health.borrow(), (state.numbers)()) {
+        Ok(text) => ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// No script, no frame, no foreign content, and no trace of the address in other servers' logs.
+const HEADERS: [(HeaderName, HeaderValue); 5] = [
+    (
+        CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(
+            "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; \
+             frame-ancestors 'none'",
+        ),
+    ),
+    (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+];
+
+/// A page that sets one of them itself keeps its own.
+async fn with_headers(mut response: Response) -> Response {
+    for (name, value) in HEADERS {
+        response.headers_mut().entry(name).or_insert(value);
+    }
+    response
+}

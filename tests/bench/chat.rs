@@ -1,0 +1,296 @@
+//! Scenario `chat`: pairs of people write messages of 400 bytes to one another's bare JIDs, archived for
+//! both.
+//!
+//! First as fast as it goes, with a bounded number of messages on their way; then 200 a second, like a
+//! large and talkative family. Every message carries the time at which it was sent.
+
+use crate::{
+    Bench,
+    client::{Incoming, Outgoing, Session},
+    login::{AT_ONCE, people},
+    process::{Device, DeviceWork, Process},
+    server::{Kind, Place, Running},
+    table::{Figure, figure},
+};
+use anyhow::{Context, Result};
+use std::time::{Duration, Instant};
+use tokio::{
+    sync::Semaphore,
+    task::JoinSet,
+    time::{MissedTickBehavior, interval_at, timeout},
+};
+use xmpp::Kind as StanzaKind;
+
+/// Who writes at the same time.
+const PAIRS: usize = 10;
+/// Messages of one pair on their way, when it goes as fast as it can.
+const WINDOW: usize = 8;
+/// Messages a second of all pairs together, when it does not.
+const RATE: u32 = 200;
+/// Bytes of a message as its sender writes it.
+const MESSAGE_BYTES: usize = 400;
+/// Messages of each pair before we look at the clock.
+const WARM_UP: usize = 50;
+
+/// How long a message may be on its way until we believe it lost.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// When the next message is sent.
+#[derive(Clone, Copy)]
+enum Pace {
+    /// When fewer than this many are on their way.
+    Window(usize),
+    /// So long after the one before.
+    Every(Duration),
+}
+
+struct Pair {
+    from: Session,
+    to: Session,
+    /// The receiver's bare JID.
+    address: String,
+}
+
+/// What a number of messages cost.
+struct Exchange {
+    messages: f64,
+    cpu: Duration,
+    took: Duration,
+    /// Of all messages, the quickest first.
+    latencies: Vec<Duration>,
+    device: Option<DeviceWork>,
+}
+
+pub(crate) async fn run(bench: &Bench, kind: &dyn Kind) -> Result<Vec<Figure>> {
+    let accounts = people(2 * PAIRS);
+    let place = bench.place()?;
+    kind.prepare(&place, &accounts)?;
+    let server = Running::start(kind, &place)?;
+    let mut sessions = server
+        .door
+        .log_in_all(&accounts, AT_ONCE)
+        .await?
+        .into_iter();
+    let mut pairs = Vec::with_capacity(PAIRS);
+    for [_, to] in accounts.as_chunks::<2>().0 {
+        let (a, b) = (sessions.next(), sessions.next());
+        let (from, to_session) = a.zip(b).context("a session each")?;
+        pairs.push(Pair {
+            from,
+            to: to_session,
+            address: server.door.jid(to),
+        });
+    }
+    let (pairs, _) = exchange(&server, &place, pairs, WARM_UP, Pace::Window(WINDOW)).await?;
+    let (pairs, quick) = exchange(
+        &server,
+        &place,
+        pairs,
+        bench.messages / PAIRS,
+        Pace::Window(WINDOW),
+    )
+    .await?;
+    let count = bench.seconds as usize * RATE as usize / PAIRS;
+    let every = Duration::from_secs(1) * PAIRS as u32 / RATE;
+    let (_, steady) = exchange(&server, &place, pairs, count, Pace::Every(every)).await?;
+    Ok([quick.at_saturation(), steady.at_rate()].concat())
+}
+
+/// What a server has done since a moment at which it was at rest.
+struct Meter {
+    process: Process,
+    cpu: Duration,
+    device: Option<(Device, DeviceWork)>,
+}
+
+impl Meter {
+    async fn start(process: Process, device: Option<Device>) -> Result<Meter> {
+        process.rest().await?;
+        let work = device.as_ref().map(Device::work).transpose()?;
+        Ok(Meter {
+            process,
+            cpu: process.cpu()?,
+            device: device.zip(work),
+        })
+    }
+
+    /// Once it is at rest again.
+    async fn stop(self) -> Result<(Duration, Option<DeviceWork>)> {
+        self.process.rest().await?;
+        let cpu = self.process.cpu()?.saturating_sub(self.cpu);
+        let Some((device, before)) = self.device else {
+            return Ok((cpu, None));
+        };
+        let after = device.work()?;
+        let (bytes, flushes) = (after.bytes - before.bytes, after.flushes - before.flushes);
+        Ok((cpu, Some(DeviceWork { bytes, flushes })))
+    }
+}
+
+/// Every pair exchanges `count` messages.
+async fn exchange(
+    server: &Running,
+    place: &Place,
+    pairs: Vec<Pair>,
+    count: usize,
+    pace: Pace,
+) -> Result<(Vec<Pair>, Exchange)> {
+    let meter = Meter::start(server.process, place.device()).await?;
+    let epoch = Instant::now();
+    let mut talking = JoinSet::new();
+    for (index, mut pair) in (0..).zip(pairs) {
+        // The pairs take turns.
+        let begin = epoch + Duration::from_secs(index) / RATE;
+        talking.spawn(async move {
+            let free = Semaphore::new(0);
+            let Pair { from, to, address } = &mut pair;
+            let sends = send(
+                &mut from.outgoing,
+                address,
+                count,
+                pace,
+                &free,
+                epoch,
+                begin,
+            );
+            let receives = receive(&mut to.incoming, count, &free, epoch);
+            let ((), latencies) = tokio::try_join!(sends, receives)?;
+            anyhow::Ok((pair, latencies))
+        });
+    }
+    let (mut pairs, mut latencies) = (Vec::with_capacity(PAIRS), Vec::with_capacity(PAIRS * count));
+    while let Some(pair) = talking.join_next().await {
+        let (pair, of_pair) = pair??;
+        pairs.push(pair);
+        latencies.extend(of_pair);
+    }
+    let took = epoch.elapsed();
+    let (cpu, device) = meter.stop().await?;
+    latencies.sort_unstable();
+    let messages = latencies.len() as f64;
+    Ok((
+        pairs,
+        Exchange {
+            messages,
+            cpu,
+            took,
+            latencies,
+            device,
+        },
+    ))
+}
+
+async fn send(
+    outgoing: &mut Outgoing,
+    to: &str,
+    count: usize,
+    pace: Pace,
+    free: &Semaphore,
+    epoch: Instant,
+    begin: Instant,
+) -> Result<()> {
+    let every = if let Pace::Every(every) = pace {
+        every
+    } else {
+        Duration::from_secs(1)
+    };
+    let mut ticks = interval_at(begin.into(), every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    if let Pace::Window(window) = pace {
+        free.add_permits(window);
+    }
+    for _ in 0..count {
+        match pace {
+            Pace::Window(_) => free.acquire().await?.forget(),
+            Pace::Every(_) => {
+                ticks.tick().await;
+            }
+        }
+        let head = format!(
+            "<message to='{to}' type='chat' id='{}'><body>",
+            epoch.elapsed().as_nanos()
+        );
+        let tail = "</body></message>";
+        let text = "x".repeat(MESSAGE_BYTES.saturating_sub(head.len() + tail.len()));
+        outgoing
+            .send(&[&head, text.as_str(), tail].concat())
+            .await?;
+    }
+    Ok(())
+}
+
+/// Returns how long each message was on its way.
+async fn receive(
+    incoming: &mut Incoming,
+    count: usize,
+    free: &Semaphore,
+    epoch: Instant,
+) -> Result<Vec<Duration>> {
+    let mut latencies = Vec::with_capacity(count);
+    while latencies.len() < count {
+        let stanza = timeout(PATIENCE, incoming.stanza());
+        let stanza = stanza
+            .await
+            .with_context(|| format!("message {} of {count} never came", latencies.len() + 1))??;
+        if stanza.kind != StanzaKind::Message {
+            continue;
+        }
+        let sent = stanza
+            .id()
+            .context("a message without id")?
+            .parse()
+            .context("an id that is not ours")?;
+        latencies.push(epoch.elapsed().saturating_sub(Duration::from_nanos(sent)));
+        free.add_permits(1);
+    }
+    Ok(latencies)
+}
+
+impl Exchange {
+    fn at_saturation(&self) -> Vec<Figure> {
+        let mut figures = vec![
+            figure("message at saturation, CPU µs", self.cpu_us()),
+            figure(
+                "messages a second at saturation (more is better)",
+                self.messages / self.took.as_secs_f64(),
+            ),
+            figure("delivery at saturation, p50 ms", self.latency_ms(0.5)),
+            figure("delivery at saturation, p99 ms", self.latency_ms(0.99)),
+        ];
+        figures.extend(self.bytes("message at saturation, bytes to the block device"));
+        figures
+    }
+
+    fn at_rate(&self) -> Vec<Figure> {
+        let mut figures = vec![
+            figure("message at 200/s, CPU µs", self.cpu_us()),
+            figure("delivery at 200/s, p50 ms", self.latency_ms(0.5)),
+            figure("delivery at 200/s, p99 ms", self.latency_ms(0.99)),
+        ];
+        figures.extend(self.bytes("message at 200/s, bytes to the block device"));
+        figures.extend(self.device.map(|device| {
+            figure(
+                "message at 200/s, flushes of the block device",
+                device.flushes as f64 / self.messages,
+            )
+        }));
+        figures
+    }
+
+    /// Nothing where the device is not known.
+    fn bytes(&self, what: &'static str) -> Option<Figure> {
+        self.device
+            .map(|device| figure(what, device.bytes as f64 / self.messages))
+    }
+
+    fn cpu_us(&self) -> f64 {
+        self.cpu.as_secs_f64() * 1e6 / self.messages
+    }
+
+    /// What this part of the messages did not exceed.
+    fn latency_ms(&self, part: f64) -> f64 {
+        let last = self.latencies.len().saturating_sub(1);
+        let latency = self.latencies.get((last as f64 * part) as usize);
+        latency.copied().unwrap_or_default().as_secs_f64() * 1e3
+    }
+}

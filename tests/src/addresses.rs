@@ -1,0 +1,146 @@
+//! The addresses of a script, and what they are called on the server it is played against.
+//!
+//! Scripts live at `home.example`. Elsewhere that is another domain, and every localpart gets a
+//! suffix of its own, so that scripts neither disturb one another nor an account that was there
+//! before.
+
+use xmpp::{Element, element::Node};
+
+/// The domain scripts call their own.
+pub(crate) const HOME: &str = "home.example";
+
+/// How addresses are translated.
+#[derive(Clone, Debug)]
+pub struct Addresses {
+    domain: String,
+    suffix: String,
+    localparts: Vec<String>,
+}
+
+impl Addresses {
+    /// For a server of that domain; `suffix` is appended to localparts.
+    pub fn new(domain: &str, suffix: &str) -> Addresses {
+        Addresses {
+            domain: domain.into(),
+            suffix: suffix.into(),
+            localparts: Vec::new(),
+        }
+    }
+
+    /// Declares an account of the script.
+    pub fn add(&mut self, localpart: &str) {
+        self.localparts.push(localpart.into());
+    }
+
+    /// The localpart there.
+    pub fn localpart(&self, localpart: &str) -> String {
+        format!("{localpart}{}", self.suffix)
+    }
+
+    /// A text with its addresses as they are there.
+    pub fn outward(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for localpart in &self.localparts {
+            let here = format!("{localpart}@{HOME}");
+            text = replace(
+                &text,
+                &here,
+                &format!("{localpart}{}@{}", self.suffix, self.domain),
+            );
+        }
+        replace(&text, HOME, &self.domain)
+    }
+
+    /// Like [`Addresses::outward`], where localparts stand alone, as in SASL messages.
+    pub fn outward_names(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for localpart in &self.localparts {
+            text = replace(&text, localpart, &format!("{localpart}{}", self.suffix));
+        }
+        replace(&text, HOME, &self.domain)
+    }
+
+    /// What came, with addresses as the script knows them.
+    pub fn homeward(&self, element: &mut Element) {
+        for (_, value) in &mut element.attributes {
+            *value = self.homeward_text(value);
+        }
+        for node in &mut element.children {
+            match node {
+                Node::Element(child) => self.homeward(child),
+                Node::Text(text) => *text = self.homeward_text(text),
+            }
+        }
+    }
+
+    fn homeward_text(&self, text: &str) -> String {
+        let mut text = replace(text, &self.domain, HOME);
+        for localpart in &self.localparts {
+            let there = format!("{localpart}{}@{HOME}", self.suffix);
+            text = replace(&text, &there, &format!("{localpart}@{HOME}"));
+        }
+        text
+    }
+}
+
+/// Replaces a name where it stands as a whole word; a dot before it is fine, as in
+/// `rooms.home.example`. In other letters it is replaced by capitals: the address is the same, and
+/// not written in its normal form.
+fn replace(text: &str, name: &str, by: &str) -> String {
+    if name == by {
+        return text.to_owned();
+    }
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    let mut last = b' ';
+    while let Some(at) = rest.to_ascii_lowercase().find(name) {
+        let (before, found, behind) = (
+            &rest[..at],
+            &rest[at..at + name.len()],
+            &rest[at + name.len()..],
+        );
+        let previous = before.as_bytes().last().copied().unwrap_or(last);
+        // `\x00juliet` is how SASL messages are written: the digits belong to the byte before the name.
+        let escaped = before
+            .len()
+            .checked_sub(4)
+            .and_then(|at| before.get(at..at + 2))
+            == Some("\\x");
+        let next = behind.as_bytes().first().copied().unwrap_or(b' ');
+        out.push_str(before);
+        let whole = (escaped || !is_word(previous)) && !is_word(next);
+        match (whole, found == name) {
+            (true, true) => out.push_str(by),
+            (true, false) => out.push_str(&by.to_ascii_uppercase()),
+            (false, _) => out.push_str(found),
+        }
+        last = name.as_bytes().last().copied().unwrap_or(b' ');
+        rest = behind;
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_and_home_again() {
+        let mut addresses = Addresses::new("localhost", "-7");
+        addresses.add("juliet");
+        for (here, there) in [
+            ("juliet@home.example/balcony", "juliet-7@localhost/balcony"),
+            ("to='home.example'", "to='localhost'"),
+            ("rooms.home.example", "rooms.localhost"),
+            ("nobody@home.example", "nobody@localhost"),
+            ("romeo@far.example", "romeo@far.example"),
+            ("juliet@far.example", "juliet@far.example"),
+            ("myjuliet@home.example", "myjuliet@localhost"),
+        ] {
+            assert_eq!(addresses.outward(here), there);
+            assert_eq!(addresses.homeward_text(there), here);
+        }
+    }
+}

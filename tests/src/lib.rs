@@ -1,0 +1,19 @@
+//! The specification as scripts, and the two worlds they are played in: one simulated in process,
+//! where time stands still until a script says otherwise, and one of real sockets to any server.
+//!
+//! Reading order: [`script`] (what a script says) → [`play`] (doing it) → [`world`] (where it is done).
+
+mod addresses;
+mod answers;
+mod client;
+mod clock;
+mod filling;
+pub mod library;
+pub mod matching;
+pub mod play;
+mod scram;
+pub mod script;
+pub mod simulated;
+pub mod sockets;
+pub mod wire;
+pub mod world;

@@ -1,0 +1,335 @@
+//! The world in process: the server's own code on one thread, over a disk that forgets, without TLS
+//! and without waiting. It is at rest before the next line of a script, so absence costs nothing.
+
+use crate::{
+    addresses::HOME,
+    clock::{Hands, LoadedDice},
+    script::Port,
+    world::{Link, Problem, World},
+};
+use household::Config;
+use server::{
+    Parts, Readers, Server,
+    accounts::{self, NewAccount},
+    connection::{Connection, Door, Peer, Todo},
+    world::Clock,
+};
+use std::{
+    fmt::Write,
+    net::{IpAddr, Ipv4Addr},
+    path::Path,
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+use store::{Options, Store, Urgency, disk::SimDisk};
+
+/// Between two looks of the server at what is due (`Server::tick`).
+const HOUSEKEEPING: Duration = Duration::from_mins(1);
+
+/// What scripts need to be otherwise than on a household's server. Time stands still, so a stream
+/// that is paused for its rate would never go on.
+const SETTINGS: &str = "domain = 'home.example'\nlimits.c2s_rate = '0'\n";
+
+/// One server and those who are connected to it.
+pub struct Simulated {
+    disk: SimDisk,
+    clock: Arc<Hands>,
+    dice: Arc<LoadedDice>,
+    /// The configuration in TOML.
+    settings: String,
+    /// Started by whatever needs it first; gone while the power is off.
+    server: Option<Arc<Server>>,
+    lines: Vec<Line>,
+    power_cuts: u64,
+}
+
+/// A connection from both ends.
+struct Line {
+    /// The server's end, until either side has closed.
+    connection: Option<Connection>,
+    /// What was sent and the server has not looked at yet: it reads only when it wants to.
+    towards_server: Vec<u8>,
+    /// What the server wrote and nobody has read yet.
+    towards_client: Vec<u8>,
+}
+
+impl Default for Simulated {
+    fn default() -> Simulated {
+        Simulated {
+            disk: SimDisk::new(),
+            clock: Arc::default(),
+            dice: Arc::default(),
+            settings: SETTINGS.into(),
+            server: None,
+            lines: Vec::new(),
+            power_cuts: 0,
+        }
+    }
+}
+
+impl World for Simulated {
+    fn domain(&self) -> &'static str {
+        HOME
+    }
+
+    fn suffix(&self) -> &'static str {
+        ""
+    }
+
+    fn make_account(&mut self, localpart: &str, password: &str) -> Result<(), Problem> {
+        let server = self.server()?;
+        let snapshot = server.store().snapshot().map_err(failed)?;
+        let account = NewAccount {
+            localpart,
+            password,
+            display_name: "",
+            admin: false,
+        };
+        let writes = accounts::add(&snapshot, HOME, &account, server.now(), server.dice())
+            .map_err(failed)?;
+        drop(snapshot);
+        server.store().queue(writes, Urgency::Now);
+        self.settle();
+        Ok(())
+    }
+
+    fn configure(&mut self, key: &str, value: &str) -> Result<(), Problem> {
+        // A number or a truth value is written without quotes; everything else in hearth.toml is a text.
+        let is_bare = value.parse::<i64>().is_ok()
+            || matches!(value, "true" | "false")
+            || value.starts_with('[');
+        let quote = if is_bare { "" } else { "'" };
+        let _ = writeln!(self.settings, "{key} = {quote}{value}{quote}");
+        self.config().map(|_| ())
+    }
+
+    fn connect(&mut self, port: Port) -> Result<Link, Problem> {
+        let door = match port {
+            Port::C2s => Door::StartTls,
+            Port::C2sTls => Door::Secured,
+        };
+        // A documentation address (RFC 5737): nobody's.
+        let peer = Peer {
+            address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
+            door,
+        };
+        let connection = Connection::new(self.server()?, peer);
+        self.lines.push(Line {
+            connection: Some(connection),
+            towards_server: Vec::new(),
+            towards_client: Vec::new(),
+        });
+        Ok(self.lines.len() - 1)
+    }
+
+    fn write(&mut self, link: Link, bytes: &[u8]) {
+        self.lines[link].towards_server.extend_from_slice(bytes);
+    }
+
+    fn read(&mut self, link: Link) -> Vec<u8> {
+        self.settle();
+        std::mem::take(&mut self.lines[link].towards_client)
+    }
+
+    fn is_closed(&self, link: Link) -> bool {
+        self.lines[link].connection.is_none()
+    }
+
+    fn cut(&mut self, link: Link) {
+        let line = &mut self.lines[link];
+        if let Some(mut connection) = line.connection.take() {
+            self.now(connection.leave());
+        }
+        self.settle();
+    }
+
+    fn wait_for_more(&mut self) -> bool {
+        self.settle()
+    }
+
+    fn settle(&mut self) -> bool {
+        let mut moved = false;
+        loop {
+            let mut moves = self.writes_finish();
+            for link in 0..self.lines.len() {
+                moves |= self.drive(link);
+            }
+            if !moves {
+                return moved;
+            }
+            moved = true;
+        }
+    }
+
+    fn pass(&mut self, time: Duration) -> Result<(), Problem> {
+        let mut left = time;
+        while !left.is_zero() {
+            let step = left.min(self.until_something_is_due());
+            self.clock.pass(step);
+            left -= step;
+            for line in &mut self.lines {
+                if let Some(connection) = &mut line.connection {
+                    connection.tick();
+                }
+            }
+            self.server()?.tick();
+            self.settle();
+        }
+        Ok(())
+    }
+
+    fn disk_fills(&mut self) -> Result<(), Problem> {
+        self.disk.set_capacity(Some(self.disk.used_bytes()));
+        Ok(())
+    }
+
+    fn disk_empties(&mut self) -> Result<(), Problem> {
+        self.disk.set_capacity(None);
+        Ok(())
+    }
+
+    fn power_fails(&mut self) -> Result<(), Problem> {
+        for line in &mut self.lines {
+            line.connection = None;
+        }
+        self.server = None;
+        self.power_cuts += 1;
+        self.disk.power_fails(self.power_cuts);
+        self.server().map(|_| ())
+    }
+}
+
+impl Simulated {
+    fn server(&mut self) -> Result<Arc<Server>, Problem> {
+        if let Some(server) = &self.server {
+            return Ok(server.clone());
+        }
+        self.clock.start();
+        let clock = self.clock.clone();
+        let options = Options {
+            clock: Arc::new(move || Duration::from_millis(clock.elapsed_ms())),
+            journal_bytes: 1 << 20,
+            ..Options::default()
+        };
+        let store = Store::open(Arc::new(self.disk.clone()), options).map_err(failed)?;
+        let server = Server::new(Parts {
+            config: Arc::new(self.config()?),
+            store,
+            clock: self.clock.clone(),
+            dice: self.dice.clone(),
+            readers: Arc::new(Inline),
+        });
+        let server = server.map_err(failed)?;
+        self.server = Some(server.clone());
+        Ok(server)
+    }
+
+    fn config(&self) -> Result<Config, Problem> {
+        Config::from_texts([(Path::new("script"), self.settings.as_str())]).map_err(failed)
+    }
+
+    /// Lets the store write; whether there was anything.
+    fn writes_finish(&self) -> bool {
+        let Some(server) = &self.server else {
+            return false;
+        };
+        let mut moved = false;
+        while server.store().turn() {
+            moved = true;
+        }
+        moved
+    }
+
+    /// Does for one connection what a socket's task does, until it waits; whether anything happened.
+    fn drive(&mut self, link: Link) -> bool {
+        let mut moved = false;
+        let mut may_read = true;
+        while let Some(mut connection) = self.lines[link].connection.take() {
+            let line = &mut self.lines[link];
+            if may_read && !line.towards_server.is_empty() {
+                moved = true;
+                connection.push(&std::mem::take(&mut line.towards_server));
+            }
+            let todo = self.now(connection.step());
+            let line = &mut self.lines[link];
+            let output = std::mem::take(connection.output());
+            if !output.is_empty() {
+                moved = true;
+                line.towards_client.extend(output);
+                self.now(connection.written());
+            }
+            match todo {
+                Todo::Read => may_read = true,
+                Todo::Wait => may_read = false,
+                Todo::Write => {
+                    self.lines[link].connection = Some(connection);
+                    continue;
+                }
+                Todo::Work(work) => {
+                    self.now(connection.resume(work.run()));
+                    self.lines[link].connection = Some(connection);
+                    moved = true;
+                    continue;
+                }
+                // There is no TLS in this world; what follows is the script's last word on this connection.
+                Todo::StartTls => may_read = false,
+                Todo::Close => {
+                    self.now(connection.leave());
+                    return true;
+                }
+            }
+            let idle = self.lines[link].towards_server.is_empty() || !may_read;
+            self.lines[link].connection = Some(connection);
+            if idle {
+                break;
+            }
+        }
+        moved
+    }
+
+    /// The time until a connection or the server has something to do.
+    fn until_something_is_due(&self) -> Duration {
+        let now = self.clock.elapsed_ms();
+        let deadlines = self
+            .lines
+            .iter()
+            .filter_map(|line| line.connection.as_ref()?.deadline());
+        let next = deadlines
+            .map(|deadline| deadline.saturating_sub(now).max(1))
+            .min();
+        next.map_or(HOUSEKEEPING, Duration::from_millis)
+            .min(HOUSEKEEPING)
+    }
+
+    /// Runs to its end what only the store can hold up.
+    fn now<T>(&self, future: impl Future<Output = T>) -> T {
+        let mut future = pin!(future);
+        loop {
+            if let Poll::Ready(value) = future
+                .as_mut()
+                .poll(&mut Context::from_waker(Waker::noop()))
+            {
+                return value;
+            }
+            assert!(
+                self.writes_finish(),
+                "something waits for nothing that could still happen"
+            );
+        }
+    }
+}
+
+/// Reads of the disk happen where they are asked for.
+struct Inline;
+
+impl Readers for Inline {
+    fn run(&self, job: Box<dyn FnOnce() + Send>) {
+        job();
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> Problem {
+    Problem::Failed(error.to_string())
+}
