@@ -1,0 +1,122 @@
+"""Debian's Prosody 13 in a directory of its own: the server that shows whether a journey itself is right.
+
+As a command, runs another one beside a Prosody:
+
+    prosody.py [--domain D] -- COMMAND…
+
+with the words {c2s} and {c2s_tls} (addresses), {ca} (a file), {domain}, and {register} (a shell command that
+makes an account, with {local}, {domain} and {password} left to be replaced) in COMMAND replaced; ends with
+its status."""
+
+import argparse
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+
+from servers import Server, run
+
+
+class Prosody(Server):
+    name = "prosody"
+    # Plain passwords at rest: the only store of Prosody's that offers more than one hash.
+    mechanisms = ("SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN")
+    # Its port leaves the client's ALPN unanswered, which XEP-0368 §4 lets it.
+    alpn = None
+
+    def __init__(self, directory, domain="localhost"):
+        super().__init__(directory)
+        self.domain = domain
+        self.ca = self.directory / "certificate.pem"
+        self.config = self.directory / "prosody.cfg.lua"
+        self.c2s, self.c2s_tls = free_ports(2)
+        for needed in ("data", "certs"):
+            (self.directory / needed).mkdir()
+        make_certificate(self.domain, self.ca, self.directory / "key.pem")
+        self.config.write_text(CONFIG.format(
+            directory=self.directory, domain=self.domain, c2s=self.c2s, c2s_tls=self.c2s_tls,
+            as_root="true" if os.getuid() == 0 else "false"))
+
+    async def start(self):
+        with self.log.open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                "prosody", "-F", "--config", self.config, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        await self._accepts(self.c2s)
+        await self._accepts(self.c2s_tls)
+
+    async def add_user(self, localpart, password):
+        await run("prosodyctl", "--config", self.config, "register", localpart, self.domain, password)
+
+
+# What a household's server has. mod_posix and the admin socket stay away: nothing leaves the directory.
+CONFIG = """
+run_as_root = {as_root}
+data_path = "{directory}/data"
+pidfile = "{directory}/prosody.pid"
+plugin_paths = {{ }}
+log = {{ info = "*stdout" }}
+interfaces = {{ "127.0.0.1" }}
+c2s_ports = {{ {c2s} }}
+c2s_direct_tls_ports = {{ {c2s_tls} }}
+s2s_ports = {{ }}
+s2s_direct_tls_ports = {{ }}
+http_ports = {{ }}
+https_ports = {{ }}
+c2s_require_encryption = true
+authentication = "internal_plain"
+storage = "internal"
+modules_enabled = {{
+    "roster", "saslauth", "tls", "disco", "blocklist", "carbons", "csi_simple", "lastactivity", "offline",
+    "pep", "ping", "private", "server_contact_info", "smacks", "time", "uptime", "vcard4", "vcard_legacy",
+    "version",
+}}
+modules_disabled = {{ "s2s", "s2s_auth_certs" }}
+contact_info = {{ abuse = {{ "mailto:abuse@{domain}" }} }}
+ssl = {{ certificate = "{directory}/certificate.pem", key = "{directory}/key.pem" }}
+c2s_direct_tls_ssl = {{ certificate = "{directory}/certificate.pem", key = "{directory}/key.pem" }}
+VirtualHost "{domain}"
+"""
+
+
+def make_certificate(domain, certificate, key):
+    """A self-signed certificate for `domain`, as Hearth makes one at its first start."""
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-noenc",
+         "-days", "2", "-subj", f"/CN={domain}", "-addext", f"subjectAltName=DNS:{domain}",
+         "-addext", "basicConstraints=critical,CA:FALSE", "-keyout", key, "-out", certificate],
+        check=True, capture_output=True)
+
+
+def free_ports(count):
+    """Ports that nobody uses now, for a server that cannot be told to choose its own."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports
+
+
+async def main():
+    parser = argparse.ArgumentParser(description="run a command beside a Prosody")
+    parser.add_argument("--domain", default="localhost")
+    parser.add_argument("command", nargs="+")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="prosody-") as directory:
+        server = Prosody(directory, arguments.domain)
+        await server.start()
+        known = {
+            "{c2s}": f"{server.host}:{server.c2s}", "{c2s_tls}": f"{server.host}:{server.c2s_tls}",
+            "{ca}": str(server.ca), "{domain}": server.domain,
+            "{register}": f"prosodyctl --config {server.config} register {{local}} {{domain}} {{password}}"}
+        try:
+            command = [known.get(word, word) for word in arguments.command]
+            process = await asyncio.create_subprocess_exec(*command, stdin=subprocess.DEVNULL)
+            return await process.wait()
+        finally:
+            await server.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))

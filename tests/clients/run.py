@@ -1,0 +1,84 @@
+"""Runs journeys: real clients against a real server, one line per thing that holds.
+
+    run.py [--server hearth|prosody] [--hearth COMMAND] [JOURNEY…]
+
+Every journey gets a fresh server in a fresh directory. Against Prosody it shows that the journey itself is
+right: a step that only our own server passes would be a suspect. Ends with status 1 at the first step that
+does not hold."""
+
+import argparse
+import asyncio
+import logging
+import os
+import shlex
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from hearth import Hearth
+from journeys import commands, first_start, login, questions, two_people
+from prosody import Prosody
+from waiting import Failed
+
+# In the order in which a broken server shows itself soonest.
+JOURNEYS = {
+    "login": login,
+    "two_people": two_people,
+    "questions": questions,
+    "commands": commands,
+    "first_start": first_start,
+}
+TOP = Path(__file__).resolve().parents[2]
+# A journey takes some seconds; under emulation a minute. Longer means that something hangs.
+JOURNEY_SECONDS_MAX = 300
+
+
+def main():
+    parser = argparse.ArgumentParser(description="real clients against a real server")
+    parser.add_argument("--server", choices=["hearth", "prosody"], default="hearth")
+    parser.add_argument("--hearth", default=str(TOP / "target/release/hearth"), metavar="COMMAND",
+                        help="the binary, or an emulator and the binary (default: %(default)s)")
+    parser.add_argument("journeys", nargs="*", metavar="JOURNEY",
+                        help=f"of {', '.join(JOURNEYS)} (default: all)")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.CRITICAL)
+    # A journey says itself which configuration is meant.
+    os.environ.pop("HEARTH_CONFIG", None)
+    possible = [name for name in JOURNEYS if arguments.server in JOURNEYS[name].SERVERS]
+    for name in arguments.journeys:
+        if name not in possible:
+            parser.error(f"no journey {name} with {arguments.server}; there are {', '.join(possible)}")
+    chosen = arguments.journeys or possible
+    for name in chosen:
+        if not asyncio.run(travel(name, arguments)):
+            return 1
+    print(f"{len(chosen)} journeys against {arguments.server}: all hold")
+    return 0
+
+
+async def travel(name, arguments):
+    """One journey; whatever it started is ended, and a failure is told with the end of the server's log."""
+    print(f"{name} ({arguments.server})", flush=True)
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix=f"journey-{name}-") as directory:
+        directory = Path(directory)
+        (directory / "server").mkdir()
+        if arguments.server == "prosody":
+            server = Prosody(directory / "server")
+        else:
+            server = Hearth(directory / "server", shlex.split(arguments.hearth))
+        try:
+            await asyncio.wait_for(JOURNEYS[name].go(server, directory), JOURNEY_SECONDS_MAX)
+        except (Failed, asyncio.TimeoutError, OSError) as error:
+            print(f"{name} failed: {str(error) or f'not done within {JOURNEY_SECONDS_MAX} s'}\n"
+                  f"the end of the server's log:\n{server.tail()}", file=sys.stderr, flush=True)
+            return False
+        finally:
+            await server.stop()
+    print(f"  {name} holds ({time.monotonic() - began:.1f} s)", flush=True)
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())

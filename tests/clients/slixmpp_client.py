@@ -1,0 +1,134 @@
+"""A person at slixmpp, the client library that many bots and bridges are made of. It verifies the server's
+certificate against the server's CA file alone, and remembers everything it is sent, so that a journey can
+wait for it."""
+
+import asyncio
+import ssl
+
+from slixmpp import ClientXMPP
+from slixmpp.xmlstream.handler import Callback
+from slixmpp.xmlstream.matcher import MatchXPath
+
+from waiting import Failed, until
+
+
+class Slixmpp(ClientXMPP):
+    """`jid` may carry a resource. `mechanism` keeps it to one SASL mechanism, `tls` to one version of TLS."""
+
+    def __init__(self, server, jid, password, mechanism=None, direct_tls=False, tls=None, ca=None):
+        trusted = ssl.create_default_context(cafile=ca or server.ca)
+        if tls:
+            trusted.minimum_version = trusted.maximum_version = tls
+        super().__init__(jid, password, sasl_mech=mechanism, ssl_context=trusted)
+        self.domain = server.domain
+        self.address = (server.host, server.c2s_tls if direct_tls else server.c2s)
+        self.enable_direct_tls, self.enable_starttls = direct_tls, not direct_tls
+        if direct_tls:
+            trusted.set_alpn_protocols(["xmpp-client"])
+        # People decide about requests themselves.
+        self.roster.auto_authorize = None
+        self.roster.auto_subscribe = False
+        self.messages, self.presences, self.failures, self.stream_errors = [], [], [], []
+        # Stream features as the server showed them one after another, with what is inside where it matters.
+        self.offers = []
+        self.no_tls = None
+        self.alpn = None
+        for plugin in ("xep_0012", "xep_0030", "xep_0092", "xep_0115", "xep_0199", "xep_0202", "xep_0203"):
+            self.register_plugin(plugin)
+        self.add_event_handler("message", self.messages.append)
+        self.add_event_handler("presence", self.presences.append)
+        self.add_event_handler("failed_auth", lambda failure: self.failures.append(failure["condition"]))
+        self.add_event_handler("stream_error", lambda error: self.stream_errors.append(error["condition"]))
+        self.add_event_handler("ssl_invalid_chain", self._no_tls)
+        self.add_event_handler("connection_failed", self._no_tls)
+        self.register_handler(Callback(
+            "what is offered", MatchXPath("{%s}features" % self.stream_ns), self._remember_features))
+
+    async def log_in(self):
+        """Until the session is bound; no presence yet. Returns self."""
+        await self.try_to_log_in()
+        if not self.sessionstarted:
+            raise Failed(f"{self.requested_jid} was not let in: {self.failures or self.no_tls}")
+        return self
+
+    async def try_to_log_in(self):
+        """Until the session is bound, or refused."""
+        ended = asyncio.Event()
+        for event in ("session_start", "failed_all_auth", "disconnected", "ssl_invalid_chain",
+                      "connection_failed"):
+            self.add_event_handler(event, lambda _: ended.set(), disposable=True)
+        self.connect(*self.address)
+        try:
+            await asyncio.wait_for(ended.wait(), 30)
+        except asyncio.TimeoutError:
+            raise Failed(f"{self.requested_jid}: no end of the negotiation within 30 s") from None
+        if self.socket is not None:
+            self.alpn = getattr(self.socket, "selected_alpn_protocol", lambda: None)()
+        if not self.sessionstarted:
+            self.cancel_connection_attempt()
+            await self.leave()
+
+    async def come_online(self, **presence):
+        """Logs in, asks for the roster, and is available. Returns self."""
+        await self.log_in()
+        await self.get_roster()
+        self.send_presence(**presence)
+        return self
+
+    async def leave(self):
+        """Closes the stream; whether the server did so too is `closed_by_both` afterwards."""
+        if self.is_connected():
+            await self.disconnect(wait=5)
+            await until(f"{self.boundjid} cannot leave", lambda: not self.is_connected())
+
+    @property
+    def closed_by_both(self):
+        return self.disconnect_reason == "End of stream"
+
+    async def gone(self):
+        """Waits until the server is no longer there."""
+        await until(f"{self.boundjid} is still connected", lambda: not self.is_connected())
+
+    async def settled(self):
+        """What the server sent because of what went before has arrived: it answers in order."""
+        await self["xep_0199"].send_ping(self.domain)
+
+    def say(self, to, body):
+        self.send_message(mto=to, mbody=body, mtype="chat")
+
+    async def hears(self, sender, body):
+        """Waits for a message; returns it."""
+        def heard():
+            return next((m for m in self.messages if m["from"].bare == sender and m["body"] == body), None)
+        return await until(lambda: f"{self.boundjid} did not hear {body!r} from {sender}, but "
+                           f"{[(str(m['from']), m['body']) for m in self.messages]}", heard)
+
+    async def sees(self, contact, kind, **wanted):
+        """Waits for presence from a bare JID; its kind is the type or, slixmpp's way, what <show/> says."""
+        def seen():
+            return next((p for p in self.presences if p["from"].bare == contact and p["type"] == kind
+                         and all(p[key] == value for key, value in wanted.items())), None)
+        return await until(lambda: f"{self.boundjid} did not see {kind} {wanted or ''} from {contact}, but "
+                           f"{[(str(p['from']), p['type'], p['status']) for p in self.presences]}", seen)
+
+    async def has_contact(self, contact, subscription):
+        """Waits until the roster says so, as pushed or fetched."""
+        await until(lambda: f"{self.boundjid} has {contact} as {self.client_roster[contact]['subscription']}",
+                    lambda: self.client_roster[contact]["subscription"] == subscription)
+
+    def forget(self):
+        """What was heard and seen so far counts no more."""
+        self.messages.clear()
+        self.presences.clear()
+
+    def _remember_features(self, features):
+        offer = dict.fromkeys(features["features"])
+        if "mechanisms" in offer:
+            offer["mechanisms"] = set(features["mechanisms"])
+        if "caps" in offer:
+            offer["caps"] = features["caps"]
+        self.offers.append(offer)
+
+    def _no_tls(self, error):
+        self.no_tls = str(error)
+        self.cancel_connection_attempt()
