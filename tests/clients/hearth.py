@@ -29,6 +29,8 @@ class Hearth(Server):
         self.options = ["--config", str(self.config)]
         self.working_directory = self.directory
         self.output = None
+        # Further lines of the configuration.
+        self.further = ""
         self.write_configuration()
 
     async def start(self):
@@ -40,7 +42,7 @@ class Hearth(Server):
         ports = {name: getattr(self, name) for name in USED}
         listen = "\n".join(f'{name} = ["{self.host}:{ports[name]}"]' if name in ports else f"{name} = []"
                            for name in LISTENERS)
-        self.config.write_text(f'domain = "{self.domain}"\ndata_dir = "data"\nadmins = ["alice@{self.domain}"]\n[listen]\n{listen}\n')
+        self.config.write_text(f'domain = "{self.domain}"\ndata_dir = "data"\nadmins = ["alice@{self.domain}"]\n[listen]\n{listen}\n{self.further}')
 
     async def serve(self):
         """Runs the server with whatever configuration it finds, and reads where it listens."""
@@ -59,6 +61,11 @@ class Hearth(Server):
                 setattr(self, name, int(addresses[0].rpartition(":")[2]))
         # Nothing else is expected there, but a full pipe would stop the server.
         self.output = asyncio.ensure_future(self.process.stdout.read())
+
+    def register_command(self):
+        """For a shell, with {local}, {domain} and {password} left to be replaced."""
+        hearth = " ".join([*self.program, *self.options])
+        return f"echo {{password}} | {hearth} user add {{local}}@{{domain}} --password-stdin"
 
     async def add_user(self, localpart, password):
         jid = f"{localpart}@{self.domain}"

@@ -1,20 +1,9 @@
-"""Debian's Prosody 13 in a directory of its own: the server that shows whether a journey itself is right.
+"""Debian's Prosody 13 in a directory of its own: the server that shows whether a journey itself is right."""
 
-As a command, runs another one beside a Prosody:
-
-    prosody.py [--domain D] -- COMMAND…
-
-with the words {c2s} and {c2s_tls} (addresses), {ca} (a file), {domain}, and {register} (a shell command that
-makes an account, with {local}, {domain} and {password} left to be replaced) in COMMAND replaced; ends with
-its status."""
-
-import argparse
 import asyncio
 import os
 import socket
 import subprocess
-import sys
-import tempfile
 
 from servers import Server, run
 
@@ -46,11 +35,15 @@ class Prosody(Server):
         await self._accepts(self.c2s)
         await self._accepts(self.c2s_tls)
 
+    def register_command(self):
+        """For a shell, with {local}, {domain} and {password} left to be replaced."""
+        return f"prosodyctl --config {self.config} register {{local}} {{domain}} {{password}}"
+
     async def add_user(self, localpart, password):
         await run("prosodyctl", "--config", self.config, "register", localpart, self.domain, password)
 
 
-# What a household's server has. mod_posix and the admin socket stay away: nothing leaves the directory.
+# What a household's server has, but for what adds to presence by itself (PEP, vCards). mod_posix and the admin socket stay away: nothing leaves the directory.
 CONFIG = """
 run_as_root = {as_root}
 data_path = "{directory}/data"
@@ -69,8 +62,7 @@ authentication = "internal_plain"
 storage = "internal"
 modules_enabled = {{
     "roster", "saslauth", "tls", "disco", "blocklist", "carbons", "csi_simple", "lastactivity", "offline",
-    "pep", "ping", "private", "server_contact_info", "smacks", "time", "uptime", "vcard4", "vcard_legacy",
-    "version",
+    "ping", "private", "server_contact_info", "smacks", "time", "uptime", "version",
 }}
 modules_disabled = {{ "s2s", "s2s_auth_certs" }}
 contact_info = {{ abuse = {{ "mailto:abuse@{domain}" }} }}
@@ -96,27 +88,3 @@ def free_ports(count):
     for s in sockets:
         s.close()
     return ports
-
-
-async def main():
-    parser = argparse.ArgumentParser(description="run a command beside a Prosody")
-    parser.add_argument("--domain", default="localhost")
-    parser.add_argument("command", nargs="+")
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="prosody-") as directory:
-        server = Prosody(directory, arguments.domain)
-        await server.start()
-        known = {
-            "{c2s}": f"{server.host}:{server.c2s}", "{c2s_tls}": f"{server.host}:{server.c2s_tls}",
-            "{ca}": str(server.ca), "{domain}": server.domain,
-            "{register}": f"prosodyctl --config {server.config} register {{local}} {{domain}} {{password}}"}
-        try:
-            command = [known.get(word, word) for word in arguments.command]
-            process = await asyncio.create_subprocess_exec(*command, stdin=subprocess.DEVNULL)
-            return await process.wait()
-        finally:
-            await server.stop()
-
-
-if __name__ == "__main__":
-    sys.exit(asyncio.run(main()))

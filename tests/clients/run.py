@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from hearth import Hearth
-from journeys import commands, first_start, login, questions, two_people
+from journeys import commands, first_start, login, protocol_scripts, questions, two_people
 from prosody import Prosody
 from waiting import Failed
 
@@ -28,6 +28,7 @@ JOURNEYS = {
     "questions": questions,
     "commands": commands,
     "first_start": first_start,
+    "protocol_scripts": protocol_scripts,
 }
 TOP = Path(__file__).resolve().parents[2]
 # A journey takes some seconds; under emulation a minute. Longer means that something hangs.
