@@ -130,6 +130,11 @@ impl State {
             .find(|resource| resource.session.jid == *jid)
     }
 
+    /// Whether something waits to leave.
+    pub(crate) fn is_leaving(&self) -> bool {
+        !self.leaving.is_empty()
+    }
+
     /// Available resources (RFC 6121 §4).
     pub(crate) fn available(&self) -> impl Iterator<Item = &Resource> {
         self.resources

@@ -75,8 +75,11 @@ impl Router {
         passing.leave_account();
         let answer = match self.find(server, &passing).await {
             Found::Account(account) => {
-                server.at(&account, depth, |cx| self.arrive(cx, passing));
-                return Some(account);
+                let caused = server.at(&account, depth, |cx| {
+                    self.arrive(cx, passing);
+                    cx.state.is_leaving()
+                });
+                return caused.then_some(account);
             }
             Found::Nobody => return None,
             Found::Answered(answer) => answer,
@@ -171,10 +174,14 @@ impl Router {
             hook(cx, passing, &mut delivery);
         }
         let held_back = delivery.held_back;
-        for receiver in receivers
+        let mut receivers = receivers
             .iter()
             .filter(|receiver| !held_back.contains(receiver))
-        {
+            .peekable();
+        while let Some(receiver) = receivers.next() {
+            if receivers.peek().is_none() {
+                return cx.deliver(receiver, entry); // the usual only one costs no copy
+            }
             cx.deliver(receiver, entry.clone());
         }
     }

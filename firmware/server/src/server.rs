@@ -14,7 +14,6 @@ use crate::{
 use arc_swap::{ArcSwap, ArcSwapOption};
 use household::Config;
 use std::{
-    collections::VecDeque,
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
@@ -343,16 +342,16 @@ impl Server {
     /// Works off what leaves this account, and whatever that causes in others. One task at a time has an
     /// account's queue; if somebody has it already, it is in good hands.
     pub(crate) async fn settle(self: &Arc<Self>, account: &Arc<Account>) {
-        let mut accounts = VecDeque::from([account.clone()]);
-        while let Some(account) = accounts.pop_front() {
+        let mut next = Some(account.clone());
+        // Accounts whose own queue something came into; seldom any.
+        let mut touched = Vec::new();
+        while let Some(account) = next.take().or_else(|| touched.pop()) {
             if !account.begin_draining() {
                 continue;
             }
             let drain = Drain(&account);
             while let Some(leaving) = account.next_leaving() {
-                if let Some(touched) = self.router.route(self, leaving).await {
-                    accounts.push_back(touched);
-                }
+                touched.extend(self.router.route(self, leaving).await);
             }
             std::mem::forget(drain);
         }

@@ -26,6 +26,11 @@ pub fn escaped(text: &str) -> String {
     out
 }
 
+/// Whether a text is the same with everything escaped: most addresses are.
+pub(crate) fn is_plain(text: &str) -> bool {
+    !text.bytes().any(is_special)
+}
+
 /// Appends an attribute whose value was checked where it was read, as it was written there: escaped, or the
 /// name of a namespace, which holds nothing to escape. Such a value holds one kind of quotes at most.
 pub(crate) fn verbatim(out: &mut String, name: &str, value: &str) {

@@ -24,11 +24,10 @@ impl Engine {
     /// Leaves off writing: refuses everything queued, and the group at hand unless it is durable already. `intact`
     /// says whether redb still has everything acknowledged.
     pub(super) fn fail(&mut self, shared: &Shared, error: &Error, intact: bool) {
-        let before = self.failure.as_ref();
-        let wait = before.map_or(PROBE_SECONDS_MIN, |failure| failure.wait_seconds * 2);
-        // An overlay that is open already goes on.
-        let has_overlay =
-            before.is_some_and(|failure| !failure.intact) && shared.snapshot().is_ok();
+        let wait = self
+            .failure
+            .as_ref()
+            .map_or(0, |failure| failure.wait_seconds * 2);
         let wait_seconds = wait.clamp(PROBE_SECONDS_MIN, PROBE_SECONDS_MAX);
         let retry = shared.now() + Duration::from_secs(wait_seconds);
         self.failure = Some(Failure {
@@ -40,7 +39,7 @@ impl Engine {
             writable: false,
             error: Some(format!("Nothing can be stored: {error}.")),
         });
-        if !intact && !has_overlay {
+        if !intact {
             self.open_overlay(shared);
         }
         shared.settle(|queue| {
@@ -121,8 +120,7 @@ impl Engine {
             self.reopen(shared)?;
         }
         self.set_intact(false);
-        let checkpoint = self.checkpoint(shared, Changes::default());
-        checkpoint.inspect_err(|_| shared.put_database(None))?;
+        self.checkpoint(shared, Changes::default())?;
         self.set_intact(true);
         self.journal.preallocate()?;
         // An empty record: the journal works, too.

@@ -298,9 +298,10 @@ fn a_failed_read_is_survived_while_nothing_can_be_written_either() {
         let seen = counter(&store);
         house.disk.fail(FileName::Database, Fault::Read);
         assert!(log().is_err());
-        settle(&store);
         house.disk.heal();
         house.disk.fail(file, fault);
+        settle(&store);
+        assert_eq!(log().unwrap(), 50, "{file:?}");
         house.pass(60);
         settle(&store);
         assert_eq!(log().unwrap(), 50, "{file:?}");
@@ -317,6 +318,45 @@ fn a_failed_read_is_survived_while_nothing_can_be_written_either() {
             (seen, true),
             "{file:?}"
         );
+    }
+}
+
+#[test]
+fn reads_go_on_wherever_a_try_to_recover_fails() {
+    for after in 0..12 {
+        let house = House::new();
+        let options = Options {
+            cache_bytes: 0,
+            ..house.options()
+        };
+        let store = Store::open(Arc::new(house.disk.clone()), options).unwrap();
+        store.queue(
+            (0..50)
+                .map(|row| LOG.put(&(0, row), &"x".repeat(500)))
+                .collect(),
+            Urgency::Now,
+        );
+        settle(&store);
+        house.pass(300);
+        settle(&store);
+        house.disk.fail(FileName::Database, Fault::Write);
+        put(&store, 0, 1);
+        settle(&store);
+        house.pass(300);
+        settle(&store);
+        for fault in [Fault::Write, Fault::Sync] {
+            house.disk.heal();
+            house.disk.fail_after(FileName::Database, fault, after);
+            house.pass(60);
+            settle(&store);
+            let rows = LOG.prefix(&store.snapshot().unwrap(), &()).unwrap();
+            assert_eq!(
+                rows.filter_map(Result::ok).count(),
+                50,
+                "after {after} {fault:?}"
+            );
+            assert_eq!(counter(&store), 1);
+        }
     }
 }
 

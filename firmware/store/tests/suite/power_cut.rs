@@ -227,24 +227,30 @@ fn a_batch_larger_than_the_journal_is_still_all_or_nothing() {
 
 #[test]
 fn an_old_journal_beside_a_new_database_is_not_replayed() {
-    let house = House::new();
-    let store = house.open();
-    put(&store, 0, 5);
-    settle(&store);
-    house.disk.power_fails(0);
-    // Somebody deleted the database file but not the journal.
-    house
-        .disk
-        .open(FileName::Database)
-        .unwrap()
-        .resize(0)
-        .unwrap();
-    let store = house.open();
-    assert_eq!(counter(&store), 0);
-    put(&store, 1, 6);
-    settle(&store);
-    house.disk.power_fails(0);
-    assert_eq!(rows(&house.open()), BTreeMap::from([(1, 6)]));
+    let orphaned = || {
+        let house = House::new();
+        let store = house.open();
+        put(&store, 0, 5);
+        settle(&store);
+        house.disk.power_fails(0);
+        // Somebody deleted the database file but not the journal.
+        let file = house.disk.open(FileName::Database).unwrap();
+        file.resize(0).unwrap();
+        file.sync().unwrap();
+        house
+    };
+    for cut in 0..40 {
+        let house = orphaned();
+        house.disk.dies_after(cut);
+        let _ = house.try_open();
+        house.disk.power_fails(cut);
+        let store = house.open();
+        assert_eq!(counter(&store), 0, "cut {cut}");
+        put(&store, 1, 6);
+        settle(&store);
+        house.disk.power_fails(0);
+        assert_eq!(rows(&house.open()), BTreeMap::from([(1, 6)]));
+    }
 }
 
 #[test]

@@ -60,9 +60,13 @@ impl Entry {
         out.extend_from_slice(self.kind.name().as_bytes());
         out.extend_from_slice(&self.head);
         if let Some(to) = &self.to {
-            let mut attribute = String::new();
-            compose::attribute(&mut attribute, "to", to.as_str());
-            out.extend_from_slice(attribute.as_bytes());
+            out.extend_from_slice(b" to='");
+            if compose::is_plain(to.as_str()) {
+                out.extend_from_slice(to.as_str().as_bytes());
+            } else {
+                out.extend_from_slice(compose::escaped(to.as_str()).as_bytes());
+            }
+            out.push(b'\'');
         }
         if self.content.is_empty() {
             out.extend_from_slice(b"/>");
