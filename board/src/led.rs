@@ -5,8 +5,11 @@ use household::Level;
 /// What the LED does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pattern {
+    /// Nothing to do.
     Steady,
+    /// Somebody should look when there is time.
     SlowBlink,
+    /// Somebody should look now.
     FastBlink,
 }
 

@@ -12,7 +12,7 @@ use crate::{
     server::{Kind, Place, Running},
     table::{Figure, figure},
 };
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use std::time::{Duration, Instant};
 use tokio::{
     sync::Semaphore,
@@ -154,7 +154,11 @@ async fn exchange(
                 begin,
             );
             let receives = receive(&mut to.incoming, count, &free, epoch);
-            let ((), latencies) = tokio::try_join!(sends, receives)?;
+            let exchanged = async { tokio::try_join!(sends, receives) };
+            let ((), latencies) = tokio::select! {
+                exchanged = exchanged => exchanged?,
+                refused = refusal(&mut from.incoming) => bail!("a message was refused: {}", refused?),
+            };
             anyhow::Ok((pair, latencies))
         });
     }
@@ -244,6 +248,19 @@ async fn receive(
         free.add_permits(1);
     }
     Ok(latencies)
+}
+
+/// Waits for an error in answer to a message: then there is nothing to measure.
+async fn refusal(incoming: &mut Incoming) -> Result<String> {
+    loop {
+        let stanza = incoming.stanza().await?;
+        if stanza.kind == StanzaKind::Message && stanza.type_() == "error" {
+            let error = stanza.children().find(|child| child.name() == "error");
+            return Ok(error
+                .map(|error| error.to_xml().into_owned())
+                .unwrap_or_default());
+        }
+    }
 }
 
 impl Exchange {

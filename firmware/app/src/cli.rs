@@ -46,6 +46,7 @@ pub(crate) enum Checked {
 pub(crate) enum User {
     /// Make an account
     Add {
+        /// Address of the account, like alice@localhost
         jid: String,
         /// Make it an administrator
         #[arg(long)]
@@ -55,27 +56,41 @@ pub(crate) enum User {
     },
     /// Change a password
     Passwd {
+        /// Address of the account
         jid: String,
         #[command(flatten)]
         password: PasswordSource,
     },
     /// Remove an account and everything kept for it, at once
     Remove {
+        /// Address of the account
         jid: String,
         /// Do not ask
         #[arg(long)]
         yes: bool,
     },
     /// Keep an account from signing in; everything it has stays
-    Disable { jid: String },
+    Disable {
+        /// Address of the account
+        jid: String,
+    },
     /// Let a disabled account sign in again
-    Enable { jid: String },
+    Enable {
+        /// Address of the account
+        jid: String,
+    },
     /// Print all accounts, one a line
     List,
     /// Print what is known of an account
-    Show { jid: String },
+    Show {
+        /// Address of the account
+        jid: String,
+    },
     /// Make accounts from lines of `jid,password[,display name]`: all or none
-    Import { file: PathBuf },
+    Import {
+        /// The file, UTF-8
+        file: PathBuf,
+    },
 }
 
 /// Where a password comes from; without either option, from the terminal.

@@ -17,7 +17,8 @@ pub(crate) fn files(given: &[PathBuf]) -> Vec<PathBuf> {
         return vec![file.into()];
     }
     let local = Path::new("hearth.toml");
-    if local.exists() {
+    // A link to a file that is gone was meant to be read.
+    if local.symlink_metadata().is_ok() {
         vec![local.to_owned()]
     } else {
         Vec::new()
@@ -60,7 +61,11 @@ fn normalise(config: &mut Config) -> Result<()> {
         }
     }
     for name in config.components.keys() {
-        domain("components", name)?;
+        if domain("components", name).is_err() {
+            bail!(
+                "components.\"{name}\" is wrong: its name must be a domain name, like \"irc.home.example\""
+            );
+        }
     }
     Ok(())
 }
@@ -75,6 +80,9 @@ fn domain(key: &str, text: &str) -> Result<String> {
 
 /// An account of this domain, from what a person typed.
 pub(crate) fn account(text: &str, domain: &str) -> Result<Jid> {
+    if text.is_empty() {
+        bail!("the address is empty: write one like alice@{domain}");
+    }
     let Ok(jid) = Jid::parse(text) else {
         bail!("{text} is no address: write it like alice@{domain}");
     };
@@ -132,7 +140,7 @@ mod tests {
         );
         check(
             "",
-            expect![" is no address: write it like alice@home.example"],
+            expect!["the address is empty: write one like alice@home.example"],
         );
     }
 

@@ -38,8 +38,22 @@ pub(crate) struct Desk {
     accounts: AtomicU64,
 }
 
+/// Refuses the data of another domain. Asked before anything is made for this one: a certificate made anew
+/// would be another than the one that clients trust.
+pub(crate) fn refuse_other_domain(store: &Store, config: &Config) -> Result<()> {
+    match accounts::domain(&store.snapshot()?)? {
+        Some(domain) if domain != config.domain => bail!(
+            "the accounts in {} are of {domain}, and the configuration says domain = \"{}\": \
+             put domain = \"{domain}\" back, or choose another data_dir",
+            config.data_dir.display(),
+            config.domain,
+        ),
+        _ => Ok(()),
+    }
+}
+
 impl Desk {
-    /// A desk over this store. Refuses data of another domain.
+    /// A desk over this store, whose domain is ours.
     pub(crate) fn new(host: Box<dyn Host>, store: Arc<Store>) -> Result<Desk> {
         let desk = Desk {
             host,
@@ -47,18 +61,7 @@ impl Desk {
             turn: Mutex::default(),
             accounts: AtomicU64::new(0),
         };
-        let snapshot = desk.snapshot()?;
-        let config = desk.host.config();
-        match accounts::domain(&snapshot)? {
-            Some(domain) if domain != config.domain => bail!(
-                "the accounts in {} are of {domain}, and the configuration says domain = \"{}\": \
-                 put domain = \"{domain}\" back, or choose another data_dir",
-                config.data_dir.display(),
-                config.domain,
-            ),
-            _ => {}
-        }
-        desk.count(&snapshot)?;
+        desk.count(&desk.snapshot()?)?;
         // What was removed just before a power cut.
         desk.sweep()?;
         Ok(desk)
@@ -66,6 +69,7 @@ impl Desk {
 
     /// A desk without a server.
     pub(crate) fn alone(config: Arc<Config>, store: Arc<Store>) -> Result<Desk> {
+        refuse_other_domain(&store, &config)?;
         Desk::new(Box::new(Alone(config)), store)
     }
 
@@ -234,6 +238,15 @@ impl Desk {
             last_seen: listed.last_seen_ms.map(xmpp::datetime::format),
             bytes: listed.bytes,
         }
+    }
+}
+
+/// The answer to a question where nothing was ever kept: asking makes no data directory.
+pub(crate) fn answer_without_data(config: &Arc<Config>, request: &Request) -> Option<Answer> {
+    match request {
+        Request::List => Some(Answer::Accounts(Vec::new())),
+        Request::Status => Some(Answer::Status(Alone(config.clone()).status(0))),
+        _ => None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The listeners: which are open, and how they follow the configuration.
 
 use crate::{control::protocol::Listeners, desk::Desk, house::House};
-use anyhow::{Context, Result};
+use anyhow::{Result, anyhow};
 use household::{Config, config::Listen};
 use rustix::io::Errno;
 use rustls::ServerConfig;
@@ -85,7 +85,7 @@ impl Doors {
     }
 
     /// Opens what the configuration asks for and closes what it no longer does. An error names a listener
-    /// that cannot be opened; the others are open.
+    /// that cannot be opened. The other web listeners are open then; those for clients are as they were.
     pub(crate) async fn follow(&mut self, config: &Config) -> Result<()> {
         let web = self.follow_web(&config.listen).await;
         self.follow_clients(&config.listen).await.and(web)
@@ -100,10 +100,31 @@ impl Doors {
         {
             return Ok(());
         }
-        if let Some(open) = self.clients.take() {
-            open.serving.end().await;
+        let before = self.clients.take();
+        let Some(ClientDoors {
+            wanted, serving, ..
+        }) = before
+        else {
+            return Ok(self.open_clients(listen).await?);
+        };
+        // Most often an address stays, and can be bound again only when it is free.
+        serving.end().await;
+        let opened = self.open_clients(listen).await;
+        if opened.is_err() {
+            let (c2s, c2s_tls) = wanted;
+            let before = Listen {
+                c2s,
+                c2s_tls,
+                ..listen.clone()
+            };
+            self.open_clients(&before).await?;
         }
+        Ok(opened?)
+    }
+
+    async fn open_clients(&mut self, listen: &Listen) -> Result<(), listen::ListenError> {
         let listeners = listen::bind(listen).await?;
+        let wanted = (listen.c2s.clone(), listen.c2s_tls.clone());
         let bound = listeners.addresses().collect();
         let (server, tls) = (self.house.server.clone(), self.house.tls.clone());
         let serving = Serving::start(|stopped| listeners.serve(server, tls, stopped));
@@ -143,9 +164,8 @@ impl Doors {
     }
 
     fn open_web(&self, name: &'static str, wanted: SocketAddr) -> Result<WebDoor> {
-        let listener = bind(wanted).with_context(|| {
-            format!("listen.{name} = \"{wanted}\" is wrong: choose another address or port")
-        })?;
+        let listener = bind(wanted)
+            .map_err(|error| anyhow!("listen.{name} = \"{wanted}\": {}", reason(&error)))?;
         let bound = listener.local_addr()?;
         let tls = (name == "https").then(|| self.tls.clone());
         let serving =
@@ -188,6 +208,22 @@ fn for_http(tls: &ServerConfig) -> Arc<ServerConfig> {
     let mut tls = tls.clone();
     tls.alpn_protocols = vec![b"http/1.1".to_vec()];
     Arc::new(tls)
+}
+
+/// Why an address cannot be bound, and what to do.
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "another program is there; stop it or choose another port".into()
+        }
+        io::ErrorKind::PermissionDenied => {
+            "the system does not allow this port; choose one above 1023".into()
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "this machine does not have this address; choose one it has".into()
+        }
+        _ => format!("cannot listen here: {error}; choose another address or port"),
+    }
 }
 
 /// A machine without IPv6 cannot bind `[::]`; every address it has is then an IPv4 one.

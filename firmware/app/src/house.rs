@@ -3,7 +3,7 @@
 use crate::{
     configuration,
     control::protocol::{Listeners, Status},
-    desk::{Desk, Host},
+    desk::{Desk, Host, refuse_other_domain},
     doors::Doors,
     limits::{CERTIFICATE_AGE_WATCH, CERTIFICATE_WATCH, HOUSEKEEPING},
     machine::{self, MachineClock, MachineDice, MachineFiles, MachineReaders},
@@ -23,9 +23,12 @@ use store::{Store, WriterThread};
 use tokio::{runtime::Handle, sync::watch, task::spawn_blocking, time::sleep};
 use tracing::{error, info, warn};
 
+const CERTIFICATE_OK: &str = "the certificate can be used";
+
 /// Opens the store and starts its writer. Nobody else has it from here on.
 pub(crate) fn open_store(config: &Config) -> Result<(Arc<Store>, WriterThread)> {
     let store = machine::open_store(&config.data_dir)?;
+    refuse_other_domain(&store, config)?;
     let writer = store.start_writer()?;
     Ok((store, writer))
 }
@@ -53,7 +56,7 @@ impl House {
             store,
             clock: Arc::new(MachineClock::start()),
             dice: Arc::new(MachineDice),
-            readers: Arc::new(MachineReaders),
+            readers: Arc::new(MachineReaders::start()?),
         })?;
         let (tls, listeners, runtime) = (Arc::new(tls), Mutex::default(), Handle::current());
         Ok(Arc::new(House {
@@ -99,14 +102,13 @@ impl House {
     /// Reads the certificate again, if there is a new one.
     fn reload_certificate(&self) {
         let source = Source::of(&self.server.config());
-        let (level, text) = match self.tls.reload(&source, machine::now_ms()) {
-            Ok(_) => (Level::Ok, "the certificate can be used".to_owned()),
-            Err(error) => (
-                Level::Warn,
-                format!("the certificate of before stays in use: {error}"),
-            ),
-        };
-        self.say("certificate", level, text);
+        match self.tls.reload(&source, machine::now_ms()) {
+            Ok(_) => self.say("certificate", Level::Ok, CERTIFICATE_OK.to_owned()),
+            Err(error) => {
+                let text = format!("the certificate of before stays in use: {error}");
+                self.say("certificate", Level::Warn, text);
+            }
+        }
     }
 
     /// A change of health; people who read logs hear of trouble once.
@@ -141,6 +143,7 @@ impl House {
     /// All listeners are bound: tells people and programs.
     pub(crate) fn ready(&self, doors: &Doors, desk: &Desk) -> Result<()> {
         let config = self.server.config();
+        self.say("certificate", Level::Ok, CERTIFICATE_OK.to_owned());
         self.note_listeners(doors, None);
         let listeners = self
             .listeners
@@ -235,8 +238,7 @@ async fn show_led(mut health: watch::Receiver<Health>) {
         let mut line = Vec::new();
         let _ = board::simulated::show(&health.borrow_and_update(), &mut line);
         if line != shown {
-            // Without a screen, stderr is where people look; that nobody does is no reason to stop.
-            let _ = io::stderr().write_all(&line);
+            info!("{}", String::from_utf8_lossy(&line).trim_end());
             shown = line;
         }
         if health.changed().await.is_err() {

@@ -26,7 +26,10 @@ pub(crate) const STORE_WAIT_MAX: Duration = Duration::from_secs(10);
 pub(crate) const STORE_WAIT_STEP: Duration = Duration::from_millis(50);
 /// Threads that route stanzas: a Pi has four cores, and more threads are more memory.
 pub(crate) const WORKERS_MAX: usize = 4;
-/// Threads that read the card and derive keys; a card serves one request at a time.
+/// Threads that read the card: it serves one request at a time, and another one has something to work out
+/// meanwhile.
+pub(crate) const READERS: usize = 2;
+/// Threads that derive keys and carry out commands.
 pub(crate) const BLOCKING_THREADS_MAX: usize = 8;
 /// Between two rounds of putting away what nobody uses: accounts that went offline leave memory.
 pub(crate) const HOUSEKEEPING: Duration = Duration::from_mins(1);

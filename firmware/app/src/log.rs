@@ -4,7 +4,7 @@
 //! journald, lines begin with their level in the journal's way (`sd-daemon(3)`) instead of the time, which
 //! the journal knows better.
 
-use anyhow::{Context, Result};
+use anyhow::{Result, anyhow};
 use rustix::fs::fstat;
 use std::{
     env, fmt,
@@ -22,9 +22,13 @@ use tracing_subscriber::{
 
 /// Starts logging.
 pub(crate) fn start() -> Result<()> {
-    let filter = env::var("HEARTH_LOG").unwrap_or_else(|_| "info".to_owned());
-    let filter = EnvFilter::try_new(&filter).with_context(|| {
-        format!(
+    let filter = env::var("HEARTH_LOG").unwrap_or_default();
+    let filter = match &*filter {
+        "" => "info",
+        filter => filter,
+    };
+    let filter = EnvFilter::try_new(filter).map_err(|_| {
+        anyhow!(
             "HEARTH_LOG = \"{filter}\" is no filter: write a level, like info or server=debug,info"
         )
     })?;

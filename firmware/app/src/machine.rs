@@ -1,19 +1,27 @@
 //! What the machine gives to code that may not ask for it: the time, the dice, the disk (house rule 9).
 
+use crate::limits;
 use household::{Config, Finding, Level};
-use rustix::fs::statvfs;
+use rustix::fs::{Access, access, statvfs};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use server::{
     Readers,
     tls::Files,
     world::{Clock, Dice, Timestamp},
 };
 use std::{
-    fmt,
+    env, fmt,
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    os::unix::{
+        fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+        process::CommandExt,
+    },
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
-    sync::Arc,
+    process::Command,
+    sync::{Arc, Mutex, PoisonError, mpsc},
+    thread,
     time::{Instant, SystemTime},
 };
 use store::{Options, Store, disk::DirDisk};
@@ -23,6 +31,40 @@ pub(crate) fn now_ms() -> Timestamp {
     SystemTime::UNIX_EPOCH
         .elapsed()
         .map_or(0, |since| since.as_millis() as Timestamp)
+}
+
+/// glibc gives every thread a heap of its own, and none gives anything back: two for all are half a
+/// megabyte less at rest and more under load. It reads this from the environment, before `main`; so the
+/// program starts itself again, once, under the same process id. Where that is not possible it goes on as
+/// it is.
+pub(crate) fn share_heaps() {
+    const VARIABLE: &str = "MALLOC_ARENA_MAX";
+    if !cfg!(target_env = "gnu") || env::var_os(VARIABLE).is_some() {
+        return;
+    }
+    let mut arguments = env::args_os();
+    let (Ok(program), Some(name)) = (env::current_exe(), arguments.next()) else {
+        return;
+    };
+    let error = Command::new(program)
+        .arg0(name)
+        .args(arguments)
+        .env(VARIABLE, "2")
+        .exec();
+    tracing::debug!(%error, "the heaps stay apart");
+}
+
+/// A socket is a file to the system, and what it allows by default (1 024) is less than our own limits on
+/// connections. Raised as far as the administrator lets us; where that is not at all, accepting pauses.
+pub(crate) fn allow_many_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "the limit on open files cannot be raised");
+    }
 }
 
 /// The machine's clocks.
@@ -55,12 +97,43 @@ impl Dice for MachineDice {
     }
 }
 
-/// Jobs that read the card, on the threads that may block.
-pub(crate) struct MachineReaders;
+type Job = Box<dyn FnOnce() + Send>;
+
+/// Jobs that read the card, on threads of their own: few, for each has a stack and what the allocator keeps
+/// for it. They end with the server.
+pub(crate) struct MachineReaders(mpsc::Sender<Job>);
+
+impl MachineReaders {
+    pub(crate) fn start() -> io::Result<MachineReaders> {
+        let (jobs, waiting) = mpsc::channel::<Job>();
+        let waiting = Arc::new(Mutex::new(waiting));
+        for _ in 0..limits::READERS {
+            let waiting = waiting.clone();
+            let read = move || {
+                // The lock is held while waiting for a job, not while doing it.
+                let next = || {
+                    waiting
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .recv()
+                };
+                while let Ok(job) = next() {
+                    // Who asked hears nothing, and says so; the next one is served.
+                    let _ = catch_unwind(AssertUnwindSafe(job));
+                }
+            };
+            thread::Builder::new()
+                .name("reader".to_owned())
+                .spawn(read)?;
+        }
+        Ok(MachineReaders(jobs))
+    }
+}
 
 impl Readers for MachineReaders {
-    fn run(&self, job: Box<dyn FnOnce() + Send>) {
-        tokio::task::spawn_blocking(job);
+    fn run(&self, job: Job) {
+        // Refused only when all of them are gone, and then nobody reads anything.
+        let _ = self.0.send(job);
     }
 }
 
@@ -127,9 +200,18 @@ impl fmt::Display for OpenError {
             // Says where it is.
             store::Error::InUse(_) => self.error.fmt(f),
             store::Error::Io(error) => {
+                let fix = match error.kind() {
+                    io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                        "make it writable"
+                    }
+                    io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+                        "make it a directory"
+                    }
+                    _ => "mend it",
+                };
                 write!(
                     f,
-                    "cannot use data_dir = \"{data_dir}\": {error}; make it writable, or choose another"
+                    "cannot use data_dir = \"{data_dir}\": {error}; {fix}, or choose another"
                 )
             }
             error => write!(f, "cannot use data_dir = \"{data_dir}\": {error}"),
@@ -160,6 +242,28 @@ pub(crate) fn check_store(store: &Store, config: &Config) -> Vec<Finding> {
     findings.extend(check_space(data_dir, config.upload.keep_free));
     findings.extend(check_mode(data_dir));
     findings
+}
+
+/// What `check storage` finds before the first start: whether the data directory can be made.
+pub(crate) fn check_place(data_dir: &Path) -> Finding {
+    let place = data_dir.display();
+    let above = data_dir
+        .ancestors()
+        .skip(1)
+        .find(|above| above.exists())
+        .unwrap_or(Path::new("."));
+    match access(above, Access::WRITE_OK | Access::EXEC_OK) {
+        Ok(()) if above.is_dir() => finding(
+            Level::Ok,
+            format!("{place} will be made at the first start"),
+            "",
+        ),
+        _ => finding(
+            Level::Fail,
+            format!("{place} cannot be made in {}", above.display()),
+            "make that writable for the server's user, or choose another data_dir",
+        ),
+    }
 }
 
 fn finding(level: Level, text: String, next: &str) -> Finding {

@@ -68,6 +68,7 @@ impl fmt::Display for Usage {
 impl std::error::Error for Usage {}
 
 fn serve(files: &[PathBuf]) -> Result<ExitCode> {
+    machine::share_heaps();
     log::start()?;
     let files = configuration::files(files);
     let config = Arc::new(configuration::read(&files)?);
@@ -84,6 +85,7 @@ fn serve(files: &[PathBuf]) -> Result<ExitCode> {
 
 /// The whole server, from the store up and down again.
 async fn run(files: &[PathBuf], config: Arc<Config>) -> Result<()> {
+    machine::allow_many_files();
     let mut signals = Signals::listen()?;
     let (store, writer) = house::open_store(&config)?;
     let house = House::new(config.clone(), store.clone())?;

@@ -25,6 +25,7 @@ use std::{
 pub struct Config {
     /// The domain served. Never changes after the first account exists.
     pub domain: String,
+    /// Where everything is kept; made at the first start.
     #[serde(deserialize_with = "value::path")]
     pub data_dir: PathBuf,
     /// Bare JIDs of administrators, besides those made elsewhere.
@@ -70,24 +71,34 @@ value::words! {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Listen {
+    /// Clients, STARTTLS.
     #[serde(deserialize_with = "value::addresses")]
     pub c2s: Vec<SocketAddr>,
+    /// Clients, TLS from the start, ALPN `xmpp-client` (XEP-0368).
     #[serde(deserialize_with = "value::addresses")]
     pub c2s_tls: Vec<SocketAddr>,
+    /// Servers, STARTTLS.
     #[serde(deserialize_with = "value::addresses")]
     pub s2s: Vec<SocketAddr>,
+    /// Servers, TLS from the start, ALPN `xmpp-server` (XEP-0368).
     #[serde(deserialize_with = "value::addresses")]
     pub s2s_tls: Vec<SocketAddr>,
+    /// The web: pages, BOSH, WebSocket, uploads.
     #[serde(deserialize_with = "value::addresses")]
     pub https: Vec<SocketAddr>,
+    /// What must do without TLS: ACME HTTP-01, the way to https, first-boot pages on the LAN.
     #[serde(deserialize_with = "value::addresses")]
     pub http: Vec<SocketAddr>,
+    /// External components (XEP-0114).
     #[serde(deserialize_with = "value::addresses")]
     pub component: Vec<SocketAddr>,
+    /// STUN and TURN, over UDP and TCP.
     #[serde(deserialize_with = "value::addresses")]
     pub stun: Vec<SocketAddr>,
+    /// TURN over TLS.
     #[serde(deserialize_with = "value::addresses")]
     pub turn_tls: Vec<SocketAddr>,
+    /// SOCKS5 bytestreams (XEP-0065).
     #[serde(deserialize_with = "value::addresses")]
     pub proxy65: Vec<SocketAddr>,
 }
@@ -111,6 +122,7 @@ pub struct Public {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Address {
+    /// Who is asked; empty = nobody.
     pub sources: Vec<AddressSource>,
     /// `host:port` of STUN servers.
     pub stun: Vec<String>,
@@ -132,6 +144,7 @@ pub struct HomeRouter {
 pub struct Lan {
     /// Whether to announce `NAME.local`.
     pub mdns: bool,
+    /// The `NAME` of `NAME.local`.
     #[serde(deserialize_with = "value::label")]
     pub name: String,
 }
@@ -153,9 +166,11 @@ pub struct Tls {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Acme {
+    /// URL of the authority's directory.
     pub directory: String,
     /// Tried first; empty = not.
     pub staging_directory: String,
+    /// Mail address for the authority; empty = none.
     pub contact: String,
     pub challenge: Challenge,
 }
@@ -166,12 +181,14 @@ pub struct Acme {
 pub struct Dns {
     /// Empty = nobody's.
     pub provider: String,
+    /// File with the secret of the API or of TSIG; empty = none.
     pub token_file: PathBuf,
     /// For tests and proxies; empty = the provider's own.
     pub api_base: String,
     /// For RFC 2136.
     #[serde(deserialize_with = "value::address")]
     pub server: Option<SocketAddr>,
+    /// For RFC 2136: the name of the key.
     pub tsig_name: String,
     pub tsig_algorithm: TsigAlgorithm,
 }
@@ -243,6 +260,7 @@ pub struct Upload {
     /// Bytes.
     #[serde(deserialize_with = "value::size")]
     pub max_file_size: u64,
+    /// Age at which a file is removed.
     #[serde(deserialize_with = "value::duration")]
     pub expire_after: Duration,
     /// Bytes per account.
@@ -311,5 +329,6 @@ pub struct Limits {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Update {
+    /// Where updates come from; empty = nowhere.
     pub channel: String,
 }

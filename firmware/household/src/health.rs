@@ -29,6 +29,7 @@ impl Level {
 /// One part of the server (`store`, `listeners` …) and how it is doing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
+    /// Its name, one word.
     pub part: Cow<'static, str>,
     pub level: Level,
     /// One sentence for people.
@@ -73,6 +74,7 @@ impl Health {
 /// What a check found: how it is, what it means, what to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
+    /// What was checked: `config`, `storage` …
     pub part: String,
     pub level: Level,
     /// What was found, in one sentence.

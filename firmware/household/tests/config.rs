@@ -336,13 +336,33 @@ fn no_toml_names_the_line() {
     );
     check(
         "domain = 'a'\ndomain = 'b'",
-        expect!["hearth.toml: line 2 is no TOML: duplicate key"],
+        expect!["hearth.toml: line 2 (domain) is there twice: keep one of the two"],
+    );
+    check(
+        "[tls]\n[lan]\n[tls]",
+        expect!["hearth.toml: line 3 ([tls]) is there twice: keep one of the two"],
+    );
+    check(
+        "[components]\n'a.example' = 'secret",
+        expect![[r"
+            hearth.toml: line 2 ('a.example') is no TOML: invalid literal string, expected
+            `'`"]],
     );
     check(
         "domain = a.example",
         expect![[r"
-        hearth.toml: line 1 is no TOML: string values must be quoted, expected literal
-        string"]],
+        hearth.toml: line 1 (domain) is no TOML: string values must be quoted, expected
+        literal string"]],
+    );
+}
+
+#[test]
+fn a_date_is_no_text() {
+    check(
+        "[update]\nchannel = 2026-01-01",
+        expect![[r"
+        hearth.toml: update.channel = 2026-01-01 is wrong: write a text in quotation
+        marks"]],
     );
 }
 

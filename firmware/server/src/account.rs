@@ -6,7 +6,7 @@
 
 use crate::{
     features::{PerAccount, PerResource},
-    limits::ROUTED_MAX,
+    limits::{LEAVING_KEPT, ROUTED_MAX},
     roster::Roster,
     server::Server,
     session::Session,
@@ -41,6 +41,11 @@ pub(crate) struct State {
     draining: bool,
     /// Of the last batch of writes: the account must not be loaded again before it is applied.
     ticket: Ticket,
+    /// Of the last batch that was not `Soon`: where it fails, memory is ahead of the disk for good.
+    relied_on: Ticket,
+    /// Out of the directory for good. Whoever still holds it looks the account up again, and nothing that it
+    /// believes is written any more.
+    gone: bool,
 }
 
 /// A stanza between two locks.
@@ -99,21 +104,28 @@ impl Account {
         let next = state.leaving.pop_front();
         if next.is_none() {
             state.draining = false;
-            if state.leaving.capacity() > 64 {
+            if state.leaving.capacity() > LEAVING_KEPT {
                 state.leaving = VecDeque::new();
             }
         }
         next
     }
 
-    /// Gives the task back early: the one who had it died.
-    pub(crate) fn stop_draining(&self) {
-        self.lock().draining = false;
+    /// Marks it as out of the directory; its sessions are to be ended.
+    pub(crate) fn retire(&self) -> Vec<Arc<Session>> {
+        let mut state = self.lock();
+        state.gone = true;
+        state.sessions()
     }
 
     /// Stanzas that wait to leave.
     pub(crate) fn leaving(&self) -> usize {
         self.lock().leaving.len()
+    }
+
+    /// The ticket of the last writes that memory must not be ahead of.
+    pub(crate) fn relied_on(&self) -> Ticket {
+        self.lock().relied_on
     }
 
     /// The ticket of the last writes.
@@ -128,6 +140,17 @@ impl State {
         self.resources
             .iter_mut()
             .find(|resource| resource.session.jid == *jid)
+    }
+
+    /// Whether it is out of the directory.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone
+    }
+
+    /// Whether this session has its resource: no successor took it, and the account is what it believes.
+    pub(crate) fn has(&self, session: &Session) -> bool {
+        let mut resources = self.resources.iter();
+        !self.gone && resources.any(|resource| resource.session.number == session.number)
     }
 
     /// Whether something waits to leave.
@@ -200,7 +223,8 @@ impl Cx<'_> {
         self.consequences.writes.push(write);
     }
 
-    /// Queues a write that never starts a group of its own.
+    /// Queues a write that never starts a group of its own, and is made anew in full by a later one should
+    /// the disk not take it.
     pub(crate) fn write_soon(&mut self, write: Write) {
         self.consequences.soon.push(write);
     }
@@ -208,7 +232,10 @@ impl Cx<'_> {
     /// Sends a stanza on its way once the lock is released, behind everything decided before it.
     pub(crate) fn route(&mut self, passing: Passing) {
         if self.depth >= ROUTED_MAX {
-            warn!(account = %self.account.jid, "stanzas caused one another {ROUTED_MAX} deep; the last is dropped");
+            warn!(
+                account = %self.account.jid,
+                "stanzas caused one another {ROUTED_MAX} deep; the last is dropped"
+            );
             return;
         }
         self.state.leaving.push_back(Leaving {
@@ -271,29 +298,38 @@ impl Server {
             consequences,
         };
         let result = f(&mut cx);
-        let Consequences {
-            writes,
-            soon,
-            promises,
-        } = cx.consequences;
-        if !soon.is_empty() {
-            guard.ticket = self.store().queue(soon, store::Urgency::Soon);
-        }
-        if writes.is_empty() {
-            for promise in promises {
-                promise.session.outbox.push(promise.kept);
-            }
-        } else {
-            guard.ticket = self.store().queue(writes, store::Urgency::Now);
-            for promise in promises {
-                promise.keep_when_durable(self, guard.ticket);
-            }
-        }
+        cx.consequences.take_effect(self, &mut guard);
         result
     }
 }
 
+impl Consequences {
+    fn take_effect(self, server: &Server, state: &mut State) {
+        if state.gone {
+            return self.promises.into_iter().for_each(Promise::break_it);
+        }
+        if !self.soon.is_empty() {
+            state.ticket = server.store().queue(self.soon, store::Urgency::Soon);
+        }
+        if self.writes.is_empty() {
+            for promise in self.promises {
+                promise.session.outbox.push(promise.kept);
+            }
+        } else {
+            state.ticket = server.store().queue(self.writes, store::Urgency::Now);
+            state.relied_on = state.ticket;
+            for promise in self.promises {
+                promise.keep_when_durable(server, state.ticket);
+            }
+        }
+    }
+}
+
 impl Promise {
+    fn break_it(self) {
+        self.session.outbox.push(self.broken);
+    }
+
     fn keep_when_durable(self, server: &Server, ticket: Ticket) {
         server.store().when_durable(
             ticket,
@@ -317,7 +353,7 @@ struct IfPanicked<'a> {
 impl Drop for IfPanicked<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.server.directory().forget(&self.account.jid);
+            self.server.directory().forget(self.account);
         }
     }
 }

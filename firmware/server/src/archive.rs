@@ -101,8 +101,8 @@ pub(crate) fn remove_temporary(account: u32, position: u64) -> [Write; 2] {
     ]
 }
 
-/// The writes that take out up to `max` messages of an account that is gone. A payload stays where the other side is
-/// an account of ours that may show it; with the second of the two it goes.
+/// The writes that take out up to `max` messages of an account that is gone. A payload stays where the
+/// other side is an account of ours that may show it; with the second of the two it goes.
 pub(crate) fn removals(
     snapshot: &Snapshot,
     account: u32,

@@ -324,6 +324,11 @@ impl Connection {
     }
 
     async fn nonza(&mut self, element: &Element) -> Option<Todo> {
+        // §4.9.1.1: whoever sends an error closes the stream behind it. It is closed in return, and never
+        // answered with another error.
+        if element.is(ns::STREAMS, "error") {
+            return self.follow(Ok(Next::Close));
+        }
         let next = match &mut self.stage {
             Stage::Negotiating(negotiation) => {
                 negotiation

@@ -4,7 +4,8 @@
 use crate::fixture::Fixture;
 use store::disk::Fault;
 
-const ADD: &str = "<iq type='set' id='s'><query xmlns='jabber:iq:roster'><item jid='x@far.example'/></query></iq>";
+const ADD: &str = "<iq type='set' id='s'><query xmlns='jabber:iq:roster'>\
+     <item jid='x@far.example'/></query></iq>";
 
 fn message(to: &str, body: &str) -> String {
     format!("<message to='{to}' type='chat'><body>{body}</body></message>")
@@ -257,4 +258,141 @@ fn a_removed_account_takes_its_messages_along_but_not_those_of_others() {
     assert_eq!(rows(&home), (1, 1), "what Juliet got stays hers");
     home.remove("juliet");
     assert_eq!(rows(&home), (0, 0));
+}
+
+#[test]
+fn waiting_messages_larger_than_an_outbox_come_all_the_same() {
+    let home = Fixture::new(&["juliet", "romeo"]);
+    let romeo = home.online("romeo", "orchard");
+    let padding = "x".repeat(250_000);
+    for number in 0..20 {
+        home.send(
+            &romeo,
+            &message("juliet@home.example", &format!("{number} {padding}")),
+        );
+    }
+    home.write();
+    let juliet = home.online_with_waiting("juliet");
+    let mut got = Vec::new();
+    for _ in 0..20 {
+        got.extend(home.got(&juliet));
+    }
+    let numbers: Vec<String> = bodies(&got)
+        .iter()
+        .map(|body| body.split(' ').next().unwrap().to_owned())
+        .collect();
+    let expected: Vec<String> = (0..20).map(|number: u32| number.to_string()).collect();
+    assert_eq!(numbers, expected);
+    assert!(juliet.outbox.take().end.is_none());
+}
+
+#[test]
+fn waiting_messages_come_though_something_large_waits_before_them() {
+    let home = Fixture::new(&["juliet", "romeo"]);
+    let romeo = home.online("romeo", "orchard");
+    home.send(&romeo, &message("juliet@home.example", "waiting"));
+    let juliet = home.bind("juliet", "balcony");
+    let padding = "x".repeat(200_000);
+    for _ in 0..2 {
+        home.send(
+            &romeo,
+            &format!(
+                "<message to='juliet@home.example/balcony' type='headline'><body>{padding}</body></message>"
+            ),
+        );
+    }
+    home.send(&juliet, "<presence/>");
+    home.send(&romeo, &message("juliet@home.example", "new"));
+    let mut got = home.got(&juliet);
+    got.extend(home.got(&juliet));
+    assert_eq!(bodies(&got)[2..], ["waiting", "new"]);
+}
+
+#[test]
+fn a_session_whose_resource_was_taken_says_nothing_more() {
+    let home = Fixture::new(&["juliet", "romeo"]);
+    let romeo = home.online("romeo", "orchard");
+    let old = home.online("juliet", "balcony");
+    let new = home.online("juliet", "balcony");
+    home.send(&old, "<presence><priority>-1</priority></presence>");
+    home.send(&old, &message("romeo@home.example", "from the dead"));
+    assert_eq!(home.got(&romeo), [""; 0]);
+    home.send(&romeo, &message("juliet@home.example", "for the living"));
+    assert_eq!(bodies(&home.got(&new)), ["for the living"]);
+}
+
+#[test]
+fn an_account_that_left_the_directory_takes_and_writes_nothing() {
+    let home = Fixture::new(&["juliet", "romeo"]);
+    let (juliet, romeo) = (
+        home.online("juliet", "balcony"),
+        home.online("romeo", "orchard"),
+    );
+    home.write();
+    home.server.directory().forget(&juliet.account);
+    home.send(&juliet, ADD);
+    home.send(&juliet, &message("romeo@home.example", "from nobody"));
+    assert_eq!(home.got(&romeo), [""; 0]);
+    home.send(&romeo, &message("juliet@home.example", "to the new one"));
+    home.leave(&juliet);
+    let juliet = home.bind("juliet", "balcony");
+    home.send(
+        &juliet,
+        "<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>",
+    );
+    home.send(&juliet, "<presence/>");
+    let got = home.got(&juliet);
+    assert!(!got[0].contains("x@far.example"), "{got:?}");
+    assert_eq!(bodies(&got), ["to the new one"]);
+}
+
+#[test]
+fn a_roster_is_full_when_its_texts_are_too_long_together() {
+    let home = Fixture::new(&["juliet"]);
+    let juliet = home.online("juliet", "balcony");
+    let groups: Vec<String> = (0..50)
+        .map(|number| format!("<group>{number}{}</group>", "&amp;".repeat(1_000)))
+        .collect();
+    let groups = groups.concat();
+    let set = |number: u32, content: &str| {
+        let item = format!("<item jid='x{number}@far.example'>{content}</item>");
+        let xml =
+            format!("<iq type='set' id='s'><query xmlns='jabber:iq:roster'>{item}</query></iq>");
+        home.send(&juliet, &xml);
+        home.write();
+        home.got(&juliet).concat()
+    };
+    let kept = (0..20).take_while(|number| set(*number, &groups).contains("type='result'"));
+    assert_eq!(kept.count(), 11);
+    assert!(set(12, &groups).contains("resource-constraint"));
+    assert!(
+        set(0, &groups).contains("type='result'"),
+        "one that is there can be changed"
+    );
+    home.send(
+        &juliet,
+        "<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>",
+    );
+    let batch = juliet.outbox.take();
+    assert!(
+        batch.end.is_none() && batch.entries.len() == 1,
+        "the whole of it can be read"
+    );
+}
+
+#[test]
+fn a_failed_write_that_is_made_again_anyway_ends_no_session() {
+    let home = Fixture::new(&["juliet", "romeo"]);
+    let (juliet, romeo) = (
+        home.online("juliet", "balcony"),
+        home.online("romeo", "orchard"),
+    );
+    home.send(&romeo, &message("juliet@home.example", "taken"));
+    home.write();
+    assert_eq!(bodies(&home.got(&juliet)), ["taken"]); // her mark is queued now
+    home.disk.fail(store::disk::FileName::Journal, Fault::Write);
+    home.send(&romeo, ADD);
+    home.write();
+    assert!(romeo.outbox.take().end.is_some());
+    assert!(juliet.outbox.take().end.is_none());
 }

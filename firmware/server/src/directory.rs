@@ -7,6 +7,7 @@
 use crate::{account::Account, accounts, features::PerAccount, roster::Roster, server::Server};
 use std::{
     collections::HashMap,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, PoisonError, RwLock},
 };
 use store::Store;
@@ -40,18 +41,19 @@ impl Directory {
     }
 
     /// Takes an account out of memory, whoever holds it; its sessions end. Whoever needs it loads it afresh.
-    pub(crate) fn forget(&self, jid: &Jid) {
-        let localpart = jid.localpart().unwrap_or_default();
-        let gone = self
+    pub(crate) fn forget(&self, account: &Account) {
+        let mut accounts = self
             .accounts
             .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(localpart);
-        let Some(account) = gone else { return };
-        // Not through `Server::at`: this runs while a panic unwinds through it, with the lock still held
-        // elsewhere.
-        let sessions = account.sessions();
-        for session in sessions {
+            .unwrap_or_else(PoisonError::into_inner);
+        let localpart = account.jid.localpart().unwrap_or_default();
+        let known = accounts.get(localpart);
+        if known.is_some_and(|known| std::ptr::eq(&raw const **known, account)) {
+            accounts.remove(localpart);
+        }
+        drop(accounts);
+        // Not through `Server::at`: this runs while a panic unwinds through it.
+        for session in account.retire() {
             session.outbox.end(StreamError::INTERNAL);
         }
     }
@@ -110,7 +112,10 @@ impl Server {
     }
 
     fn load_and_tell(self: &Arc<Self>, localpart: &str) {
-        let loaded = self.read_account(localpart).map_err(Arc::new);
+        // Whatever happens, those who wait are told.
+        let loaded = catch_unwind(AssertUnwindSafe(|| self.read_account(localpart)))
+            .unwrap_or_else(|_| Err(store::Error::Damaged("an account's rows panicked".into())))
+            .map_err(Arc::new);
         let mut loading = self
             .directory()
             .loading
@@ -138,6 +143,13 @@ impl Server {
         let roster = Roster::load(&snapshot, record.id)?;
         let memory = PerAccount::load(&snapshot, record.id)?;
         let account = Arc::new(Account::new(record.id, jid, roster, memory));
-        Ok(Some(self.directory().put(localpart, account)))
+        let account = self.directory().put(localpart, account);
+        // Who closed the account since that snapshot did not find it in memory.
+        let record = accounts::find(&self.store().snapshot()?, localpart)?;
+        if record.is_none_or(|record| !record.enabled || record.id != account.id) {
+            self.directory().forget(&account);
+            return Ok(None);
+        }
+        Ok(Some(account))
     }
 }

@@ -73,8 +73,8 @@ pub(crate) enum On {
     OwnAccount,
     /// Another bare JID of ours.
     OtherAccount,
-    /// A connected resource that does not share presence with the sender (RFC 6121 §8.5.3.1): the request
-    /// does not reach it, and some specifications say how it is refused.
+    /// A resource that does not share presence with the sender, if there is such a resource at all (RFC 6121
+    /// §8.5.3.1): the request does not reach it, and some specifications say how it is refused.
     HiddenResource,
     /// A bare JID that nobody has.
     NoAccount,

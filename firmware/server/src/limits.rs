@@ -16,8 +16,18 @@ const _: () = assert!(
 pub const ROUTED_MAX: u8 = 8;
 /// Stanzas decided in one account that wait to be worked off, above which its sessions are not read.
 pub const LEAVING_MAX: usize = 4_096;
+/// Places in an empty queue of leaving stanzas that are kept: a chat needs one at a time, and a broadcast's
+/// memory goes back.
+pub const LEAVING_KEPT: usize = 4;
 /// Contacts in one roster. The largest rosters seen on public servers have some hundreds.
 pub const ROSTER_ITEMS_MAX: usize = 2_000;
+/// Bytes of all contacts of one roster, as [`crate::roster::Item::bytes`] counts them: twice as much as a
+/// full roster of ordinary names and groups. The whole roster is in memory, and goes out as one answer.
+pub const ROSTER_BYTES_MAX: usize = 600_000;
+const _: () = assert!(
+    ROSTER_BYTES_MAX * 6 < OUTBOX_BYTES_MAX,
+    "a full roster must fit, even where every character is escaped"
+);
 /// Subscription requests that wait for an answer, per account; further ones are dropped (RFC 6121 §3.1.3,
 /// warning).
 pub const REQUESTS_MAX: usize = 100;
@@ -78,7 +88,7 @@ pub const UNAUTHENTICATED_MAX: usize = 1_000;
 /// because a connection that waits for a slowed-down answer counts.
 pub const UNAUTHENTICATED_PER_ADDRESS_MAX: usize = 100;
 /// Threads that may look up keys and derive them from a password at the same time.
-pub const LOOKUPS_MAX: usize = 4;
+pub const LOOKUPS_MAX: usize = 2;
 /// Characters of a client's name for itself (XEP-0386 `<tag/>`) that become part of its resource.
 pub const TAG_CHARS_MAX: usize = 64;
 /// (address, account) pairs whose failed logins are remembered, and addresses likewise: some 700 KB at worst.

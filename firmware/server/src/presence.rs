@@ -3,11 +3,10 @@
 use crate::{
     account::{Cx, Presence},
     features::ALL,
-    limits::{DIRECTED_MAX, REQUEST_BYTES_MAX, REQUESTS_MAX, ROSTER_ITEMS_MAX},
+    limits::{DIRECTED_MAX, REQUEST_BYTES_MAX, REQUESTS_MAX},
     roster::{self, Item, Subscription, Verb},
     session::Session,
 };
-use bytes::Bytes;
 use std::sync::Arc;
 use xmpp::{Entry, Jid, Kind, Passing, Stanza, StanzaError, ns};
 
@@ -125,7 +124,7 @@ fn unavailable(cx: &mut Cx<'_>, session: &Arc<Session>, passing: &Passing) {
         }
     }
     for to in directed {
-        if !(was_available && cx.state.roster.subscription(&to.bare()).from) {
+        if !(was_available && gets_broadcasts(cx, &to)) {
             cx.route(passing.addressed_to(to));
         }
     }
@@ -200,7 +199,7 @@ fn request(cx: &Cx<'_>, contact: &Jid, item: &Item) -> Passing {
 
 /// §4.6.3.
 fn send_directed(cx: &mut Cx<'_>, session: &Session, passing: Passing) {
-    let subscriber = cx.state.roster.subscription(&passing.to.bare()).from;
+    let subscriber = gets_broadcasts(cx, &passing.to);
     let Some(resource) = cx.state.resource(&session.jid) else {
         return;
     };
@@ -213,6 +212,12 @@ fn send_directed(cx: &mut Cx<'_>, session: &Session, passing: Passing) {
         resource.directed.insert(passing.to.clone());
     }
     cx.route(passing);
+}
+
+/// Subscribers do, and the account's own resources.
+fn gets_broadcasts(cx: &Cx<'_>, who: &Jid) -> bool {
+    let bare = who.bare();
+    bare == *cx.jid() || cx.state.roster.subscription(&bare).from
 }
 
 /// §4.6.1: whoever says goodbye is no longer told.
@@ -312,18 +317,18 @@ fn unavailable_since(id: &str, stamp: Option<u64>, from: &Jid, to: &Jid) -> Pass
 
 /// §3.1.2, §3.1.5, §3.2.2, §3.3.2, §3.4.2: the account's client manages a subscription.
 fn subscription_out(cx: &mut Cx<'_>, verb: Verb, mut passing: Passing) {
-    passing.from = cx.jid().clone();
-    passing.to = passing.to.bare();
-    let contact = passing.to.clone();
+    let contact = passing.to.bare();
     if contact == *cx.jid() {
         return; // an account is implicitly subscribed to itself
     }
     let old = cx.state.roster.get(&contact).cloned().unwrap_or_default();
     let (state, routed) = old.subscription.outbound(verb);
     let listed = old.listed || state != old.subscription && verb_lists(verb);
-    if listed && !old.listed && cx.state.roster.listed() >= ROSTER_ITEMS_MAX {
+    if listed && !old.listed && !cx.state.roster.has_room(&contact, &old) {
         return cx.refuse(&passing, StanzaError::RESOURCE_CONSTRAINT);
     }
+    passing.from = cx.jid().clone();
+    passing.to = contact.clone();
     if verb == Verb::Unsubscribed && old.subscription.from {
         show_unavailable(cx, &contact); // while the contact may still see it
     }
@@ -402,14 +407,15 @@ fn deliver_subscription(cx: &Cx<'_>, verb: Verb, passing: &Passing) {
 }
 
 /// §3.1.3 rule 4: the complete stanza, unless it is huge.
-fn kept_request(passing: &Passing) -> Bytes {
+fn kept_request(passing: &Passing) -> Box<[u8]> {
     let whole = passing.to_xml();
     if whole.len() <= REQUEST_BYTES_MAX {
-        return Bytes::from(whole);
+        return whole.into_bytes().into();
     }
     let id = passing.stanza.id().unwrap_or_default();
     let bare = Stanza::compose(Kind::Presence, &[("type", "subscribe"), ("id", &id)], "");
-    Bytes::from(Passing::new(Arc::new(bare), passing.from.clone(), passing.to.clone()).to_xml())
+    let bare = Passing::new(Arc::new(bare), passing.from.clone(), passing.to.clone());
+    bare.to_xml().into_bytes().into()
 }
 
 /// Takes over a new state, stores it, and pushes the item where clients can see the difference.

@@ -7,9 +7,8 @@ mod subscription;
 
 pub(crate) use subscription::{Subscription, Verb};
 
-use bytes::Bytes;
+use crate::limits::{ROSTER_BYTES_MAX, ROSTER_ITEMS_MAX};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use store::{Record, Snapshot, Table, Write};
 use xmpp::{Jid, compose};
 
@@ -57,14 +56,17 @@ pub(crate) struct Item {
     pub(crate) name: Box<str>,
     pub(crate) groups: Box<[Box<str>]>,
     /// The request that waits for an answer, as the whole stanza.
-    pub(crate) request: Option<Bytes>,
+    pub(crate) request: Option<Box<[u8]>>,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Roster {
-    items: BTreeMap<Jid, Item>,
+    /// In the order of the contacts; as large as it must be, for most of it is read and little of it changes.
+    items: Vec<(Jid, Item)>,
     pub(crate) version: RosterVersion,
     listed: usize,
+    /// Of listed items.
+    bytes: usize,
 }
 
 impl Roster {
@@ -77,15 +79,27 @@ impl Roster {
         for row in ITEM.prefix(snapshot, &account)? {
             let ((_, jid), record) = row?;
             if let Ok(jid) = Jid::parse(&jid) {
-                roster.put(&jid, record.into());
+                roster.items.push((jid, record.into()));
             }
         }
+        roster.items.sort_by(|(a, _), (b, _)| a.cmp(b));
+        roster.items.shrink_to_fit();
+        let listed = || roster.items.iter().filter(|(_, item)| item.listed);
+        (roster.listed, roster.bytes) = (
+            listed().count(),
+            listed().map(|(jid, item)| item.bytes(jid)).sum(),
+        );
         Ok(roster)
     }
 
     /// The contact under this bare JID, listed or not.
     pub(crate) fn get(&self, contact: &Jid) -> Option<&Item> {
-        self.items.get(contact)
+        self.place(contact).ok().map(|at| &self.items[at].1)
+    }
+
+    /// Where a contact is, or would be.
+    fn place(&self, contact: &Jid) -> Result<usize, usize> {
+        self.items.binary_search_by(|(jid, _)| jid.cmp(contact))
     }
 
     /// Its subscription; "none" where it is unknown.
@@ -97,30 +111,56 @@ impl Roster {
 
     /// Puts or replaces an item.
     pub(crate) fn put(&mut self, contact: &Jid, item: Item) {
-        self.listed += usize::from(item.listed);
-        let old = self.items.insert(contact.clone(), item);
-        self.listed -= usize::from(old.is_some_and(|old| old.listed));
+        self.count(contact, &item);
+        match self.place(contact) {
+            Ok(at) => {
+                let old = std::mem::replace(&mut self.items[at].1, item);
+                self.discount(contact, &old);
+            }
+            Err(at) => {
+                self.items.reserve_exact(1);
+                self.items.insert(at, (contact.clone(), item));
+            }
+        }
     }
 
     pub(crate) fn remove(&mut self, contact: &Jid) {
-        let old = self.items.remove(contact);
-        self.listed -= usize::from(old.is_some_and(|old| old.listed));
+        if let Ok(at) = self.place(contact) {
+            let (_, old) = self.items.remove(at);
+            self.discount(contact, &old);
+        }
+    }
+
+    fn count(&mut self, contact: &Jid, item: &Item) {
+        if item.listed {
+            self.listed += 1;
+            self.bytes += item.bytes(contact);
+        }
+    }
+
+    fn discount(&mut self, contact: &Jid, item: &Item) {
+        if item.listed {
+            self.listed -= 1;
+            self.bytes -= item.bytes(contact);
+        }
+    }
+
+    /// Whether this listed item fits, perhaps in the place of an older one.
+    pub(crate) fn has_room(&self, contact: &Jid, item: &Item) -> bool {
+        let old = self.get(contact).filter(|old| old.listed);
+        let bytes = self.bytes - old.map_or(0, |old| old.bytes(contact));
+        let listed = self.listed - usize::from(old.is_some());
+        listed < ROSTER_ITEMS_MAX && bytes + item.bytes(contact) <= ROSTER_BYTES_MAX
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Jid, &Item)> {
-        self.items.iter()
-    }
-
-    /// Items that clients see.
-    pub(crate) fn listed(&self) -> usize {
-        self.listed
+        self.items.iter().map(|(jid, item)| (jid, item))
     }
 
     /// Requests that wait for an answer.
     pub(crate) fn requests(&self) -> usize {
-        self.items
-            .values()
-            .filter(|item| item.subscription.pending_in)
+        self.iter()
+            .filter(|(_, item)| item.subscription.pending_in)
             .count()
     }
 
@@ -165,6 +205,12 @@ impl Item {
         xml
     }
 
+    /// What it counts for in its roster: its texts, and the tags around them.
+    fn bytes(&self, contact: &Jid) -> usize {
+        let groups: usize = self.groups.iter().map(|group| group.len() + 16).sum();
+        contact.as_str().len() + self.name.len() + groups + 80
+    }
+
     /// Whether nothing is left that must be remembered.
     pub(crate) fn is_forgettable(&self) -> bool {
         !self.listed && !self.subscription.pending_in
@@ -196,7 +242,7 @@ impl From<ItemRecord> for Item {
             subscription: record.subscription,
             name: record.name.into(),
             groups: record.groups.into_iter().map(Into::into).collect(),
-            request: record.request.map(Bytes::from),
+            request: record.request.map(Vec::into_boxed_slice),
         }
     }
 }

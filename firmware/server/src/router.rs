@@ -5,7 +5,7 @@ use crate::{
     account::{Account, Cx, Leaving},
     delivery::{self, Choice},
     feature::{Answer, DeliveredHook, Delivery, Feature, Iq, IqHook, MessageHook, On, Verdict},
-    features::ALL,
+    features::{ALL, worth_keeping},
     presence,
     roster::Verb,
     server::Server,
@@ -55,10 +55,15 @@ impl Router {
         let Some(passing) = admit(server, session, stanza) else {
             return;
         };
-        server.at(&session.account, 0, |cx| match passing.stanza.kind {
-            Kind::Message => self.message_out(cx, passing),
-            Kind::Presence => presence::from_client(cx, session, passing),
-            Kind::Iq => self.iq_from_client(cx, session, passing),
+        server.at(&session.account, 0, |cx| {
+            if !cx.state.has(session) {
+                return; // its end is on its way; what it says now would come from its successor
+            }
+            match passing.stanza.kind {
+                Kind::Message => self.message_out(cx, passing),
+                Kind::Presence => presence::from_client(cx, session, passing),
+                Kind::Iq => self.iq_from_client(cx, session, passing),
+            }
         });
         server.settle(&session.account).await;
         server.catch_up(session).await;
@@ -73,17 +78,16 @@ impl Router {
     ) -> Option<Arc<Account>> {
         let Leaving { mut passing, depth } = leaving;
         passing.leave_account();
-        let answer = match self.find(server, &passing).await {
-            Found::Account(account) => {
-                let caused = server.at(&account, depth, |cx| {
-                    self.arrive(cx, passing);
-                    cx.state.is_leaving()
-                });
-                return caused.then_some(account);
+        let answer = loop {
+            match self.find(server, &passing).await {
+                Found::Account(account) => match self.hand_over(server, &account, passing, depth) {
+                    Ok(caused) => return caused.then_some(account),
+                    Err(back) => passing = back,
+                },
+                Found::Nobody => return None,
+                Found::Answered(answer) => break answer,
+                Found::Refused(refusal) => break Err(refusal),
             }
-            Found::Nobody => return None,
-            Found::Answered(answer) => answer,
-            Found::Refused(refusal) => Err(refusal),
         };
         if !may_be_refused(&passing) {
             return None;
@@ -92,6 +96,24 @@ impl Router {
         let sender = server.directory().get(passing.from.localpart()?)?;
         server.at(&sender, depth, |cx| cx.route(answered(&passing, answer)));
         Some(sender)
+    }
+
+    /// Into the recipient's account; whether its own queue holds something then. An account that has left the
+    /// directory since it was found gives the stanza back.
+    fn hand_over(
+        &self,
+        server: &Server,
+        account: &Account,
+        passing: Passing,
+        depth: u8,
+    ) -> Result<bool, Passing> {
+        server.at(account, depth, |cx| {
+            if cx.state.is_gone() {
+                return Err(passing);
+            }
+            self.arrive(cx, passing);
+            Ok(cx.state.is_leaving())
+        })
     }
 
     /// Where the address leads (RFC 6120 §10, RFC 6121 §8).
@@ -213,11 +235,12 @@ impl Router {
             return;
         }
         let connected = cx.state.resource(&passing.to).is_some();
-        if connected && (!request || presence::is_shared(cx, &passing.to, &passing.from)) {
-            cx.deliver(&passing.to, passing.entry());
-        } else if request && connected {
+        if request && !presence::is_shared(cx, &passing.to, &passing.from) {
+            // Connected or not: that is what must not be told.
             let answer = self.answer(cx, On::HiddenResource, &passing);
             cx.route(answered(&passing, answer));
+        } else if connected {
+            cx.deliver(&passing.to, passing.entry());
         } else if request {
             cx.refuse(&passing, StanzaError::SERVICE_UNAVAILABLE);
         }
@@ -337,13 +360,13 @@ fn fault(server: &Server, passing: &Passing) -> Option<StanzaError> {
         (Kind::Iq, _) => (true, false),
         (Kind::Presence, "" | "unavailable" | "probe" | "error") => (false, false),
         (Kind::Presence, type_) => (Verb::parse(type_).is_none(), true),
-        (Kind::Message, type_) => (false, matches!(type_, "" | "chat" | "normal")),
+        (Kind::Message, _) => (false, worth_keeping(passing)),
     };
     if bad {
         return Some(StanzaError::BAD_REQUEST);
     }
     // DESIGN §6: a card that takes nothing refuses before any hook; reading and passing presence go on.
-    (writes && !server.store().health().writable).then_some(
+    (writes && !server.store().takes_writes()).then_some(
         StanzaError::RESOURCE_CONSTRAINT
             .with_text("the server cannot store anything at the moment"),
     )

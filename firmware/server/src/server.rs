@@ -148,8 +148,8 @@ impl Server {
     /// DESIGN §6: what a failed group changed in memory never became true. Its accounts are loaded afresh.
     fn forget_failed(&self) {
         for account in self.directory.all() {
-            if self.store.is_durable(account.ticket()) == Some(Durable::No) {
-                self.directory.forget(&account.jid);
+            if self.store.is_durable(account.relied_on()) == Some(Durable::No) {
+                self.directory.forget(&account);
             }
         }
     }
@@ -239,19 +239,37 @@ impl Server {
         localpart: &str,
         resource: Option<&str>,
     ) -> Result<Arc<Session>, StanzaError> {
-        let account = self.load(localpart).await.map_err(|error| {
-            error!(localpart, %error, "account cannot be loaded");
-            StanzaError::INTERNAL
-        })?;
-        let account = account.ok_or(StanzaError::NOT_AUTHORIZED)?;
         let generated = resource.is_none().then(|| random_id(self.dice()));
         let resource = resource.or(generated.as_deref()).unwrap_or_default();
+        loop {
+            let account = self.load(localpart).await.map_err(|error| {
+                error!(localpart, %error, "account cannot be loaded");
+                StanzaError::INTERNAL
+            })?;
+            let account = account.ok_or(StanzaError::NOT_AUTHORIZED)?;
+            let bound = self.bind_to(&account, resource);
+            self.settle(&account).await;
+            if let Some(session) = bound? {
+                return Ok(session);
+            }
+        }
+    }
+
+    /// `None` where the account has left the directory since it was found.
+    fn bind_to(
+        &self,
+        account: &Arc<Account>,
+        resource: &str,
+    ) -> Result<Option<Arc<Session>>, StanzaError> {
         let jid = account
             .jid
             .with_resource(resource)
             .map_err(|_| StanzaError::BAD_REQUEST)?;
         let session = Arc::new(Session::new(jid, self.next_number(), account.clone()));
-        let bound = self.at(&account, 0, |cx| {
+        self.at(account, 0, |cx| {
+            if cx.state.is_gone() {
+                return Ok(None);
+            }
             if let Some(old) = cx
                 .state
                 .resource(&session.jid)
@@ -264,26 +282,16 @@ impl Server {
             if cx.state.resources.len() >= RESOURCES_MAX {
                 return Err(StanzaError::RESOURCE_CONSTRAINT);
             }
+            cx.state.resources.reserve_exact(1); // most accounts have one
             cx.state.resources.push(Resource::new(session.clone()));
-            Ok(session)
-        });
-        self.settle(&account).await;
-        bound
+            Ok(Some(session))
+        })
     }
 
     /// Takes one stanza from a session and works off all that follows from it. A hook that panics ends the
     /// sessions of the account it panicked in, and nothing else (DESIGN §10).
     pub async fn receive(self: &Arc<Self>, session: &Arc<Session>, stanza: Stanza) {
-        let mut work = pin!(self.router.receive(self, session, stanza));
-        let done = std::future::poll_fn(|cx| {
-            match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
-                Ok(poll) => poll.map(Ok),
-                Err(_) => Poll::Ready(Err(())),
-            }
-        });
-        if done.await.is_err() {
-            error!(session = %session.jid, "a stanza made a feature panic; its account is loaded afresh");
-        }
+        let _ = caught(self.router.receive(self, session, stanza)).await;
     }
 
     /// These positions of the session's archive were written to its socket (DESIGN §6).
@@ -320,7 +328,7 @@ impl Server {
             }
         });
         self.settle(&account).await;
-        self.directory.forget(&account.jid);
+        self.directory.forget(&account);
     }
 
     /// Housekeeping, about once a minute.
@@ -349,22 +357,28 @@ impl Server {
             if !account.begin_draining() {
                 continue;
             }
-            let drain = Drain(&account);
             while let Some(leaving) = account.next_leaving() {
-                touched.extend(self.router.route(self, leaving).await);
+                let routed = caught(self.router.route(self, leaving)).await;
+                touched.extend(routed.flatten());
             }
-            std::mem::forget(drain);
         }
     }
 }
 
-/// Gives the queue back if the one who drains it panics.
-struct Drain<'a>(&'a Account);
-
-impl Drop for Drain<'_> {
-    fn drop(&mut self) {
-        self.0.stop_draining();
-    }
+/// Runs a future to its end; `None` where it panics. What was under a lock then is dealt with by
+/// [`Server::at`].
+async fn caught<T>(work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    std::future::poll_fn(
+        |cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
+            Ok(poll) => poll.map(Some),
+            Err(_) => {
+                error!("a stanza made a feature panic; the account is loaded afresh");
+                Poll::Ready(None)
+            }
+        },
+    )
+    .await
 }
 
 /// Figures for people.

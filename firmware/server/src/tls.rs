@@ -110,8 +110,10 @@ impl Tls {
     /// certificate. After an error the old one stays in use.
     pub fn reload(&self, source: &Source, now: Timestamp) -> Result<bool, TlsError> {
         if let Source::Files { certificate, key } = source {
-            let fingerprint =
-                fingerprint(&read(&*self.files, certificate)?, &read(&*self.files, key)?);
+            let fingerprint = fingerprint(
+                &read(&*self.files, "tls.certificate", certificate)?,
+                &read(&*self.files, "tls.key", key)?,
+            );
             if fingerprint == self.current.load().fingerprint {
                 return Ok(false);
             }
@@ -135,7 +137,10 @@ impl Identity {
     fn load(files: &dyn Files, source: &Source, now: Timestamp) -> Result<Identity, TlsError> {
         match source {
             Source::Files { certificate, key } => {
-                let pem = (read(files, certificate)?, read(files, key)?);
+                let pem = (
+                    read(files, "tls.certificate", certificate)?,
+                    read(files, "tls.key", key)?,
+                );
                 Identity::from_pem(&pem.0, &pem.1).map_err(|reason| {
                     let (certificate, key) = (certificate.display(), key.display());
                     TlsError(format!(
@@ -269,15 +274,18 @@ fn has_aes_instructions() -> bool {
     false
 }
 
-fn read(files: &dyn Files, path: &Path) -> Result<Vec<u8>, TlsError> {
-    let bytes = files
-        .read(path)
-        .map_err(|error| TlsError(format!("{} cannot be read: {error}", path.display())))?;
+/// `key` is the setting that names the file.
+fn read(files: &dyn Files, key: &str, path: &Path) -> Result<Vec<u8>, TlsError> {
+    let file = path.display();
+    let bytes = files.read(path).map_err(|error| {
+        TlsError(format!(
+            "{key} = \"{file}\" cannot be read ({error}): name a PEM file that Hearth may read"
+        ))
+    })?;
     if bytes.len() > PEM_BYTES_MAX {
-        return Err(TlsError(format!(
-            "{} is too large for a certificate or key",
-            path.display()
-        )));
+        let text =
+            format!("{key} = \"{file}\" is too large for a certificate or key: name another file");
+        return Err(TlsError(text));
     }
     Ok(bytes)
 }

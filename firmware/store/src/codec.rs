@@ -1,7 +1,7 @@
 //! Values as bytes: a version byte, then postcard for records and the bytes themselves for stanzas.
 //!
-//! The version byte is the table's. It changes only when a migration contracts (DESIGN §9): until then, what the
-//! previous release cannot read goes into a table beside.
+//! The version byte is the table's. It changes only when a migration contracts (DESIGN §9): until then, what
+//! the previous release cannot read goes into a table beside.
 
 use bytes::Bytes;
 use serde::Serialize;

@@ -1,11 +1,12 @@
 //! redb over the database file: opening, applying changes, checkpoints, and what to do when the file fails.
 //!
-//! redb never overwrites what its last synced commit refers to, but for the header at the start of the file, and
-//! with two-phase commits (which `quick_repair` implies) the header names a commit only after that was synced. So
-//! after any failure the way back is to open again, which writes the whole header anew and syncs it or fails, and
-//! to replay the journal. Until that works, redb runs on an *overlay*: it reads the file, as of the last successful
-//! sync, and writes to memory, so that readers see everything acknowledged. What the page cache shows after a
-//! failed sync is not to be trusted: it may differ from the medium, and change when memory gets scarce.
+//! redb never overwrites what its last synced commit refers to, but for the header at the start of the file,
+//! and with two-phase commits (which `quick_repair` implies) the header names a commit only after that was
+//! synced. So after any failure the way back is to open again, which writes the whole header anew and syncs
+//! it or fails, and to replay the journal. Until that works, redb runs on an *overlay*: it reads the file, as
+//! of the last successful sync, and writes to memory, so that readers see everything acknowledged. What the
+//! page cache shows after a failed sync is not to be trusted: it may differ from the medium, and change when
+//! memory gets scarce.
 
 use crate::Error;
 use crate::disk::DiskFile;
@@ -82,8 +83,8 @@ impl DatabaseFile {
     }
 }
 
-/// Whether the power failed while redb made a new file: it writes its magic number last. Only believed when there
-/// is nothing else in the file.
+/// Whether the power failed while redb made a new file: it writes its magic number last. Only believed when
+/// there is nothing else in the file.
 fn creation_was_cut_off(file: &dyn DiskFile) -> io::Result<bool> {
     let size = file.size()?;
     let mut header = vec![0; size.min(HEADER_BYTES as u64) as usize];
@@ -166,7 +167,8 @@ pub(crate) fn checkpoint(database: &Database, changes: &Changes) -> Result<(), E
 fn commit(database: &Database, changes: &Changes, durability: Durability) -> Result<(), Error> {
     let mut transaction = database.begin_write()?;
     transaction.set_durability(durability)?;
-    // Saves the allocator's state with the commit: the start after a power cut takes milliseconds, not minutes.
+    // Saves the allocator's state with the commit: the start after a power cut takes milliseconds, not
+    // minutes.
     transaction.set_quick_repair(matches!(durability, Durability::Immediate));
     for (name, rows) in changes.tables() {
         let mut table = transaction.open_table(TableDefinition::<&[u8], &[u8]>::new(name))?;

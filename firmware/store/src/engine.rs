@@ -1,5 +1,5 @@
-//! The one writer: takes groups from the queue through journal and redb, and makes checkpoints. What it does when
-//! the disk fails is in `recovery.rs`.
+//! The one writer: takes groups from the queue through journal and redb, and makes checkpoints. What it does
+//! when the disk fails is in `recovery.rs`.
 
 mod recovery;
 
@@ -73,7 +73,7 @@ impl Engine {
         let (database, intact) = match opened.and_then(|database| engine.load(database, true)) {
             Ok(database) => (database, true),
             Err(error) if error.is_temporary() => {
-                tracing::warn!(%error, "the database can only be read for now");
+                tracing::warn!(%error, "until the disk works again, the database can only be read");
                 let overlay = engine.file.open_overlay(shared.options.cache_bytes)?;
                 (engine.load(overlay, true)?, false)
             }
@@ -105,7 +105,13 @@ impl Engine {
             );
             true
         });
-        shared.queue().alarm = self.alarm();
+        let mut queue = shared.queue();
+        let look = shared.seen_full.load(Ordering::Acquire);
+        queue.alarm = if look {
+            Some(Duration::ZERO)
+        } else {
+            self.alarm()
+        };
         worked
     }
 
@@ -129,11 +135,16 @@ impl Engine {
             self.reopen_after_failed_read(shared);
             return true;
         }
+        let seen_full = shared.seen_full.swap(false, Ordering::AcqRel);
         if let Some(failure) = &self.failure {
             return now >= failure.retry && {
                 self.try_recovery(shared);
                 true
             };
+        }
+        if seen_full && let Err(error) = self.check_space(shared.options.free_bytes_min) {
+            self.fail(shared, &error, true);
+            return true;
         }
         let group = shared.queue().take(now);
         match group {
@@ -219,12 +230,12 @@ impl Engine {
         }
     }
 
-    /// Makes everything applied, and `changes`, durable in redb's file, and begins a new journal generation in the
-    /// same transaction.
+    /// Makes everything applied, and `changes`, durable in redb's file, and begins a new journal generation
+    /// in the same transaction.
     fn checkpoint(&mut self, shared: &Shared, mut changes: Changes) -> Result<(), Error> {
         let generation = self.journal.generation() + 1;
-        changes.push(META.put(&GENERATION.to_owned(), &generation));
-        changes.push(META.put(&STARTS.to_owned(), &self.starts));
+        changes.put(&META, &GENERATION.to_owned(), &generation);
+        changes.put(&META, &STARTS.to_owned(), &self.starts);
         shared.with_database(|database| database::checkpoint(database, &changes))?;
         self.journal.restart(generation);
         self.unsaved = None;

@@ -41,6 +41,8 @@ impl Error {
     pub(crate) fn from_io(error: io::Error) -> Error {
         match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::Full,
+            // redb's word for a file that is none of its own; no wait mends that.
+            io::ErrorKind::InvalidData => Error::Damaged(error.to_string()),
             _ => Error::Io(error),
         }
     }
@@ -61,8 +63,8 @@ impl fmt::Display for Error {
             ),
             Error::TooNew { found, known } => write!(
                 f,
-                "this data was written by a newer Hearth (data format {found}, this one reads up to {known}): \
-                 install that version again"
+                "this data was written by a newer Hearth (data format {found}, this one reads up to \
+                 {known}): install that version again"
             ),
             Error::Full => f.write_str("the disk is full, or nearly; free some space"),
             Error::Io(error) => write!(f, "the disk reports an error ({error})"),

@@ -1,12 +1,12 @@
 //! The journal: what was acknowledged since redb's last checkpoint, one record a group.
 //!
-//! A record is `magic, crc, generation, index, length` and the payload, from a block's start, padded to a block.
-//! The *generation* is that of the checkpoint it follows; redb's file says which one that is, in the transaction of
-//! the checkpoint itself. So a checkpoint restarts the journal without writing to it: records of an older generation
-//! are simply no longer valid, whatever a power cut leaves behind. Within a generation the index counts from 0 and
-//! the checksum of each record covers the one before it; the first record that does not fit ends the journal.
-//! Nothing acknowledged shares a block with something written later, and after a failed append the generation gets
-//! no further record: only a checkpoint, with a new generation, goes on.
+//! A record is `magic, crc, generation, index, length` and the payload, from a block's start, padded to a
+//! block. The *generation* is that of the checkpoint it follows; redb's file says which one that is, in the
+//! transaction of the checkpoint itself. So a checkpoint restarts the journal without writing to it: records
+//! of an older generation are simply no longer valid, whatever a power cut leaves behind. Within a generation
+//! the index counts from 0 and the checksum of each record covers the one before it; the first record that
+//! does not fit ends the journal. Nothing acknowledged shares a block with something written later, and after
+//! a failed append the generation gets no further record: only a checkpoint, with a new generation, goes on.
 
 use crate::Error;
 use crate::disk::DiskFile;
@@ -114,7 +114,9 @@ impl Journal {
     /// # Errors
     /// The disk's; what is in the journal stays.
     pub(crate) fn preallocate(&self) -> Result<(), Error> {
-        let zeros = vec![0; 64 * BLOCK];
+        // Block by block: from larger writes some file systems make larger units of caching, and count, if
+        // not write, a whole one for each record later.
+        let zeros = [0; BLOCK];
         let mut size = self.file.size()?;
         if size >= self.capacity {
             return Ok(());
@@ -212,22 +214,19 @@ impl Journal {
         Ok(Header::parse(&header))
     }
 
-    /// A later record of this generation behind the end means that a synced one cannot be read any more: appends
-    /// stop after the first that fails.
+    /// Tells the log when the medium has lost what it had promised to keep. A later record of this generation
+    /// behind the end: a synced one cannot be read any more, for appends stop after the first that fails. A
+    /// later generation: the checkpoint before it is gone from the database.
     fn warn_of_lost_records(&self, size: u64) -> Result<(), Error> {
-        let mut offset = self.end;
-        let size = size.min(self.end.saturating_add(GROUP_BYTES_MAX as u64 * 2));
-        while let Some(next) = offset
-            .checked_add(BLOCK as u64)
-            .filter(|next| next + BLOCK as u64 <= size)
-        {
-            offset = next;
-            let Some(header) = self.header_at(offset, size)? else {
+        let size = size.min(self.end.saturating_add(2 * GROUP_BYTES_MAX as u64));
+        for offset in (self.end..size).step_by(BLOCK) {
+            let Some(found) = self.header_at(offset, size)? else {
                 continue;
             };
-            if header.generation == self.generation && header.index > self.index {
+            let later = (found.generation, found.index) > (self.generation, self.index);
+            if later && (found.generation == self.generation || offset == 0) {
                 tracing::error!(
-                    "the journal is damaged: changes of the last minutes before the stop are lost; replace the card"
+                    "the disk lost what was written in the minutes before the stop; replace the card"
                 );
                 break;
             }

@@ -1,13 +1,13 @@
 //! redb behind typed tables, with a journal in front of it (DESIGN §9). Nothing else in Hearth touches redb.
 //!
-//! A feature declares a [`Table`], makes [`Write`]s of it and queues them; [`Store`] gathers what is queued into
-//! groups, writes each group to the journal with one sync, and only then lets redb have it. Readers take a
-//! [`Snapshot`].
+//! A feature declares a [`Table`], makes [`Write`]s of it and queues them; [`Store`] gathers what is queued
+//! into groups, writes each group to the journal with one sync, and only then lets redb have it. Readers take
+//! a [`Snapshot`].
 //!
 //! ```text
 //! Table::put → Write → Store::queue → queue.rs ──▶ engine.rs ──▶ journal.rs   one append, one sync: durable
 //!                       (Ticket)      two lanes     │  group.rs    └──▶ when_durable callbacks
-//!                                                   └────────────▶ database.rs  redb: visible; synced at checkpoints
+//!                                                   └────────────▶ database.rs  redb: visible at once
 //! ```
 
 mod codec;

@@ -1,11 +1,11 @@
 //! Changes of the stored form: expand first, contract later (DESIGN §9).
 //!
-//! An update may be rolled back with minutes of acknowledged messages in between, so the release before must read
-//! and write what this one leaves. A change therefore has two halves. The *expanding* half is a [`Step`]: it copies
-//! into tables beside, in chunks, and remembers how far it came in the same batch as what it wrote; it runs at
-//! start, takes up where it was cut off, and runs once. The *contracting* half comes a release later: it removes
-//! what nobody reads any more and raises the format ([`require_format`]), and an older Hearth refuses the data from
-//! then on instead of misreading it.
+//! An update may be rolled back with minutes of acknowledged messages in between, so the release before must
+//! read and write what this one leaves. A change therefore has two halves. The *expanding* half is a
+//! [`Step`]: it copies into tables beside, in chunks, and remembers how far it came in the same batch as what
+//! it wrote; it runs at start, takes up where it was cut off, and runs once. The *contracting* half comes a
+//! release later: it removes what nobody reads any more and raises the format ([`require_format`]), and an
+//! older Hearth refuses the data from then on instead of misreading it.
 
 use crate::engine::META;
 use crate::table::Write;

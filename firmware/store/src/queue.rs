@@ -1,8 +1,8 @@
 //! What waits for the writer: two lanes of batches, and when they make a group.
 //!
-//! `Now` and `Soon` share the main lane and stay in order. `Idle` has a lane of its own, which moves only when the
-//! main lane is empty; should a later batch touch a row that an idle one touches, the idle lane is moved into the
-//! main lane before it, so that per row the order is always the order of queueing.
+//! `Now` and `Soon` share the main lane and stay in order. `Idle` has a lane of its own, which moves only
+//! when the main lane is empty; should a later batch touch a row that an idle one touches, the idle lane is
+//! moved into the main lane before it, so that per row the order is always the order of queueing.
 
 use crate::limits::{GROUP_BYTES_MAX, GROUP_WRITES_MAX, SOON_SECONDS_MAX};
 use crate::options::{Health, Urgency};
@@ -30,8 +30,8 @@ pub(crate) struct Queue {
     idle: VecDeque<Batch>,
     /// Hashes of the rows that the idle lane touches. A chance match only costs an idle batch its place.
     idle_rows: HashSet<u64>,
-    /// The main lane is to be written up to this ticket without waiting for company. Whenever this is raised, it
-    /// is to no less than the first ticket of the lane, so that looking at the first one is enough.
+    /// The main lane is to be written up to this ticket without waiting for company. Whenever this is raised,
+    /// it is to no less than the first ticket of the lane, so that looking at the first one is enough.
     urgent: u64,
     writes: usize,
     bytes: usize,
@@ -88,7 +88,8 @@ impl Queue {
         (self.writes, self.bytes)
     }
 
-    /// When a group is due if nothing else is queued: `None` while there is nothing but what may wait for ever.
+    /// When a group is due if nothing else is queued: `None` while there is nothing but what may wait for
+    /// ever.
     pub(crate) fn due(&self) -> Option<Duration> {
         let Some(oldest) = self.main.front() else {
             return self.idle.front().map(|batch| batch.queued);
@@ -178,7 +179,8 @@ mod tests {
 
     const ROWS: Table<u8, u8> = Table::new("test.rows", 1);
 
-    /// Each word queues a batch on a row: `n1` Now, `s1` Soon, `i1` Idle. What comes out are tickets, group by group.
+    /// Each word queues a batch on a row: `n1` Now, `s1` Soon, `i1` Idle. What comes out are tickets, group
+    /// by group.
     fn check(words: &str, now_seconds: u64, expected: Expect) {
         let mut queue = Queue::default();
         for word in words.split_whitespace() {

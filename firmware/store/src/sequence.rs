@@ -1,7 +1,7 @@
 //! Numbers that are never given out twice, whatever happens to the power: positions in the archive.
 //!
-//! They are reserved on disk in blocks, and only what is reserved *durably* is given out. The next block is asked
-//! for when half of one is used, so that nobody waits; a start skips what was left of the last one.
+//! They are reserved on disk in blocks, and only what is reserved *durably* is given out. The next block is
+//! asked for when half of one is used, so that nobody waits; a start skips what was left of the last one.
 
 use crate::limits::{SEQUENCE_BLOCK, SEQUENCE_START};
 use crate::table::Write;
@@ -46,8 +46,8 @@ impl Sequence {
         Ok(sequence)
     }
 
-    /// The next number. `None` when nothing is reserved, which happens only while the disk takes no writes: what
-    /// needs the number would be refused anyway (DESIGN §6).
+    /// The next number. `None` when nothing is reserved, which happens only while the disk takes no writes:
+    /// what needs the number would be refused anyway (DESIGN §6).
     pub fn next(&self) -> Option<u64> {
         let inner = &*self.0;
         let take = |next: u64| (next < inner.end.load(Ordering::Acquire)).then_some(next + 1);

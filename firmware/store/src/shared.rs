@@ -22,8 +22,11 @@ pub(crate) struct Shared {
     pub(crate) work: Condvar,
     /// Wakes who waits for a ticket.
     pub(crate) progress: Condvar,
-    /// A read of the database file failed, after which an open redb refuses everything: it must be opened again.
+    /// A read of the database file failed, after which an open redb refuses everything: it must be opened
+    /// again.
     pub(crate) read_failed: Arc<AtomicBool>,
+    /// Somebody saw that there is too little space; the writer has to look for itself.
+    pub(crate) seen_full: AtomicBool,
     watchers: Mutex<Vec<Watcher>>,
 }
 
@@ -41,6 +44,7 @@ impl Shared {
             work: Condvar::new(),
             progress: Condvar::new(),
             read_failed: Arc::default(),
+            seen_full: AtomicBool::new(false),
             watchers: Mutex::default(),
         }
     }
@@ -49,8 +53,8 @@ impl Shared {
         (self.options.clock)()
     }
 
-    /// Changes the queue's state, then calls those whom that settles. They run in the order of their tickets, on
-    /// this thread, and may queue and wait for tickets, but not read.
+    /// Changes the queue's state, then calls those whom that settles. They run in the order of their tickets,
+    /// on this thread, and may queue and wait for tickets, but not read.
     pub(crate) fn settle(&self, change: impl FnOnce(&mut Queue) -> Released) {
         let released = change(&mut locked(&self.queue));
         self.progress.notify_all();

@@ -3,8 +3,8 @@
 use crate::Error;
 use redb::{ReadOnlyTable, ReadTransaction, TableDefinition, TableError};
 
-/// All tables as they were when this was taken. Hold it for one question, 2 s at most and never across an `await`:
-/// pages freed meanwhile cannot be used again, and the file grows.
+/// All tables as they were when this was taken. Hold it for one question, 2 s at most and never across an
+/// `await`: pages freed meanwhile cannot be used again, and the file grows.
 pub struct Snapshot {
     transaction: ReadTransaction,
 }

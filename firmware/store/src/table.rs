@@ -59,9 +59,9 @@ impl<K: Key, V: Value> Table<K, V> {
         self.write(key, Change::Remove)
     }
 
-    /// The write that changes the row at `key` in place, whatever it is when the write's turn comes; nothing where
-    /// there is no row. The writer runs `edit` once and puts the *result* into the journal, so a replay does not
-    /// depend on it.
+    /// The write that changes the row at `key` in place, whatever it is when the write's turn comes; nothing
+    /// where there is no row. The writer runs `edit` once and puts the *result* into the journal, so a replay
+    /// does not depend on it.
     pub fn edit(&self, key: &K, edit: impl FnOnce(&mut V) + Send + 'static) -> Write {
         let version = self.version;
         let run = move |stored: &[u8]| {
@@ -110,8 +110,8 @@ impl<K: Key, V: Value> Table<K, V> {
         )
     }
 
-    /// The rows whose keys begin with `prefix`: for a table by `(u32, String, u64)` a `u32` or a `(u32, String)`,
-    /// and `()` for all rows.
+    /// The rows whose keys begin with `prefix`: for a table by `(u32, String, u64)` a `u32` or a `(u32,
+    /// String)`, and `()` for all rows.
     ///
     /// # Errors
     /// As [`Table::range`].
@@ -121,7 +121,8 @@ impl<K: Key, V: Value> Table<K, V> {
         self.rows(snapshot, Bound::Included(first), end)
     }
 
-    /// Removals of up to `max` rows whose keys begin with `prefix`, for a sweep; empty when there are none left.
+    /// Removals of up to `max` rows whose keys begin with `prefix`, for a sweep; empty when there are none
+    /// left.
     ///
     /// # Errors
     /// The disk's.

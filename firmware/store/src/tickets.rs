@@ -160,7 +160,8 @@ mod tests {
     use super::*;
     use expect_test::{Expect, expect};
 
-    /// Each step is `issue`, `idle`, `settle N…`, `apply N…` or `fail N…`; a dot, y or n per ticket is the state.
+    /// Each step is `issue`, `idle`, `settle N…`, `apply N…` or `fail N…`; a dot, y or n per ticket is the
+    /// state.
     fn check(steps: &str, expected: Expect) {
         let mut tickets = Tickets::default();
         for step in steps.split("; ") {

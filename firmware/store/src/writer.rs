@@ -1,5 +1,5 @@
-//! The store as everybody else sees it: queue writes, hear when they are durable, take snapshots; and the thread
-//! that does the writing.
+//! The store as everybody else sees it: queue writes, hear when they are durable, take snapshots; and the
+//! thread that does the writing.
 
 use crate::engine::Engine;
 use crate::options::{Health, Options, Urgency};
@@ -8,7 +8,7 @@ use crate::table::Write;
 use crate::tickets::{Durable, Ticket};
 use crate::{Disk, Error, Sequence, Snapshot, limits};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -16,6 +16,9 @@ use std::time::Duration;
 /// The store. Cheap to share; all methods may be called from any thread.
 pub struct Store {
     shared: Shared,
+    disk: Arc<dyn Disk>,
+    /// When to look at the free space again, in milliseconds of the clock.
+    next_look: AtomicU64,
     engine: Mutex<Engine>,
     sequences: Mutex<BTreeMap<&'static str, Sequence>>,
     start_count: u32,
@@ -24,17 +27,19 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens a store, or makes a new one, and replays what the last process had acknowledged. A disk that can be
-    /// read but not written gives a store that is not [`Health::writable`].
+    /// Opens a store, or makes a new one, and replays what the last process had acknowledged. A disk that can
+    /// be read but not written gives a store that is not [`Health::writable`].
     ///
     /// # Errors
     /// [`Error::TooNew`] after a newer Hearth; [`Error::Damaged`]; the disk's when it cannot even be read.
     pub fn open(disk: Arc<dyn Disk>, options: Options) -> Result<Arc<Store>, Error> {
         let shared = Shared::new(options);
-        let engine = Engine::open(disk, &shared)?;
+        let engine = Engine::open(disk.clone(), &shared)?;
         let start_count = engine.start_count();
         Ok(Arc::new(Store {
             shared,
+            disk,
+            next_look: AtomicU64::new(0),
             engine: Mutex::new(engine),
             sequences: Mutex::default(),
             start_count,
@@ -42,8 +47,8 @@ impl Store {
         }))
     }
 
-    /// Queues a batch, which becomes durable as a whole or not at all. Never blocks and never fails: what comes of
-    /// it is told by the ticket. An empty batch returns the last ticket given out.
+    /// Queues a batch, which becomes durable as a whole or not at all. Never blocks and never fails: what
+    /// comes of it is told by the ticket. An empty batch returns the last ticket given out.
     pub fn queue(&self, batch: Vec<Write>, urgency: Urgency) -> Ticket {
         let now = self.shared.now();
         let mut queue = self.shared.queue();
@@ -62,9 +67,9 @@ impl Store {
         Ticket(ticket)
     }
 
-    /// Calls back once the batch is durable, or has failed: at once when it is known already, otherwise on the
-    /// writer's thread, which waits meanwhile. A callback may queue writes; it must not take a snapshot of a ticket
-    /// or call [`Store::turn`]. Does not by itself hurry a `Soon` batch.
+    /// Calls back once the batch is durable, or has failed: at once when it is known already, otherwise on
+    /// the writer's thread, which waits meanwhile. A callback may queue writes; it must not take a snapshot
+    /// of a ticket or call [`Store::turn`]. Does not by itself hurry a `Soon` batch.
     pub fn when_durable(&self, ticket: Ticket, callback: Box<dyn FnOnce(Durable) + Send>) {
         let settled = self.shared.queue().tickets.wait(ticket.0, callback);
         if let Some((callback, durable)) = settled {
@@ -77,8 +82,8 @@ impl Store {
         self.shared.queue().tickets.status(ticket.0)
     }
 
-    /// The last ticket that became durable. Below it, only batches of a failed disk ([`Store::is_durable`] tells)
-    /// and `Idle` ones may not be.
+    /// The last ticket that became durable. Below it, only batches of a failed disk ([`Store::is_durable`]
+    /// tells) and `Idle` ones may not be.
     pub fn durable(&self) -> Ticket {
         Ticket(self.shared.queue().tickets.durable())
     }
@@ -96,8 +101,8 @@ impl Store {
         self.shared.snapshot()
     }
 
-    /// Everything up to a ticket at least. Blocks until it is applied, or has failed; without a writer's thread it
-    /// does the writing itself. Not to be called with a lock held.
+    /// Everything up to a ticket at least. Blocks until it is applied, or has failed; without a writer's
+    /// thread it does the writing itself. Not to be called with a lock held.
     ///
     /// # Errors
     /// As [`Store::snapshot`].
@@ -128,8 +133,8 @@ impl Store {
         }
     }
 
-    /// Takes one group and finishes it, or does what else is due, on this thread; whether there was anything. For
-    /// simulations and the command line: `while store.turn() {}`.
+    /// Takes one group and finishes it, or does what else is due, on this thread; whether there was anything.
+    /// For simulations and the command line: `while store.turn() {}`.
     pub fn turn(&self) -> bool {
         locked(&self.engine).turn(&self.shared)
     }
@@ -150,13 +155,40 @@ impl Store {
         self.shared.queue().health.clone()
     }
 
+    /// Whether a write would be taken now, for those who can still refuse what needs one. Like
+    /// [`Health::writable`], and a look at the free space now and then: what others filled up is known before
+    /// somebody's write fails.
+    pub fn takes_writes(&self) -> bool {
+        if !self.shared.queue().health.writable {
+            return false;
+        }
+        let now = self.shared.now().as_millis() as u64;
+        if now < self.next_look.load(Ordering::Relaxed) {
+            return true;
+        }
+        self.next_look
+            .store(now + limits::LOOK_MILLISECONDS, Ordering::Relaxed);
+        let free_bytes_min = self.shared.options.free_bytes_min;
+        // A disk that does not even tell is found out by the write itself.
+        let full = self
+            .disk
+            .free_bytes()
+            .is_ok_and(|free| free < free_bytes_min);
+        if full {
+            self.shared.seen_full.store(true, Ordering::Release);
+            self.shared.queue().alarm = Some(Duration::ZERO);
+            self.shared.work.notify_one();
+        }
+        !full
+    }
+
     /// Calls back whenever the health changes, on the writer's thread; not for what it is now.
     pub fn watch_health(&self, watcher: impl Fn(&Health) + Send + Sync + 'static) {
         self.shared.watch_health(Box::new(watcher));
     }
 
-    /// The sequence of that name, from [`limits::SEQUENCE_START`] on. The first call reserves its first block and
-    /// waits for that: call it at start.
+    /// The sequence of that name, from [`limits::SEQUENCE_START`] on. The first call reserves its first block
+    /// and waits for that: call it at start.
     ///
     /// # Errors
     /// The disk's.
@@ -176,14 +208,14 @@ impl Store {
         Ticket(self.shared.queue().tickets.last())
     }
 
-    /// How often this store was opened, this time included. Durable before [`Store::open`] returns, unless the disk
-    /// takes no writes.
+    /// How often this store was opened, this time included. Durable before [`Store::open`] returns, unless
+    /// the disk takes no writes.
     pub fn start_count(&self) -> u32 {
         self.start_count
     }
 
-    /// From here on, nothing but removals reaches rows of this account ([`crate::Table::per_account`]), whoever
-    /// queues it and across restarts. What is there already is swept by [`crate::Table::removals`].
+    /// From here on, nothing but removals reaches rows of this account ([`crate::Table::per_account`]),
+    /// whoever queues it and across restarts. What is there already is swept by [`crate::Table::removals`].
     pub fn retire(&self, account: u32) -> Ticket {
         self.queue(vec![crate::group::RETIRED.put(&account, &())], Urgency::Now)
     }
@@ -247,8 +279,8 @@ pub struct WriterThread {
 }
 
 impl WriterThread {
-    /// Makes everything queued durable, makes a checkpoint, closes the store and joins the thread. The same happens
-    /// when this is dropped.
+    /// Makes everything queued durable, makes a checkpoint, closes the store and joins the thread. The same
+    /// happens when this is dropped.
     pub fn stop(self) {
         drop(self);
     }

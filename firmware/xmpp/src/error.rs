@@ -19,7 +19,12 @@ pub struct StanzaError {
 macro_rules! stanza_errors { ($($name:ident = $type_:literal $condition:literal;)*) => {
     impl StanzaError { $(
         #[doc = concat!("`", $condition, "`, type `", $type_, "` (RFC 6120 §8.3.3).")]
-        pub const $name: StanzaError = StanzaError { type_: $type_, condition: $condition, detail: "", text: "" };
+        pub const $name: StanzaError = StanzaError {
+            type_: $type_,
+            condition: $condition,
+            detail: "",
+            text: "",
+        };
     )* }
 } }
 

@@ -147,9 +147,7 @@ impl Reader {
     /// From here the peer sends a new stream header (after SASL; RFC 6120 §6.4.6). Bytes already pushed
     /// count.
     pub fn restart(&mut self) {
-        // White space behind the last element still belongs to the old stream; a declaration may follow it.
-        self.skip_white();
-        self.framer = Framer::new();
+        self.framer = Framer::restarted();
         self.scope = Arc::new(Scope {
             content: self.scope.content,
             ..Scope::default()

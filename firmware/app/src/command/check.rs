@@ -8,6 +8,7 @@ use crate::{
         ask::ask,
         protocol::{Answer, Request},
     },
+    machine,
 };
 use anyhow::Result;
 use household::{Config, Finding, Level, config::TlsMode};
@@ -130,14 +131,8 @@ fn readable((key, file): (&str, &PathBuf)) -> Finding {
 }
 
 fn check_storage(config: &Arc<Config>) -> Vec<Finding> {
-    let data_dir = config.data_dir.display();
     if !config.data_dir.exists() {
-        return vec![finding(
-            "storage",
-            Level::Ok,
-            format!("{data_dir} will be made at the first start"),
-            "",
-        )];
+        return vec![machine::check_place(&config.data_dir)];
     }
     match ask(config, &Request::CheckStorage) {
         Ok(Answer::Findings(findings)) => findings,
@@ -156,8 +151,8 @@ fn check_storage(config: &Arc<Config>) -> Vec<Finding> {
         Err(error) => vec![finding(
             "storage",
             Level::Fail,
-            format!("{data_dir}: {error:#}"),
-            "make it usable and check again",
+            format!("{error:#}"),
+            "then check again",
         )],
     }
 }
@@ -166,6 +161,7 @@ fn check_storage(config: &Arc<Config>) -> Vec<Finding> {
 fn without_effect(config: &Config) -> Vec<Finding> {
     let standard = Config::default();
     let sections = [
+        ("public", config.public != standard.public),
         ("address", config.address != standard.address),
         ("router", config.router != standard.router),
         ("lan", config.lan != standard.lan),
@@ -177,6 +173,7 @@ fn without_effect(config: &Config) -> Vec<Finding> {
         ("components", config.components != standard.components),
         ("names", config.names != standard.names),
         ("upload", config.upload != standard.upload),
+        ("archive", config.archive != standard.archive),
         ("turn", config.turn != standard.turn),
         (
             "proxy_protocol",

@@ -41,7 +41,7 @@ fn print(status: &Status) -> Result<()> {
     }
     let numbers = &status.numbers;
     print_line(&format!(
-        "{} accounts, {} sessions",
+        "accounts: {}, sessions: {}",
         numbers.accounts, numbers.sessions
     ))?;
     Ok(())

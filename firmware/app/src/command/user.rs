@@ -171,7 +171,7 @@ fn import(file: &Path, caller: &Caller) -> Result<ExitCode> {
         .with_context(|| format!("nothing was imported from {name}"))?;
     caller.say_done(
         json!({ "accounts": count }),
-        &format!("{count} accounts were made"),
+        &format!("accounts made: {count}"),
     )
 }
 

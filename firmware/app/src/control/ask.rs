@@ -5,7 +5,7 @@ use super::{
     protocol::{Answer, Request},
 };
 use crate::{
-    desk::Desk,
+    desk::{self, Desk},
     limits::{ANSWER_BYTES_MAX, ANSWER_WAIT_MAX, STORE_WAIT_MAX, STORE_WAIT_STEP},
     machine::{self, OpenError},
 };
@@ -28,6 +28,12 @@ pub(crate) fn ask(config: &Arc<Config>, request: &Request) -> Result<Answer> {
         if let Some(socket) = connect(&config.data_dir)? {
             return over(socket, request);
         }
+        if let (false, Some(answer)) = (
+            config.data_dir.exists(),
+            desk::answer_without_data(config, request),
+        ) {
+            return Ok(answer);
+        }
         match machine::open_store(&config.data_dir) {
             Ok(store) => return Ok(Desk::alone(config.clone(), store)?.answer(request)),
             // Another command has it, or a server that is just starting.
@@ -48,11 +54,14 @@ fn connect(data_dir: &Path) -> Result<Option<UnixStream>> {
         Place::of(data_dir, "control.sock").and_then(|place| UnixStream::connect(&place.path));
     match connected {
         Ok(socket) => Ok(Some(socket)),
-        // A socket file that nobody listens at was left by a server that was killed.
+        // A socket file that nobody listens at was left by a server that was killed. A data directory that
+        // is none is for the store to complain about.
         Err(error)
             if matches!(
                 error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+                io::ErrorKind::NotFound
+                    | io::ErrorKind::NotADirectory
+                    | io::ErrorKind::ConnectionRefused
             ) =>
         {
             Ok(None)

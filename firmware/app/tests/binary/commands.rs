@@ -136,7 +136,7 @@ fn what_is_refused_says_what_to_do() {
             exit 1
             $ status
             fail  server: the server is not running: start it with `hearth serve`
-            1 accounts, 0 sessions
+            accounts: 1, sessions: 0
             hearth: the server is not running: start it with `hearth serve`
             exit 1
         "]],
@@ -209,7 +209,7 @@ fn an_import_is_all_or_nothing() {
     home.write("empty.csv", "\n");
     home.write("odd.csv", "carol@localhost,\u{7}\n");
     let rows = [
-        ("good.csv", "2 accounts were made\n", 0),
+        ("good.csv", "accounts made: 2\n", 0),
         (
             "exists.csv",
             "line 2: bob@localhost: there is such an account already",
@@ -344,9 +344,34 @@ fn nobody_else_reads_the_data() {
 }
 
 #[test]
-fn nothing_is_made_by_checking() {
+fn nothing_is_made_by_asking() {
     let home = Home::new();
-    let said = home.run(&["check"], "");
-    assert_eq!(said.status, 0, "{}", said.err);
-    assert!(!home.path("hearth-data").exists());
+    for (question, status) in [("check", 0), ("user list", 0), ("status", 1)] {
+        let arguments: Vec<_> = question.split(' ').collect();
+        let said = home.run(&arguments, "");
+        assert_eq!(said.status, status, "{question}: {}", said.err);
+        assert!(!home.path("hearth-data").exists(), "{question}");
+    }
+}
+
+#[test]
+fn a_place_for_data_that_is_none_is_named() {
+    let home = Home::new();
+    home.write("taken", "");
+    home.write("hearth.toml", "data_dir = 'taken'");
+    for command in ["user list", "serve", "check storage"] {
+        let arguments: Vec<_> = command.split(' ').collect();
+        let said = home.run(&arguments, "");
+        assert_eq!(said.status, 1, "{command}");
+        assert!(
+            [said.out, said.err].concat().contains(
+                "cannot use data_dir = \"taken\": File exists (os error 17); make it a directory"
+            ),
+            "{command}"
+        );
+    }
+    home.write("hearth.toml", "data_dir = 'taken/data'");
+    let said = home.run(&["check", "storage"], "");
+    assert_eq!(said.status, 1, "{}", said.out);
+    assert!(said.out.contains("cannot be made in"), "{}", said.out);
 }

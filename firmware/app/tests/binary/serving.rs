@@ -231,6 +231,50 @@ fn sighup_reads_the_configuration_again() {
 }
 
 #[test]
+fn a_reload_that_fails_locks_nobody_out() {
+    let home = home();
+    let mut running = home.serve(&["serve"]);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let taken = taken.local_addr().expect("bound").to_string();
+    let wrong = CONFIG.replace(
+        "c2s_tls = ['127.0.0.1:0']",
+        &format!("c2s_tls = ['{taken}']"),
+    );
+    home.write("hearth.toml", &wrong);
+    running.signal(Signal::HUP);
+    running.wait_for(&format!(
+        "listen.c2s_tls = \"{taken}\": another program is there"
+    ));
+    running.wait_for("the configuration was reloaded");
+    let status = json(&home.run(&["status", "--json"], "").out);
+    for name in ["c2s", "c2s_tls"] {
+        let address = status["listeners"][name][0].as_str().expect("still bound");
+        TcpStream::connect(address).expect("listening");
+    }
+    assert!(http(&running, "/healthz").contains("listeners: listen.c2s_tls"));
+    assert_eq!(running.end(Signal::TERM), Some(0));
+}
+
+#[test]
+fn another_domain_is_refused_before_anything_is_made_for_it() {
+    let home = home();
+    let mut running = home.serve(&["serve"]);
+    home.run(&["user", "add", "alice@localhost", "--generate"], "");
+    assert_eq!(running.end(Signal::TERM), Some(0));
+    let certificate = || fs::read(home.path("hearth-data/tls/self-signed.pem")).expect("there");
+    let before = certificate();
+    home.write("hearth.toml", &format!("domain = 'typo.example'\n{CONFIG}"));
+    let said = home.run(&["serve"], "");
+    assert_eq!(said.status, 1);
+    assert!(
+        said.err.contains("put domain = \"localhost\" back"),
+        "{}",
+        said.err
+    );
+    assert_eq!(before, certificate(), "the one that clients trust");
+}
+
+#[test]
 fn what_cannot_start_says_why() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let taken = taken.local_addr().expect("bound");

@@ -217,7 +217,15 @@ impl Source<'_> {
                 .count()
                 + 1;
             let what = error.message().trim().replace('\n', ", ");
-            self.error(format!("line {line} is no TOML: {what}"))
+            let key = self.text.lines().nth(line - 1).and_then(key_of_line);
+            let place = key.map_or_else(
+                || format!("line {line}"),
+                |key| format!("line {line} ({key})"),
+            );
+            self.error(match &*what {
+                "duplicate key" => format!("{place} is there twice: keep one of the two"),
+                what => format!("{place} is no TOML: {what}"),
+            })
         })
     }
 
@@ -240,6 +248,11 @@ impl Source<'_> {
             Found::Key(default) => default,
         };
         let value = self.rooted(&path, value.clone());
+        // Serde would take a date for a text.
+        if value.is_datetime() {
+            let (shown, kind) = (shown(key, &value), kind(default));
+            return Err(self.error(format!("{path}{shown} is wrong: {kind}")));
+        }
         let mut alone = self.known.clone();
         put(&mut alone, key, value.clone());
         match alone.try_into::<Config>() {
@@ -324,6 +337,17 @@ impl Source<'_> {
     fn error(&self, what: String) -> ConfigError {
         ConfigError(format!("{}: {what}", self.file.display()))
     }
+}
+
+/// The key, or the `[section]`, of a line of a file that is no TOML; never what may be a value.
+fn key_of_line(line: &str) -> Option<&str> {
+    let line = line.trim();
+    if line.starts_with('[') {
+        return line.find(']').map(|end| &line[..=end]);
+    }
+    let (key, _) = line.split_once('=')?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.\"' ".contains(c);
+    key.chars().all(plain).then(|| key.trim())
 }
 
 enum Found<'a> {

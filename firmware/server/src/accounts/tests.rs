@@ -1,3 +1,5 @@
+//! Account operations against a simulated disk.
+
 use super::*;
 use crate::roster::{self, RosterVersion};
 use expect_test::{Expect, expect};

@@ -47,7 +47,7 @@ fn kept(kept: Result<(), StanzaError>) -> Verdict {
 }
 
 /// XEP-0313 §5.1 leaves the choice to the server; XEP-0160 §3 and XEP-0334 §4 say what not.
-fn worth_keeping(message: &Passing) -> bool {
+pub(crate) fn worth_keeping(message: &Passing) -> bool {
     let conversation = !matches!(message.stanza.type_(), "error" | "headline" | "groupchat");
     conversation
         && !hints::no_store(message)

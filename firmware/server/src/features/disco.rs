@@ -23,12 +23,10 @@ pub(super) const FEATURE: Feature = Feature {
     ],
     iq: &[
         get_server(On::Server, (INFO, "query"), info_of_server),
-        get_server(On::Server, (ITEMS, "query"), no_items),
+        get_server(On::Server, (ITEMS, "query"), |_, iq| own_items(iq)),
         get_server(On::NoAccount, (ITEMS, "query"), no_items),
         get(On::OwnAccount, (INFO, "query"), info_of_account),
-        get(On::OwnAccount, (ITEMS, "query"), |cx, iq| {
-            no_items(cx.server, iq)
-        }),
+        get(On::OwnAccount, (ITEMS, "query"), |_, iq| own_items(iq)),
         get(On::OtherAccount, (INFO, "query"), info_of_contact),
         get(On::OtherAccount, (ITEMS, "query"), |cx, iq| {
             no_items(cx.server, iq)
@@ -97,7 +95,16 @@ fn info_of_contact(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Answer {
     info_of_account(cx, iq)
 }
 
-/// Nothing below us yet; and §8: an account nobody has looks like one without items.
+/// Nothing below us yet, and no nodes (§7).
+fn own_items(iq: &Iq<'_>) -> Answer {
+    match iq.payload.attr("node") {
+        None => Ok(format!("<query xmlns='{ITEMS}'/>")),
+        Some(_) => Err(StanzaError::ITEM_NOT_FOUND),
+    }
+}
+
+/// What is below somebody else's account is not told; and §8: an account nobody has looks like one without
+/// items.
 fn no_items(_: &Server, iq: &Iq<'_>) -> Answer {
     let mut query = format!("<query xmlns='{ITEMS}'");
     if let Some(node) = iq.payload.attr("node") {
@@ -155,7 +162,8 @@ impl Info {
 
 fn form_to_xml(form: &DiscoForm, xml: &mut String) {
     *xml += &format!(
-        "<x xmlns='jabber:x:data' type='result'><field var='FORM_TYPE' type='hidden'><value>{}</value></field>",
+        "<x xmlns='jabber:x:data' type='result'>\
+         <field var='FORM_TYPE' type='hidden'><value>{}</value></field>",
         form.form_type
     );
     for (var, values) in &form.fields {

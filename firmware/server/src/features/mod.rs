@@ -16,6 +16,8 @@ mod roster;
 mod time;
 mod version;
 
+pub(crate) use archive::worth_keeping;
+
 use crate::feature::{Feature, On, assert_disjoint};
 use store::Snapshot;
 

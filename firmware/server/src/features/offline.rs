@@ -70,8 +70,21 @@ pub(crate) struct Replay {
     behind: VecDeque<u64>,
     /// Whether messages go through `behind`.
     running: bool,
-    /// In the outbox, not yet on the socket.
+    /// In the outbox or being fetched for it, not yet on the socket.
     in_flight: Vec<u64>,
+}
+
+impl Replay {
+    /// Whether to fetch more. Bytes that wait hold it back only while a message is among them: nothing else
+    /// is reported once it is written, and so would get this going again.
+    fn wants_more(&self, bytes_waiting: usize) -> bool {
+        self.running && (bytes_waiting <= OUTBOX_LOW || self.in_flight.is_empty())
+    }
+
+    fn land(&mut self, positions: &[u64]) {
+        self.in_flight
+            .retain(|position| !positions.contains(position));
+    }
 }
 
 impl Waiting {
@@ -108,13 +121,16 @@ impl Waiting {
         Ok(waiting)
     }
 
-    /// Above the limit the oldest are left to the archive.
-    fn insert(&mut self, position: u64, hole: Hole) {
+    /// Above the limit the oldest is left to the archive, or is over if it was kept for its delivery alone:
+    /// then it is returned.
+    fn insert(&mut self, position: u64, hole: Hole) -> Option<u64> {
         self.upto = self.upto.max(position);
         self.holes.insert(position, hole);
-        if self.holes.len() > WAITING_MAX {
-            self.holes.pop_first();
+        if self.holes.len() <= WAITING_MAX {
+            return None;
         }
+        let (position, oldest) = self.holes.pop_first()?;
+        oldest.temporary.then_some(position)
     }
 
     fn mark(&self) -> Mark {
@@ -134,14 +150,11 @@ fn on_its_way(cx: &mut Cx<'_>, message: &Passing, delivery: &mut Delivery<'_>) {
     let Some(position) = message.position else {
         return;
     };
-    let carriers = delivery.receivers.len().min(usize::from(u8::MAX)) as u8;
-    cx.state.memory.waiting.insert(
-        position,
-        Hole {
-            carriers,
-            temporary: hints::no_permanent_store(message),
-        },
-    );
+    let hole = Hole {
+        carriers: delivery.receivers.len().min(usize::from(u8::MAX)) as u8,
+        temporary: hints::no_permanent_store(message),
+    };
+    add(cx, position, hole);
     delivery.entry.position = Some(position);
     for receiver in delivery.receivers {
         let Some(resource) = cx.state.resource(receiver) else {
@@ -167,15 +180,24 @@ fn wait(cx: &mut Cx<'_>, message: &mut Passing) -> Verdict {
             Verdict::Pass
         };
     };
-    let temporary = hints::no_permanent_store(message);
-    cx.state.memory.waiting.insert(
-        position,
-        Hole {
-            carriers: 0,
-            temporary,
-        },
-    );
+    let hole = Hole {
+        carriers: 0,
+        temporary: hints::no_permanent_store(message),
+    };
+    add(cx, position, hole);
     Verdict::Taken
+}
+
+fn add(cx: &mut Cx<'_>, position: u64, hole: Hole) {
+    if let Some(over) = cx.state.memory.waiting.insert(position, hole) {
+        remove_temporary(cx, over);
+    }
+}
+
+fn remove_temporary(cx: &mut Cx<'_>, position: u64) {
+    for write in archive::remove_temporary(cx.id(), position) {
+        cx.write_soon(write);
+    }
 }
 
 /// §2 rule 5: the first resource that comes with a non-negative priority gets what waits and nobody carries.
@@ -213,27 +235,18 @@ fn begin_replay(cx: &mut Cx<'_>, jid: &Jid) {
 /// A socket took these.
 fn close_holes(cx: &mut Cx<'_>, jid: &Jid, positions: &[u64]) {
     if let Some(resource) = cx.state.resource(jid) {
-        resource
-            .memory
-            .waiting
-            .in_flight
-            .retain(|position| !positions.contains(position));
+        resource.memory.waiting.land(positions);
     }
-    let account = cx.id();
     for position in positions {
-        if let Some(Hole {
-            temporary: true, ..
-        }) = cx.state.memory.waiting.holes.remove(position)
-        {
-            for write in archive::remove_temporary(account, *position) {
-                cx.write_soon(write);
-            }
+        let closed = cx.state.memory.waiting.holes.remove(position);
+        if closed.is_some_and(|hole| hole.temporary) {
+            remove_temporary(cx, *position);
         }
     }
     write_mark(cx);
 }
 
-/// A session is gone: what it carried waits for the next one.
+/// What a session carries waits for the next one: it is gone, or the archive cannot be read.
 fn give_back(cx: &mut Cx<'_>, jid: &Jid) {
     let Some(resource) = cx.state.resource(jid) else {
         return;
@@ -271,12 +284,7 @@ impl Server {
             let read = server
                 .store()
                 .snapshot_after(account.ticket())
-                .and_then(|snapshot| {
-                    chunk
-                        .iter()
-                        .map(|position| archive::read(&snapshot, account.id, *position))
-                        .collect()
-                });
+                .and_then(|snapshot| read_some(&snapshot, account.id, &chunk));
             let _ = sender.send(read);
         }));
         match receiver.await {
@@ -292,14 +300,26 @@ impl Server {
 
 type Kept = Option<(EntryRecord, Stanza)>;
 
+/// Reads these messages, or as many from the first on as an outbox should hold at a time.
+fn read_some(snapshot: &Snapshot, account: u32, chunk: &[u64]) -> Result<Vec<Kept>, store::Error> {
+    let mut bytes = 0;
+    let mut some = Vec::with_capacity(chunk.len());
+    for position in chunk {
+        let kept = archive::read(snapshot, account, *position)?;
+        bytes += kept.as_ref().map_or(0, |(_, stanza)| stanza.len());
+        some.push(kept);
+        if bytes > OUTBOX_LOW {
+            break;
+        }
+    }
+    Ok(some)
+}
+
 /// The next positions to fetch; with none left the resource goes live.
 fn next_chunk(cx: &mut Cx<'_>, session: &Session) -> Option<Vec<u64>> {
     let resource = cx.state.resource(&session.jid)?;
     let replay = &mut resource.memory.waiting;
-    if resource.session.number != session.number
-        || !replay.running
-        || session.outbox.bytes() > OUTBOX_LOW
-    {
+    if resource.session.number != session.number || !replay.wants_more(session.outbox.bytes()) {
         return None;
     }
     if replay.behind.is_empty() {
@@ -322,18 +342,27 @@ fn deliver_chunk(cx: &mut Cx<'_>, session: &Session, chunk: &[u64], read: Option
         return; // gone meanwhile, and gave them back
     };
     let Some(kept) = read else {
-        // The card did not answer: these go back when the session ends, and are tried again with the next.
-        resource.memory.waiting.running = false;
-        return;
+        // The card did not answer: they are tried again with the next presence or the next session.
+        return give_back(cx, &session.jid);
     };
-    for (position, kept) in chunk.iter().zip(kept) {
-        let Some(entry) =
-            kept.and_then(|(record, stanza)| entry(&domain, *position, &record, stanza))
-        else {
-            cx.state.memory.waiting.holes.remove(position);
-            continue; // gone from the archive
-        };
-        session.outbox.push(entry);
+    let replay = &mut resource.memory.waiting;
+    let (fetched, rest) = chunk.split_at(kept.len());
+    replay.land(rest);
+    for position in rest.iter().rev() {
+        replay.behind.push_front(*position);
+    }
+    for (position, kept) in fetched.iter().zip(kept) {
+        match kept.and_then(|(record, stanza)| entry(&domain, *position, &record, stanza)) {
+            Some(entry) => session.outbox.push(entry),
+            None => gone_from_the_archive(cx, &session.jid, *position),
+        }
+    }
+}
+
+fn gone_from_the_archive(cx: &mut Cx<'_>, jid: &Jid, position: u64) {
+    cx.state.memory.waiting.holes.remove(&position);
+    if let Some(resource) = cx.state.resource(jid) {
+        resource.memory.waiting.land(&[position]);
     }
 }
 

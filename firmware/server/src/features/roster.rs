@@ -4,7 +4,7 @@
 use crate::{
     account::Cx,
     feature::{Answer, Feature, Iq, On, Spec, get, set},
-    limits::{ROSTER_GROUPS_MAX, ROSTER_ITEMS_MAX, ROSTER_NAME_BYTES_MAX},
+    limits::{ROSTER_GROUPS_MAX, ROSTER_NAME_BYTES_MAX},
     presence,
     roster::{Item, NS, Verb},
 };
@@ -54,15 +54,15 @@ fn change(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Answer {
         Change::Remove => remove(cx, &wanted.contact, old.filter(|item| item.listed))?,
         Change::Put { name, groups } => {
             let old = old.unwrap_or_default();
-            if !old.listed && cx.state.roster.listed() >= ROSTER_ITEMS_MAX {
-                return Err(StanzaError::RESOURCE_CONSTRAINT.with_text("the contact list is full"));
-            }
             let item = Item {
                 listed: true,
                 name,
                 groups,
                 ..old
             };
+            if !cx.state.roster.has_room(&wanted.contact, &item) {
+                return Err(StanzaError::RESOURCE_CONSTRAINT.with_text("the contact list is full"));
+            }
             presence::put(cx, &wanted.contact, item);
             presence::push_item(cx, &wanted.contact);
         }

@@ -7,7 +7,7 @@
 
 use crate::{limits::TAG_CHARS_MAX, server::Server, session::Session, world::random_id};
 use std::sync::Arc;
-use xmpp::{Element, Jid, StanzaError};
+use xmpp::{Element, Jid, StanzaError, StreamError};
 
 pub(super) const NS: &str = "urn:xmpp:bind:0";
 /// What goes into `<success/>`.
@@ -47,7 +47,26 @@ pub(super) async fn perform(
     let identifier = installation.map_or_else(|| random_id(server.dice()), str::to_owned);
     let resource = request.resource(account, &identifier);
     let local = account.localpart().ok_or(StanzaError::NOT_ALLOWED)?;
-    server.bind(local, Some(&resource)).await
+    let session = server.bind(local, Some(&resource)).await?;
+    end_earlier(&session, &identifier);
+    Ok(session)
+}
+
+/// Ends what the same client left behind under another tag, as an update of it may bring one. Under the same
+/// tag it had the same resource, whose session is gone already.
+fn end_earlier(session: &Session, identifier: &str) {
+    let is_same_client = |other: &Session| {
+        let resource = other.jid.resourcepart().unwrap_or_default();
+        let other_identifier = resource.rsplit_once('/').map_or(resource, |(_, last)| last);
+        other.number != session.number && other_identifier == identifier
+    };
+    for earlier in session.account.sessions() {
+        if is_same_client(&earlier) {
+            earlier
+                .outbox
+                .end(StreamError::CONFLICT.with_text("this client signed in again"));
+        }
+    }
 }
 
 #[cfg(test)]

@@ -35,8 +35,10 @@ impl Negotiation {
             );
         }
         match (said, ongoing) {
-            // RFC 6120 §6.4.2: a second <auth/> replaces the first.
+            // RFC 6120 §6.4.2: a second <auth/> replaces the first. Those given up count, too: nothing else
+            // bounds how often keys are looked up.
             (Said::Begin, _) => {
+                self.may_retry()?;
                 self.attempts += 1;
                 let Some(exchange) = self.exchange(server, element) else {
                     return self.refuse(&profile, SaslFailure::INVALID_MECHANISM, out);

@@ -269,12 +269,19 @@ fn bind_2_gives_an_installation_the_same_resource_again_and_ends_its_earlier_ses
         resource.starts_with("Script/") && !resource.contains("d4565fa7"),
         "{resource}"
     );
-    let (_second, again) = login(&format!("{AGENT}{bind}"));
+    let (mut second, again) = login(&format!("{AGENT}{bind}"));
     assert_eq!(resource, again);
     assert!(first.hear().contains("<conflict/"));
+    let (mut updated, renamed) = login(&format!("{AGENT}{}", bind.replace("Script", "Script 2")));
+    assert_eq!(renamed, resource.replace("Script", "Script 2"));
+    assert!(
+        second.hear().contains("<conflict/"),
+        "it is the client that has one session (XEP-0386 §3.2), not its tag"
+    );
     let (_third, other) = login(bind);
     let (_fourth, another) = login(bind);
     assert!(other != resource && other != another && other.starts_with("Script/"));
+    assert_eq!(updated.hear(), "", "other clients are none of its business");
     let (_fifth, bare) = login("<bind xmlns='urn:xmpp:bind:0'/>");
     assert!(!bare.contains('/'));
 }

@@ -35,7 +35,10 @@ pub(super) fn obtain(
     let names = alternative_names(names);
     let now = now.max(WRITTEN);
     let (certificate, key) = (directory.join(CERTIFICATE), directory.join(KEY));
-    match (super::read(files, &certificate), super::read(files, &key)) {
+    match (
+        super::read(files, "data_dir", &certificate),
+        super::read(files, "data_dir", &key),
+    ) {
         (Ok(certificate), Ok(key)) if fits(&certificate, &names, now) => {
             return Ok((certificate, key));
         }

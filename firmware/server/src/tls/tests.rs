@@ -272,7 +272,8 @@ fn what_is_wrong_with_the_files_is_said() {
         .unwrap();
     assert_eq!(
         missing.to_string(),
-        "chain.pem cannot be read: entity not found"
+        "tls.certificate = \"chain.pem\" cannot be read (entity not found): \
+         name a PEM file that Hearth may read"
     );
 }
 

@@ -13,7 +13,7 @@ use std::{
     future::poll_fn,
     io,
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::Poll,
     time::Duration,
@@ -61,7 +61,8 @@ pub(crate) async fn serve(
         admission,
         stop,
     };
-    match caught(driver.drive(&mut connection)).await {
+    // Boxed, or it would lie in this future twice: as what is called and as what is awaited.
+    match caught(Box::pin(driver.drive(&mut connection))).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => debug!(address = %peer.address, %error, "connection lost"),
         Err(_) => error!(address = %peer.address, "a connection panicked and is closed"),
@@ -193,10 +194,9 @@ impl Driver<'_> {
 }
 
 /// Runs a future; a panic inside comes out as an error.
-async fn caught<T>(future: impl Future<Output = T>) -> Result<T, Box<dyn Any + Send>> {
-    let mut future = pin!(future);
+async fn caught<T>(mut future: impl Future<Output = T> + Unpin) -> Result<T, Box<dyn Any + Send>> {
     poll_fn(
-        |cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+        |cx| match catch_unwind(AssertUnwindSafe(|| Pin::new(&mut future).poll(cx))) {
             Ok(poll) => poll.map(Ok),
             Err(panic) => Poll::Ready(Err(panic)),
         },

@@ -24,10 +24,7 @@ impl DirDisk {
     /// [`Error::InUse`] when another process, or another store of this one, has it.
     pub fn new(path: impl AsRef<Path>) -> Result<DirDisk, Error> {
         let path = path.as_ref().to_path_buf();
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&path)?;
+        make_directory(&std::path::absolute(&path)?)?;
         let lock = private_file(&path.join("lock"))?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(DirDisk { path, _lock: lock }),
@@ -40,6 +37,19 @@ impl DirDisk {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// Makes a directory and those above it that are missing, each durable as an entry of its parent.
+fn make_directory(path: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = path
+        .ancestors()
+        .take_while(|directory| !directory.exists())
+        .collect();
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    for parent in missing.iter().filter_map(|directory| directory.parent()) {
+        File::open(parent)?.sync_all()?;
+    }
+    Ok(())
 }
 
 fn private_file(path: &Path) -> io::Result<File> {

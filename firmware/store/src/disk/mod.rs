@@ -1,5 +1,5 @@
-//! What the store needs of a disk: two files, and how much room is left. The real one is [`DirDisk`]; [`SimDisk`]
-//! forgets, tears and fails as told, for tests.
+//! What the store needs of a disk: two files, and how much room is left. The real one is [`DirDisk`];
+//! [`SimDisk`] forgets, tears and fails as told, for tests.
 
 mod dir;
 mod sim;
@@ -61,8 +61,8 @@ pub trait DiskFile: Debug + Send + Sync {
     /// The disk's.
     fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()>;
 
-    /// Returns once everything written before is on the medium. After an error nothing is known about anything
-    /// written since the last success, and a later success does not change that.
+    /// Returns once everything written before is on the medium. After an error nothing is known about
+    /// anything written since the last success, and a later success does not change that.
     ///
     /// # Errors
     /// The disk's.

@@ -1,6 +1,6 @@
-//! A disk in memory that does what real ones do: forgets and tears what was not synced when the power fails, runs
-//! full, returns errors, and after a failed sync pretends that all is well (which real ones do, too). Everything
-//! that is left to chance follows from a seed.
+//! A disk in memory that does what real ones do: forgets and tears what was not synced when the power fails,
+//! runs full, returns errors, and after a failed sync pretends that all is well (which real ones do, too).
+//! Everything that is left to chance follows from a seed.
 
 use super::{Disk, DiskFile, FileName};
 use std::collections::{BTreeMap, BTreeSet};
@@ -73,8 +73,8 @@ impl SimDisk {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Cuts the power: of what was not synced, `seed` decides what is there afterwards, sector by sector. Files that
-    /// are open stay dead; [`Disk::open`] opens what is left.
+    /// Cuts the power: of what was not synced, `seed` decides what is there afterwards, sector by sector.
+    /// Files that are open stay dead; [`Disk::open`] opens what is left.
     pub fn power_fails(&self, seed: u64) {
         let state = &mut *self.state();
         state.chance = seed;
@@ -90,8 +90,8 @@ impl SimDisk {
         }
     }
 
-    /// Lets the disk die after so many more writes, resizes and syncs: the next one and all after it fail, until
-    /// [`SimDisk::power_fails`] is called.
+    /// Lets the disk die after so many more writes, resizes and syncs: the next one and all after it fail,
+    /// until [`SimDisk::power_fails`] is called.
     pub fn dies_after(&self, operations: u64) {
         let mut state = self.state();
         state.cut_at = Some(state.operations + operations);
@@ -271,8 +271,8 @@ impl DiskFile for SimFile {
             }
             return Ok(());
         }
-        // Whatever does not arrive now is not tried again: the next sync does not know of it. Only the size is kept
-        // elsewhere. Pages that were not written may also be dropped from memory.
+        // Whatever does not arrive now is not tried again: the next sync does not know of it. Only the size
+        // is kept elsewhere. Pages that were not written may also be dropped from memory.
         for pending in &pending {
             pending.arrive_by_chance(&mut file.medium, &mut state.chance);
         }

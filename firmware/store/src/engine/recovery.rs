@@ -2,12 +2,12 @@
 //!
 //! | what fails | the group | redb | until it works again |
 //! | --- | --- | --- | --- |
-//! | journal: append or sync | refused | has everything acknowledged | reads go on as they are |
-//! | redb: apply or checkpoint | durable, it is in the journal | must be opened again | reads go on over an overlay |
+//! | journal: append or sync | refused | has everything acknowledged | reads go on as before |
+//! | redb: apply or checkpoint | durable, by the journal | must be reopened | reads go on over an overlay |
 //!
-//! In both cases everything queued is refused, and nothing more is appended to this generation of the journal.
-//! Working again means a checkpoint and a record in a new generation, both synced; until then it is tried again
-//! with growing waits.
+//! In both cases everything queued is refused, and nothing more is appended to this generation of the
+//! journal. Working again means a checkpoint and a record in a new generation, both synced; until then it is
+//! tried again with growing waits.
 
 use super::{Engine, Failure, GENERATION, META};
 use crate::database;
@@ -21,8 +21,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 impl Engine {
-    /// Leaves off writing: refuses everything queued, and the group at hand unless it is durable already. `intact`
-    /// says whether redb still has everything acknowledged.
+    /// Leaves off writing: refuses everything queued, and the group at hand unless it is durable already.
+    /// `intact` says whether redb still has everything acknowledged.
     pub(super) fn fail(&mut self, shared: &Shared, error: &Error, intact: bool) {
         let wait = self
             .failure
@@ -56,8 +56,8 @@ impl Engine {
         }
     }
 
-    /// Gives readers everything acknowledged while the file cannot be written. If it cannot be read either, they
-    /// have to wait for the next try.
+    /// Gives readers everything acknowledged while the file cannot be written. If it cannot be read either,
+    /// they have to wait for the next try.
     fn open_overlay(&mut self, shared: &Shared) {
         shared.put_database(None);
         shared.read_failed.store(false, Ordering::Release);
@@ -133,8 +133,8 @@ impl Engine {
         }
     }
 
-    /// Brings a database that was just opened up to everything acknowledged. The first time, the journal is read as
-    /// far as it goes; later only as far as it was acknowledged.
+    /// Brings a database that was just opened up to everything acknowledged. The first time, the journal is
+    /// read as far as it goes; later only as far as it was acknowledged.
     pub(super) fn load(&mut self, database: Database, first: bool) -> Result<Database, Error> {
         let snapshot = Snapshot::new(database.begin_read()?);
         migrate::check_format(&snapshot)?;

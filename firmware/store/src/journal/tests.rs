@@ -1,3 +1,5 @@
+//! The journal alone: torn, repeated, swapped and foreign records.
+
 use super::*;
 use crate::disk::{Disk, FileName, SimDisk};
 use std::borrow::Cow;

@@ -1,5 +1,5 @@
-//! Disks that fail or are full: what was acknowledged stays, reads go on, writes are refused at once, and it ends by
-//! itself.
+//! Disks that fail or are full: what was acknowledged stays, reads go on, writes are refused at once, and it
+//! ends by itself.
 
 use crate::house::{House, LOG, ROWS, counter, put, settle};
 use std::sync::{Arc, Mutex};

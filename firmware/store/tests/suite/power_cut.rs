@@ -1,6 +1,6 @@
-//! What was acknowledged survives: cuts at every operation of writing, checkpoints and starts, on a simulated disk
-//! and by seed. The invariant everywhere: the store holds the state after some prefix of the groups, and that
-//! prefix includes every ticket that was answered with yes.
+//! What was acknowledged survives: cuts at every operation of writing, checkpoints and starts, on a simulated
+//! disk and by seed. The invariant everywhere: the store holds the state after some prefix of the groups, and
+//! that prefix includes every ticket that was answered with yes.
 
 use crate::house::{House, LOG, ROWS, counter, put, rows, settle};
 use std::collections::BTreeMap;
@@ -27,7 +27,8 @@ fn what_is_durable_is_there_after_the_cut() {
     }
 }
 
-/// Does `work` on a fresh store, with the disk dying at every operation of it in turn, and looks at what is left.
+/// Does `work` on a fresh store, with the disk dying at every operation of it in turn, and looks at what is
+/// left.
 fn cut_at_every_operation(prepare: impl Fn(&Store), work: impl Fn(&House, &Store), seeds: u64) {
     let house = House::new();
     let store = house.open();

@@ -34,13 +34,13 @@ fn a_sequence_gives_out_only_what_is_reserved() {
         settle(&store);
         sequence.next()
     });
-    assert_eq!(given.count(), 4_095, "the rest of the block");
+    assert_eq!(given.count(), 65_535, "the rest of the block");
     house.disk.heal();
     house.pass(60);
     settle(&store);
     assert_eq!(sequence.next(), None, "asked for now");
     settle(&store);
-    assert_eq!(sequence.next(), Some((1 << 40) + 4_096));
+    assert_eq!(sequence.next(), Some((1 << 40) + 65_536));
 }
 
 #[test]

@@ -1,3 +1,5 @@
+//! Addresses as tables: RFC 7622 §3.5 and what deployed servers do.
+
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
 

@@ -1,3 +1,5 @@
+//! Exchanges as whole conversations: vectors of the RFCs, and refusals.
+
 mod refusals;
 mod vectors;
 

@@ -32,6 +32,9 @@ pub(crate) enum Frame {
 enum Place {
     /// At the very start, where alone a declaration may stand.
     Start,
+    /// At the start of a stream that follows another one on the same connection: white space may still belong
+    /// to the old stream, however late it comes.
+    Restart,
     /// Before the header.
     Prolog,
     /// Between header and end tag.
@@ -71,6 +74,14 @@ impl Framer {
             inside: Inside::Nothing,
             at: 0,
             open: Stack::new(),
+        }
+    }
+
+    /// Expects the header of a stream that follows another one.
+    pub(crate) fn restarted() -> Framer {
+        Framer {
+            place: Place::Restart,
+            ..Framer::new()
         }
     }
 
@@ -181,7 +192,9 @@ impl Framer {
             Some(Markup::EndTag) if self.place == Place::Stream => Some(Inside::EndTag(from)),
             Some(Markup::CData) if !is_top => Some(Inside::CData),
             Some(Markup::CData) => return Err(self.stray(b'<')),
-            Some(Markup::Declaration) if self.place == Place::Start => Some(Inside::Declaration),
+            Some(Markup::Declaration) if matches!(self.place, Place::Start | Place::Restart) => {
+                Some(Inside::Declaration)
+            }
             Some(Markup::EndTag | Markup::Declaration) => return Err(StreamError::NOT_WELL_FORMED),
             None => None,
         })
@@ -192,8 +205,12 @@ impl Framer {
         match (byte, self.place) {
             // Never in UTF-8, or not at the start of a character: RFC 6120 §4.9.3.22. NUL: UTF-16 begins with
             // it.
-            (0x80..=0xC1 | 0xF5.., _) | (0, Place::Start) => StreamError::UNSUPPORTED_ENCODING,
-            (0..b' ', _) | (_, Place::Start | Place::Prolog) => StreamError::NOT_WELL_FORMED,
+            (0x80..=0xC1 | 0xF5.., _) | (0, Place::Start | Place::Restart) => {
+                StreamError::UNSUPPORTED_ENCODING
+            }
+            (0..b' ', _) | (_, Place::Start | Place::Restart | Place::Prolog) => {
+                StreamError::NOT_WELL_FORMED
+            }
             // §11.7 allows white space between elements and nothing else; it is well-formed and means
             // nothing.
             (_, Place::Stream) => StreamError::BAD_FORMAT,
@@ -213,6 +230,11 @@ impl Framer {
         }
         if self.open.len() >= limits::DEPTH_MAX {
             return Err(xml::TOO_DEEP);
+        }
+        // A second header: as an element it would not end before the stream does, and swallow all of it.
+        let tag = &bytes[from as usize..self.at];
+        if self.open.len() == 0 && !is_empty && is_header(tag) {
+            return Err(StreamError::UNSUPPORTED_STANZA_TYPE);
         }
         if !is_empty {
             self.open.push(from + 1);
@@ -242,4 +264,11 @@ impl Framer {
         self.inside = Inside::Text;
         (self.open.len() == 0).then_some(Frame::Element(self.at))
     }
+}
+
+/// Whether a start tag is that of a stream, by its usual prefix.
+fn is_header(tag: &[u8]) -> bool {
+    tag.strip_prefix(b"<stream:stream")
+        .and_then(|behind| behind.first())
+        .is_some_and(|byte| xml::is_white(*byte) || *byte == b'>')
 }

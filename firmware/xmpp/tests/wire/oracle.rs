@@ -103,6 +103,8 @@ fn agree_in_a_stream(text: &str, events: &[Result<String, StreamError>]) {
                 "invalid-namespace",
                 "bad-namespace-prefix",
                 "policy-violation",
+                // A second header.
+                "unsupported-stanza-type",
             ];
             assert!(of_streams.contains(&error.condition), "{error:?}");
         }

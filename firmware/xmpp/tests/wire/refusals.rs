@@ -21,6 +21,17 @@ fn examples_of_the_rfc() {
 }
 
 #[test]
+fn a_second_header_is_refused_before_its_end() {
+    check(
+        "unsupported-stanza-type",
+        &[
+            "<stream:stream>",
+            "<message/><stream:stream to='home.example' version='1.0'>",
+        ],
+    );
+}
+
+#[test]
 fn restricted_xml() {
     check(
         "restricted-xml",

@@ -163,6 +163,36 @@ fn restarts_with_what_was_pipelined() {
 }
 
 #[test]
+fn white_space_before_a_restarted_stream_is_of_the_old_one_whenever_it_comes() {
+    for late in [
+        "",
+        "\n",
+        " ",
+        "<?xml version='1.0'?>",
+        "\n<?xml version='1.0'?>\n",
+    ] {
+        for early in ["", "\n"] {
+            let mut reader = Reader::new(ns::CLIENT, 1_000);
+            reader.push(HEADER.as_bytes());
+            reader.push(b"<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>");
+            reader.push(early.as_bytes());
+            assert!(matches!(reader.next(), Ok(Some(Event::Opened(_)))));
+            assert!(matches!(reader.next(), Ok(Some(Event::Nonza(_)))));
+            reader.restart();
+            for piece in late.as_bytes() {
+                reader.push(&[*piece]);
+                assert!(matches!(reader.next(), Ok(None)), "{early:?} {late:?}");
+            }
+            reader.push(HEADER.as_bytes());
+            assert!(
+                matches!(reader.next(), Ok(Some(Event::Opened(_)))),
+                "{early:?} {late:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn the_log_shows_heads_only() {
     let mut reader = Reader::new(ns::CLIENT, 1_000);
     reader.push(HEADER.as_bytes());
