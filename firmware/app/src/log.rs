@@ -7,17 +7,19 @@
 use anyhow::{Result, anyhow};
 use rustix::fs::fstat;
 use std::{
-    env, fmt,
+    env,
     io::{self, IsTerminal},
 };
-use tracing::{Event, Level, Subscriber};
+use tracing::{Event, Level, Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::{
-    EnvFilter,
+    filter::Targets,
     fmt::{
-        FmtContext, FormatEvent, FormatFields,
+        self, FmtContext, FormatEvent, FormatFields,
         format::{Format, Writer},
     },
+    layer::SubscriberExt,
     registry::LookupSpan,
+    util::SubscriberInitExt,
 };
 
 /// Starts logging.
@@ -27,22 +29,35 @@ pub(crate) fn start() -> Result<()> {
         "" => "info",
         filter => filter,
     };
-    let filter = EnvFilter::try_new(filter).map_err(|_| {
+    let targets = parse(filter).ok_or_else(|| {
         anyhow!(
             "HEARTH_LOG = \"{filter}\" is no filter: write a level, like info or server=debug,info"
         )
     })?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr);
+    let lines = fmt::layer().with_writer(io::stderr);
+    let log = tracing_subscriber::registry().with(targets);
     if goes_to_journal() {
-        log.with_ansi(false).event_format(ForJournal).init();
-    } else {
-        log.with_ansi(io::stderr().is_terminal())
-            .with_target(false)
+        log.with(lines.with_ansi(false).event_format(ForJournal))
             .init();
+    } else {
+        log.with(
+            lines
+                .with_ansi(io::stderr().is_terminal())
+                .with_target(false),
+        )
+        .init();
     }
     Ok(())
+}
+
+/// Levels for everything or for a part, with commas between. A word that is no level would be taken for a part
+/// that nothing is called by, and the log would be silent.
+fn parse(filter: &str) -> Option<Targets> {
+    let is_clear = |part: &str| part.contains('=') || part.trim().parse::<LevelFilter>().is_ok();
+    filter
+        .split(',')
+        .all(is_clear)
+        .then(|| filter.parse().ok())?
 }
 
 /// Whether stderr is the journal's socket: `systemd.exec(5)`, `$JOURNAL_STREAM`.
@@ -66,7 +81,7 @@ where
         cx: &FmtContext<'_, S, N>,
         mut to: Writer<'_>,
         event: &Event<'_>,
-    ) -> fmt::Result {
+    ) -> std::fmt::Result {
         write!(to, "<{}>", syslog_level(*event.metadata().level()))?;
         Format::default()
             .without_time()
