@@ -17,7 +17,11 @@ pub(crate) fn from_client(cx: &mut Cx<'_>, session: &Arc<Session>, passing: Pass
         ("", false) => available(cx, session, passing),
         ("unavailable", false) => unavailable(cx, session, &passing),
         ("" | "unavailable", true) => send_directed(cx, session, passing),
-        ("error" | "probe", true) => cx.route(passing),
+        ("error", true) => cx.route(passing),
+        ("probe", true) => {
+            let probe = asking_for_an_answer(cx, passing);
+            cx.route(probe);
+        }
         (type_, true) => {
             if let Some(verb) = Verb::parse(type_) {
                 subscription_out(cx, verb, passing);
@@ -26,6 +30,17 @@ pub(crate) fn from_client(cx: &mut Cx<'_>, session: &Arc<Session>, passing: Pass
         // Subscribing to nobody, or an error for nobody.
         (_, false) => {}
     }
+}
+
+/// A probe of a client is answered also where nobody is there, unlike our own at a login; the id tells them apart
+/// ([`concerns_the_absent`]).
+fn asking_for_an_answer(cx: &Cx<'_>, probe: Passing) -> Passing {
+    if probe.stanza.id().is_some() {
+        return probe;
+    }
+    let id = format!("probe{}", cx.server.next_number());
+    let stanza = Stanza::compose(Kind::Presence, &[("type", "probe"), ("id", &id)], "");
+    Passing::new(Arc::new(stanza), probe.from, probe.to)
 }
 
 /// Presence for the account as somebody else sees it, under its lock.
