@@ -1,17 +1,12 @@
 //! The listeners: which are open, and how they follow the configuration.
 
 use crate::{control::protocol::Listeners, desk::Desk, house::House};
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use household::{Config, config::Listen};
-use rustix::io::Errno;
 use rustls::ServerConfig;
 use server::{connection::Door, listen};
-use std::{
-    io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::Arc,
-};
-use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use std::{net::SocketAddr, sync::Arc};
+use tokio::{sync::watch, task::JoinHandle};
 use web::{Site, TlsSource};
 
 pub(crate) struct Doors {
@@ -155,7 +150,7 @@ impl Doors {
         }
         let mut trouble = Ok(());
         for (name, address) in wanted {
-            match self.open_web(name, address) {
+            match self.open_web(name, address).await {
                 Ok(door) => self.web.push(door),
                 Err(error) => trouble = trouble.and(Err(error)),
             }
@@ -163,9 +158,8 @@ impl Doors {
         trouble
     }
 
-    fn open_web(&self, name: &'static str, wanted: SocketAddr) -> Result<WebDoor> {
-        let listener = bind(wanted)
-            .map_err(|error| anyhow!("listen.{name} = \"{wanted}\": {}", reason(&error)))?;
+    async fn open_web(&self, name: &'static str, wanted: SocketAddr) -> Result<WebDoor> {
+        let listener = listen::bind_one(name, wanted).await?;
         let bound = listener.local_addr()?;
         let tls = (name == "https").then(|| self.tls.clone());
         let serving =
@@ -208,34 +202,4 @@ fn for_http(tls: &ServerConfig) -> Arc<ServerConfig> {
     let mut tls = tls.clone();
     tls.alpn_protocols = vec![b"http/1.1".to_vec()];
     Arc::new(tls)
-}
-
-/// Why an address cannot be bound, and what to do.
-fn reason(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            "another program is there; stop it or choose another port".into()
-        }
-        io::ErrorKind::PermissionDenied => {
-            "the system does not allow this port; choose one above 1023".into()
-        }
-        io::ErrorKind::AddrNotAvailable => {
-            "this machine does not have this address; choose one it has".into()
-        }
-        _ => format!("cannot listen here: {error}; choose another address or port"),
-    }
-}
-
-/// A machine without IPv6 cannot bind `[::]`; every address it has is then an IPv4 one.
-fn bind(wanted: SocketAddr) -> io::Result<TcpListener> {
-    let bound = std::net::TcpListener::bind(wanted).or_else(|error| {
-        let no_ipv6 = error.raw_os_error() == Some(Errno::AFNOSUPPORT.raw_os_error());
-        if no_ipv6 && wanted.ip() == IpAddr::from(Ipv6Addr::UNSPECIFIED) {
-            std::net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, wanted.port()))
-        } else {
-            Err(error)
-        }
-    })?;
-    bound.set_nonblocking(true)?;
-    TcpListener::from_std(bound)
 }

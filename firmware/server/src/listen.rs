@@ -55,13 +55,12 @@ pub async fn bind(listen: &Listen) -> Result<Listeners, ListenError> {
     ];
     for (name, door, addresses) in doors {
         for &wanted in addresses {
-            let refused = |error| ListenError {
+            let socket = bind_one(name, wanted).await?;
+            let address = socket.local_addr().map_err(|error| ListenError {
                 name,
                 address: wanted,
                 error,
-            };
-            let socket = bind_one(wanted).await.map_err(refused)?;
-            let address = socket.local_addr().map_err(refused)?;
+            })?;
             open.push(Open {
                 name,
                 door,
@@ -73,14 +72,20 @@ pub async fn bind(listen: &Listen) -> Result<Listeners, ListenError> {
     Ok(Listeners { open })
 }
 
-/// `[::]` stands for both families, also on a machine that has no IPv6.
-async fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
-    match TcpListener::bind(address).await {
+/// Binds one address of `[listen]`, of whatever speaks there. `[::]` stands for both families, also on a
+/// machine that has no IPv6.
+pub async fn bind_one(name: &'static str, address: SocketAddr) -> Result<TcpListener, ListenError> {
+    let bound = match TcpListener::bind(address).await {
         Err(error) if lacks_ipv6(&error) && address.ip() == IpAddr::from([0u16; 8]) => {
             TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
         }
-        outcome => outcome,
-    }
+        bound => bound,
+    };
+    bound.map_err(|error| ListenError {
+        name,
+        address,
+        error,
+    })
 }
 
 fn lacks_ipv6(error: &io::Error) -> bool {
