@@ -50,8 +50,8 @@ pub(crate) fn start() -> Result<()> {
     Ok(())
 }
 
-/// Levels for everything or for a part, with commas between. A word that is no level would be taken for a part
-/// that nothing is called by, and the log would be silent.
+/// Levels for everything or for a part, with commas between. A word that is no level would be taken for a
+/// part that nothing is called by, and the log would be silent.
 fn parse(filter: &str) -> Option<Targets> {
     let is_clear = |part: &str| part.contains('=') || part.trim().parse::<LevelFilter>().is_ok();
     filter

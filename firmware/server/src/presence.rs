@@ -32,8 +32,8 @@ pub(crate) fn from_client(cx: &mut Cx<'_>, session: &Arc<Session>, passing: Pass
     }
 }
 
-/// A probe of a client is answered also where nobody is there, unlike our own at a login; the id tells them apart
-/// ([`concerns_the_absent`]).
+/// A probe of a client is answered also where nobody is there, unlike our own at a login; the id tells them
+/// apart ([`concerns_the_absent`]).
 fn asking_for_an_answer(cx: &Cx<'_>, probe: Passing) -> Passing {
     if probe.stanza.id().is_some() {
         return probe;
