@@ -6,7 +6,7 @@
 
 use crate::{account::Account, accounts, features::PerAccount, roster::Roster, server::Server};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, PoisonError, RwLock},
 };
@@ -27,6 +27,8 @@ pub(crate) struct Directory {
     accounts: RwLock<HashMap<Box<str>, Arc<Account>>>,
     /// Who waits for which load: the first one reads, the others share what it found.
     loading: Mutex<HashMap<Box<str>, Vec<oneshot::Sender<Loaded>>>>,
+    /// Addresses of accounts and contacts, each kept once however many rosters it is in.
+    addresses: Mutex<HashSet<Jid>>,
 }
 
 impl Directory {
@@ -58,6 +60,19 @@ impl Directory {
         }
     }
 
+    /// The one copy of this address.
+    fn shared(&self, jid: Jid) -> Jid {
+        let mut addresses = self
+            .addresses
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = addresses.get(&jid) {
+            return known.clone();
+        }
+        addresses.insert(jid.clone());
+        jid
+    }
+
     /// Drops accounts that nobody uses and whose writes are applied. Called now and then.
     pub(crate) fn evict(&self, store: &Store) {
         let mut accounts = self
@@ -71,6 +86,12 @@ impl Directory {
                 || account.leaving() > 0
                 || account.ticket() > store.applied()
         });
+        drop(accounts);
+        let mut addresses = self
+            .addresses
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        addresses.retain(Jid::is_shared);
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, HashMap<Box<str>, Arc<Account>>> {
@@ -140,7 +161,9 @@ impl Server {
         let Ok(jid) = Jid::parse(&format!("{localpart}@{}", self.domain())) else {
             return Ok(None);
         };
-        let roster = Roster::load(&snapshot, record.id)?;
+        let share = |jid| self.directory().shared(jid);
+        let jid = share(jid);
+        let roster = Roster::load(&snapshot, record.id, share)?;
         let memory = PerAccount::load(&snapshot, record.id)?;
         let account = Arc::new(Account::new(record.id, jid, roster, memory));
         let account = self.directory().put(localpart, account);

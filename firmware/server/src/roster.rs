@@ -71,7 +71,13 @@ pub(crate) struct Roster {
 
 impl Roster {
     /// Reads an account's roster.
-    pub(crate) fn load(snapshot: &Snapshot, account: u32) -> Result<Roster, store::Error> {
+    ///
+    /// The same contacts stand in many rosters of a household: `share` gives the one address that all use.
+    pub(crate) fn load(
+        snapshot: &Snapshot,
+        account: u32,
+        share: impl Fn(Jid) -> Jid,
+    ) -> Result<Roster, store::Error> {
         let mut roster = Roster {
             version: VERSION.get(snapshot, &account)?.unwrap_or_default(),
             ..Roster::default()
@@ -79,7 +85,7 @@ impl Roster {
         for row in ITEM.prefix(snapshot, &account)? {
             let ((_, jid), record) = row?;
             if let Ok(jid) = Jid::parse(&jid) {
-                roster.items.push((jid, record.into()));
+                roster.items.push((share(jid), record.into()));
             }
         }
         roster.items.sort_by(|(a, _), (b, _)| a.cmp(b));

@@ -100,6 +100,11 @@ impl Jid {
         &self.text[..usize::from(self.slash)]
     }
 
+    /// Whether somebody else holds a clone of it: who keeps addresses for sharing can let go of the others.
+    pub fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.text) > 1
+    }
+
     /// Whether there is no resourcepart.
     pub fn is_bare(&self) -> bool {
         usize::from(self.slash) == self.text.len()

@@ -34,7 +34,7 @@ async def go(server, directory):
             raise Failed(f"listed: {listed!r}")
         shown = json.loads(await server.command("user", "list", "--json"))
         if [(one["jid"], one["enabled"], one["admin"]) for one in shown] != [
-                (ALICE, True, False), (BOB, True, False)]:
+                (ALICE, True, True), (BOB, True, False)]:  # Alice is among the `admins` of the configuration
             raise Failed(f"as JSON: {shown}")
         await server.stop()
         if await server.command("user", "list") != listed:
