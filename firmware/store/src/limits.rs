@@ -39,7 +39,7 @@ pub const JOURNAL_BLOCK_BYTES: usize = 4_096;
 /// redb's page cache. Its own default is 1 GiB. Accounts are in memory while somebody is there, and the
 /// system's cache is behind this one, so what it saves is calls: the upper levels of the trees are a few
 /// hundred pages.
-pub const CACHE_BYTES: usize = 1 << 20;
+pub const CACHE_BYTES: usize = 512 << 10;
 
 /// Free space below which nothing more is accepted: a checkpoint of what was already acknowledged must still
 /// fit, and a person needs room to clean up.
