@@ -335,7 +335,14 @@ impl Connection {
                     .nonza(&self.server, element, &mut self.output)
                     .await
             }
-            Stage::Bound | Stage::Closed => Err(StreamError::UNSUPPORTED_STANZA_TYPE),
+            Stage::Bound | Stage::Closed => match &self.session {
+                Some(session) => self
+                    .server
+                    .nonza(session, element)
+                    .await
+                    .map(|()| Next::Stay),
+                None => Err(StreamError::UNSUPPORTED_STANZA_TYPE),
+            },
         };
         self.follow(next)
     }

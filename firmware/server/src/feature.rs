@@ -4,8 +4,9 @@
 //! payloads it answers and at which stages of a stanza's path it wants to be asked. Nothing else registers
 //! it.
 
-use crate::{account::Cx, server::Server};
-use xmpp::{Entry, Jid, Passing, StanzaError, stanza::Child};
+use crate::{account::Cx, server::Server, session::Session};
+use std::sync::Arc;
+use xmpp::{Element, Entry, Jid, Passing, StanzaError, StreamError, stanza::Child};
 
 /// One protocol extension. Stages are a closed set of fields; each names in whose account its hook runs.
 pub(crate) struct Feature {
@@ -15,6 +16,12 @@ pub(crate) struct Feature {
     pub(crate) iq: &'static [IqHandler],
     /// XML among the stream features once the client is authenticated.
     pub(crate) stream_features: Option<fn(&Server) -> String>,
+    /// Elements beside stanzas that a session may send.
+    pub(crate) nonza: &'static [Nonza],
+    /// What Bind 2 may turn on while it binds (XEP-0386 §4): the vars of its `<inline/>`.
+    pub(crate) bind_inline: &'static [&'static str],
+    /// In the account of a resource that Bind 2 just bound, with its `<bind/>`: what goes into `<bound/>`.
+    pub(crate) bound: Option<BoundHook>,
     /// A data form (XEP-0128) in the server's disco#info.
     pub(crate) disco_form: Option<fn(&Server) -> Option<DiscoForm>>,
     /// In the sender's account, before the stanza is routed.
@@ -42,6 +49,9 @@ impl Feature {
         disco: &[],
         iq: &[],
         stream_features: None,
+        nonza: &[],
+        bind_inline: &[],
+        bound: None,
         disco_form: None,
         message_out: None,
         message_in: None,
@@ -83,6 +93,16 @@ pub(crate) enum On {
 pub(crate) type MessageHook = fn(&mut Cx<'_>, &mut Passing) -> Verdict;
 /// Told who gets it (full JIDs); later stages never work out routing again. May set what each copy carries.
 pub(crate) type DeliveredHook = fn(&mut Cx<'_>, &Passing, &mut Delivery<'_>);
+
+pub(crate) type BoundHook = fn(&mut Cx<'_>, &Arc<Session>, &Element) -> Option<String>;
+
+/// An element beside the stanzas, and what it does in the account of the session that sent it.
+pub(crate) struct Nonza {
+    /// Namespace and name.
+    pub(crate) name: (&'static str, &'static str),
+    /// An error ends the stream.
+    pub(crate) hook: fn(&mut Cx<'_>, &Arc<Session>, &Element) -> Result<(), StreamError>,
+}
 
 /// The outcome of choosing resources, before the copies leave.
 pub(crate) struct Delivery<'a> {

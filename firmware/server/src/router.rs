@@ -4,7 +4,10 @@
 use crate::{
     account::{Account, Cx, Leaving},
     delivery::{self, Choice},
-    feature::{Answer, DeliveredHook, Delivery, Feature, Iq, IqHook, MessageHook, On, Verdict},
+    feature::{
+        Answer, BoundHook, DeliveredHook, Delivery, Feature, Iq, IqHook, MessageHook, Nonza, On,
+        Verdict,
+    },
     features::{ALL, worth_keeping},
     presence,
     roster::Verb,
@@ -13,7 +16,7 @@ use crate::{
 };
 use std::{collections::HashMap, sync::Arc};
 use tracing::error;
-use xmpp::{Entry, Jid, Kind, Passing, Stanza, StanzaError, StreamError};
+use xmpp::{Element, Entry, Jid, Kind, Passing, Stanza, StanzaError, StreamError};
 
 /// The feature list, turned by stage: each stage holds only those who asked for it, in list order.
 pub(crate) struct Router {
@@ -23,6 +26,8 @@ pub(crate) struct Router {
     message_undelivered: Vec<MessageHook>,
     written: Vec<fn(&mut Cx<'_>, &Jid, &[u64])>,
     stream_features: Vec<fn(&Server) -> String>,
+    bound: Vec<BoundHook>,
+    nonzas: Vec<&'static Nonza>,
     iq: HashMap<(On, &'static str, &'static str, &'static str), IqHook>,
 }
 
@@ -39,6 +44,8 @@ impl Router {
             message_undelivered: stage(|f| f.message_undelivered),
             written: stage(|f| f.written),
             stream_features: stage(|f| f.stream_features),
+            bound: stage(|f| f.bound),
+            nonzas: ALL.iter().flat_map(|feature| feature.nonza).collect(),
             iq: handlers
                 .map(|h| ((h.on, h.type_, h.payload.0, h.payload.1), h.hook))
                 .collect(),
@@ -290,6 +297,34 @@ impl Router {
         for hook in &self.written {
             hook(cx, &session.jid, positions);
         }
+    }
+
+    /// An element of a session that is no stanza. `unsupported-stanza-type` where no feature knows it.
+    pub(crate) fn nonza(
+        &self,
+        server: &Server,
+        session: &Arc<Session>,
+        element: &Element,
+    ) -> Result<(), StreamError> {
+        let mut known = self.nonzas.iter();
+        let nonza = known
+            .find(|nonza| element.is(nonza.name.0, nonza.name.1))
+            .ok_or(StreamError::UNSUPPORTED_STANZA_TYPE)?;
+        server.at(&session.account, 0, |cx| {
+            if cx.state.has(session) {
+                (nonza.hook)(cx, session, element)
+            } else {
+                Ok(())
+            }
+        })
+    }
+
+    /// What features say to a request of Bind 2, for `<bound/>`.
+    pub(crate) fn bound(&self, server: &Server, session: &Arc<Session>, bind: &Element) -> String {
+        server.at(&session.account, 0, |cx| {
+            let hooks = self.bound.iter();
+            hooks.filter_map(|hook| hook(cx, session, bind)).collect()
+        })
     }
 
     /// Stream features of features, once the client is authenticated.

@@ -25,7 +25,7 @@ use std::{
 };
 use store::{Durable, Sequence, Store};
 use tracing::error;
-use xmpp::{Jid, Stanza, StanzaError, StreamError};
+use xmpp::{Element, Jid, Stanza, StanzaError, StreamError};
 
 /// What the server is made of.
 pub struct Parts {
@@ -292,6 +292,22 @@ impl Server {
     /// sessions of the account it panicked in, and nothing else (DESIGN §10).
     pub async fn receive(self: &Arc<Self>, session: &Arc<Session>, stanza: Stanza) {
         let _ = caught(self.router.receive(self, session, stanza)).await;
+    }
+
+    /// Takes an element beside the stanzas from a session. An error ends the stream.
+    pub async fn nonza(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        element: &Element,
+    ) -> Result<(), StreamError> {
+        self.router.nonza(self, session, element)?;
+        self.settle(&session.account).await;
+        Ok(())
+    }
+
+    /// What features say to a request of Bind 2.
+    pub(crate) fn bound(&self, session: &Arc<Session>, bind: &Element) -> String {
+        self.router.bound(self, session, bind)
     }
 
     /// These positions of the session's archive were written to its socket (DESIGN §6).

@@ -68,3 +68,8 @@ pub(crate) fn announced(on: On) -> impl Iterator<Item = &'static str> {
         .filter(move |(at, _)| *at == on)
         .map(|(_, var)| *var)
 }
+
+/// What Bind 2 may turn on while it binds (XEP-0386 §4).
+pub(crate) fn bind_inline() -> impl Iterator<Item = &'static str> {
+    ALL.iter().flat_map(|f| f.bind_inline).copied()
+}

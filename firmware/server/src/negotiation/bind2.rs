@@ -10,12 +10,12 @@ use std::sync::Arc;
 use xmpp::{Element, Jid, StanzaError, StreamError};
 
 pub(super) const NS: &str = "urn:xmpp:bind:0";
-/// What goes into `<success/>`.
-pub(super) const BOUND: &str = "<bound xmlns='urn:xmpp:bind:0'/>";
 
 /// `<bind/>` inside `<authenticate/>`.
 pub(super) struct Request {
     tag: String,
+    /// All of it, for the features that are asked for inside.
+    bind: Element,
 }
 
 impl Request {
@@ -23,6 +23,7 @@ impl Request {
         let tag = bind.child(NS, "tag").map(Element::text).unwrap_or_default();
         Request {
             tag: tag.trim().chars().take(TAG_CHARS_MAX).collect(),
+            bind: bind.clone(),
         }
     }
 
@@ -37,19 +38,25 @@ impl Request {
     }
 }
 
-/// Binds a resource as asked.
+/// Binds a resource as asked: the session, and what goes into `<success/>`.
 pub(super) async fn perform(
     server: &Arc<Server>,
     account: &Jid,
     request: &Request,
     installation: Option<&str>,
-) -> Result<Arc<Session>, StanzaError> {
+) -> Result<(Arc<Session>, String), StanzaError> {
     let identifier = installation.map_or_else(|| random_id(server.dice()), str::to_owned);
     let resource = request.resource(account, &identifier);
     let local = account.localpart().ok_or(StanzaError::NOT_ALLOWED)?;
     let session = server.bind(local, Some(&resource)).await?;
     end_earlier(&session, &identifier);
-    Ok(session)
+    let bound = server.bound(&session, &request.bind);
+    let success = if bound.is_empty() {
+        format!("<bound xmlns='{NS}'/>")
+    } else {
+        format!("<bound xmlns='{NS}'>{bound}</bound>")
+    };
+    Ok((session, success))
 }
 
 /// Ends what the same client left behind under another tag, as an update of it may bring one. Under the same

@@ -47,13 +47,24 @@ pub(super) fn before_login(offer: &Offer) -> String {
             "<sasl-channel-binding xmlns='urn:xmpp:sasl-cb:0'>{bindings}</sasl-channel-binding>"
         );
     }
+    let mut inline = String::new();
+    for var in crate::features::bind_inline() {
+        let _ = write!(inline, "<feature var='{var}'/>");
+    }
+    let bind = if inline.is_empty() {
+        format!("<bind xmlns='{}'/>", bind2::NS)
+    } else {
+        format!(
+            "<bind xmlns='{}'><inline>{inline}</inline></bind>",
+            bind2::NS
+        )
+    };
     format!(
         "<stream:features><mechanisms xmlns='{}'>{names}</mechanisms>{bindings}\
-         <authentication xmlns='{}'>{names}<inline><bind xmlns='{}'/></inline></authentication>\
+         <authentication xmlns='{}'>{names}<inline>{bind}</inline></authentication>\
          </stream:features>",
         ns::SASL,
         sasl2::NS,
-        bind2::NS,
     )
 }
 

@@ -188,8 +188,8 @@ impl Negotiation {
             return Ok(Next::Authenticated);
         };
         match bind2::perform(server, &jid, bind, attempt.installation()).await {
-            Ok(session) => {
-                out.extend(sasl2::success(data, &session.jid, bind2::BOUND).as_bytes());
+            Ok((session, bound)) => {
+                out.extend(sasl2::success(data, &session.jid, &bound).as_bytes());
                 out.extend(features::bound(server).as_bytes());
                 self.stage = Stage::Bound;
                 Ok(Next::Bound(session))
