@@ -26,6 +26,8 @@ pub(crate) struct Client {
     echo_of: Option<String>,
     /// Whether the server has closed its stream, and whether we have closed ours.
     closed: (bool, bool),
+    /// The line is gone and is not looked at any more.
+    pub(crate) is_gone: bool,
     management: Option<Management>,
 }
 
@@ -47,6 +49,7 @@ impl Client {
             wire: Wire::default(),
             echo_of: None,
             closed: (false, false),
+            is_gone: false,
             management: None,
         })
     }
@@ -123,6 +126,12 @@ impl Client {
         Ok(client)
     }
 
+    /// Nothing more comes on its connection.
+    pub(crate) fn forget_line(&mut self) {
+        self.queue.clear();
+        self.is_gone = true;
+    }
+
     /// A connection of that account on which no resource is bound yet.
     pub(crate) fn authenticated(
         world: &mut dyn World,
@@ -167,6 +176,9 @@ impl Client {
         world: &mut dyn World,
         addresses: &Addresses,
     ) -> Result<(), Problem> {
+        if self.is_gone {
+            return Ok(());
+        }
         self.wire.push(&world.read(self.link));
         while let Some(item) = self.wire.take_item().map_err(failed)? {
             let item = match item {

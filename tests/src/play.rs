@@ -193,7 +193,9 @@ impl<'a> Player<'a> {
             Action::LosesConnection { who } => {
                 let link = self.client(who)?.link;
                 self.world.cut(link);
-                if !self.resumers.contains(who) {
+                if self.resumers.contains(who) {
+                    self.client(who)?.forget_line();
+                } else {
                     self.clients.remove(who);
                 }
                 Ok(())
@@ -213,8 +215,13 @@ impl<'a> Player<'a> {
             Action::DiskIsFull => self.world.disk_fills(),
             Action::DiskHasRoom => self.world.disk_empties(),
             Action::PowerFails => {
-                self.clients.clear();
+                self.everybody_is_gone();
                 self.world.power_fails()
+            }
+            Action::Restarts => {
+                let restarted = self.world.restarts();
+                self.everybody_is_gone();
+                restarted
             }
             Action::Raw(port) => {
                 let client = Client::raw(self.world, *port)?;
@@ -232,6 +239,15 @@ impl<'a> Player<'a> {
             | Action::With { .. } => Err(failed(
                 "accounts, contacts and configuration come first".into(),
             )),
+        }
+    }
+
+    /// All connections are gone; who resumes later on remembers its session.
+    fn everybody_is_gone(&mut self) {
+        let resumers = &self.resumers;
+        self.clients.retain(|who, _| resumers.contains(who));
+        for client in self.clients.values_mut() {
+            client.forget_line();
         }
     }
 
@@ -408,7 +424,7 @@ impl<'a> Player<'a> {
             client
                 .collect(self.world, &self.addresses)
                 .map_err(|problem| (last, about(who, problem)))?;
-            if client.queue.is_empty() && !self.world.is_closed(client.link) {
+            if client.queue.is_empty() && (client.is_gone || !self.world.is_closed(client.link)) {
                 continue;
             }
             if self.blessing && !client.queue.is_empty() {

@@ -24,6 +24,7 @@
 //! juliet@home.example/balcony is closed                     by the server
 //! after 3 minutes
 //! the power fails                                           then the server starts again
+//! the server restarts                                       in order, as for an update
 //! the disk is full                                          and: the disk has room
 //! a raw connection to c2s                                   or c2s_tls: `it sends`, `it gets` …
 //! a raw connection of juliet@home.example                   authenticated, nothing bound
@@ -106,6 +107,7 @@ pub enum Action {
     },
     After(Duration),
     PowerFails,
+    Restarts,
     DiskIsFull,
     DiskHasRoom,
     Raw(Port),
@@ -290,6 +292,7 @@ mod tests {
              juliet@home.example/a is closed\n\
              after 3 minutes\n\
              the power fails\n\
+             the server restarts\n\
              the disk is full\n\
              the disk has room\n\
              a raw connection of juliet@home.example\n\
@@ -315,12 +318,13 @@ mod tests {
                 24..25 Closed { who: "juliet@home.example/a" }
                 25..26 After(180s)
                 26..27 PowerFails
-                27..28 DiskIsFull
-                28..29 DiskHasRoom
-                29..30 RawOf { account: "juliet@home.example" }
-                30..31 Raw(C2s)
-                31..33 Sends { who: "it", text: "<stream:stream>" }
-                33..34 Closed { who: "it" }
+                27..28 Restarts
+                28..29 DiskIsFull
+                29..30 DiskHasRoom
+                30..31 RawOf { account: "juliet@home.example" }
+                31..32 Raw(C2s)
+                32..34 Sends { who: "it", text: "<stream:stream>" }
+                34..35 Closed { who: "it" }
             "#]],
         );
     }

@@ -24,6 +24,7 @@ use std::{
     time::Duration,
 };
 use store::{Options, Store, Urgency, disk::SimDisk};
+use xmpp::StreamError;
 
 /// Between two looks of the server at what is due (`Server::tick`).
 const HOUSEKEEPING: Duration = Duration::from_mins(1);
@@ -174,7 +175,8 @@ impl World for Simulated {
                     connection.tick();
                 }
             }
-            self.server()?.tick();
+            let server = self.server()?;
+            self.now(server.tick());
             self.settle();
         }
         Ok(())
@@ -188,6 +190,23 @@ impl World for Simulated {
     fn disk_empties(&mut self) -> Result<(), Problem> {
         self.disk.set_capacity(None);
         Ok(())
+    }
+
+    fn restarts(&mut self) -> Result<(), Problem> {
+        for line in &mut self.lines {
+            if let Some(connection) = &mut line.connection {
+                connection.end(StreamError::SYSTEM_SHUTDOWN);
+            }
+        }
+        self.settle();
+        self.writes_finish();
+        if let Some(server) = self.server.take() {
+            server.store().close();
+        }
+        for line in &mut self.lines {
+            line.connection = None;
+        }
+        self.server().map(|_| ())
     }
 
     fn power_fails(&mut self) -> Result<(), Problem> {
@@ -222,6 +241,7 @@ impl Simulated {
             readers: Arc::new(Inline),
         });
         let server = server.map_err(failed)?;
+        server.restore_sessions().map_err(failed)?;
         self.server = Some(server.clone());
         Ok(server)
     }

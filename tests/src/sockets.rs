@@ -206,6 +206,10 @@ impl World for Sockets {
         Err(Problem::NotApplicable("a full disk".into()))
     }
 
+    fn restarts(&mut self) -> Result<(), Problem> {
+        Err(Problem::NotApplicable("a restart".into()))
+    }
+
     fn power_fails(&mut self) -> Result<(), Problem> {
         Err(Problem::NotApplicable("a power cut".into()))
     }

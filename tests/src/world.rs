@@ -68,6 +68,9 @@ pub trait World {
     /// Leaves room again.
     fn disk_empties(&mut self) -> Result<(), Problem>;
 
+    /// Stops the server in order and starts it again, as an update does. All connections are gone.
+    fn restarts(&mut self) -> Result<(), Problem>;
+
     /// Takes the power away, and starts the server again on what its disk kept. All connections are gone.
     fn power_fails(&mut self) -> Result<(), Problem>;
 }

@@ -58,6 +58,7 @@ impl House {
             dice: Arc::new(MachineDice),
             readers: Arc::new(MachineReaders::start()?),
         })?;
+        server.restore_sessions()?;
         let (tls, listeners, runtime) = (Arc::new(tls), Mutex::default(), Handle::current());
         Ok(Arc::new(House {
             server,
@@ -80,7 +81,7 @@ impl House {
     async fn keep_house(&self) {
         loop {
             sleep(HOUSEKEEPING).await;
-            self.server.tick();
+            self.server.tick().await;
         }
     }
 

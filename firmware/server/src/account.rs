@@ -9,7 +9,7 @@ use crate::{
     limits::{LEAVING_KEPT, ROUTED_MAX},
     roster::Roster,
     server::Server,
-    session::Session,
+    session::{Session, intake::Cause, stored, waiting::Away},
     world::Timestamp,
 };
 use std::{
@@ -53,6 +53,8 @@ pub(crate) struct Leaving {
     pub(crate) passing: Passing,
     /// How many stanzas caused one another before this one.
     pub(crate) depth: u8,
+    /// The client's stanza that began it, where that is counted.
+    pub(crate) cause: Option<Cause>,
 }
 
 /// A connected resource (RFC 6121 §2, §4): bound, perhaps interested, perhaps available.
@@ -64,6 +66,8 @@ pub(crate) struct Resource {
     pub(crate) interested: bool,
     /// Who got directed presence and is no subscriber (RFC 6121 §4.6).
     pub(crate) directed: BTreeSet<Jid>,
+    /// While the session has no connection (XEP-0198).
+    pub(crate) away: Option<Away>,
     pub(crate) memory: PerResource,
 }
 
@@ -158,6 +162,12 @@ impl State {
         !self.leaving.is_empty()
     }
 
+    /// How many have a connection.
+    pub(crate) fn connected(&self) -> usize {
+        let resources = self.resources.iter();
+        resources.filter(|resource| resource.away.is_none()).count()
+    }
+
     /// Available resources (RFC 6121 §4).
     pub(crate) fn available(&self) -> impl Iterator<Item = &Resource> {
         self.resources
@@ -173,6 +183,7 @@ impl Resource {
             presence: None,
             interested: false,
             directed: BTreeSet::new(),
+            away: None,
             memory: PerResource::default(),
         }
     }
@@ -184,6 +195,8 @@ pub(crate) struct Cx<'a> {
     pub(crate) account: &'a Account,
     pub(crate) state: &'a mut State,
     depth: u8,
+    /// The counted stanza behind everything that is decided now.
+    pub(crate) cause: Option<Cause>,
     consequences: Consequences,
 }
 
@@ -193,6 +206,8 @@ struct Consequences {
     writes: Vec<Write>,
     /// Writes that can wait for the next group that somebody else needs.
     soon: Vec<Write>,
+    /// Writes that go with the others, if there are any.
+    along: Vec<Write>,
     promises: Vec<Promise>,
 }
 
@@ -241,6 +256,7 @@ impl Cx<'_> {
         self.state.leaving.push_back(Leaving {
             passing,
             depth: self.depth + 1,
+            cause: self.cause.clone(),
         });
     }
 
@@ -252,14 +268,33 @@ impl Cx<'_> {
     }
 
     /// Puts a stanza into the outbox of one resource.
-    pub(crate) fn deliver(&self, resource: &Jid, entry: Entry) {
-        let found = self
-            .state
-            .resources
-            .iter()
-            .find(|r| r.session.jid == *resource);
+    pub(crate) fn deliver(&mut self, resource: &Jid, entry: Entry) {
+        let mut resources = self.state.resources.iter_mut();
+        let found = resources.find(|r| r.session.jid == *resource);
         if let Some(resource) = found {
-            resource.session.outbox.push(entry);
+            hand(
+                self.server,
+                self.account.id,
+                resource,
+                entry,
+                &mut self.consequences,
+            );
+        }
+    }
+
+    /// Puts a stanza into the outboxes of all resources that are meant.
+    pub(crate) fn deliver_to(&mut self, entry: &Entry, is_meant: impl Fn(&Resource) -> bool) {
+        for resource in &mut self.state.resources {
+            if is_meant(resource) {
+                let copy = entry.clone();
+                hand(
+                    self.server,
+                    self.account.id,
+                    resource,
+                    copy,
+                    &mut self.consequences,
+                );
+            }
         }
     }
 
@@ -271,6 +306,24 @@ impl Cx<'_> {
             broken,
         });
     }
+}
+
+/// Into one outbox. For a session without a connection it becomes a row in the batch that made it, so that
+/// a restart loses nothing (DESIGN §6).
+fn hand(
+    server: &Server,
+    account: u32,
+    resource: &mut Resource,
+    mut entry: Entry,
+    consequences: &mut Consequences,
+) {
+    if let Some(away) = &mut resource.away {
+        stored::stamp(server, &mut entry, server.now());
+        if let Some(write) = away.row(account, &resource.session, &entry) {
+            consequences.along.push(write);
+        }
+    }
+    resource.session.outbox.push(entry);
 }
 
 impl Server {
@@ -295,19 +348,31 @@ impl Server {
             account,
             state: &mut guard,
             depth,
+            cause: None,
             consequences,
         };
         let result = f(&mut cx);
-        cx.consequences.take_effect(self, &mut guard);
+        let Cx {
+            cause,
+            consequences,
+            ..
+        } = cx;
+        consequences.take_effect(self, &mut guard, cause.as_ref());
         result
     }
 }
 
 impl Consequences {
-    fn take_effect(self, server: &Server, state: &mut State) {
+    fn take_effect(mut self, server: &Server, state: &mut State, cause: Option<&Cause>) {
         if state.gone {
             return self.promises.into_iter().for_each(Promise::break_it);
         }
+        let company = if self.writes.is_empty() {
+            &mut self.soon
+        } else {
+            &mut self.writes
+        };
+        company.append(&mut self.along);
         if !self.soon.is_empty() {
             state.ticket = server.store().queue(self.soon, store::Urgency::Soon);
         }
@@ -318,6 +383,9 @@ impl Consequences {
         } else {
             state.ticket = server.store().queue(self.writes, store::Urgency::Now);
             state.relied_on = state.ticket;
+            if let Some(cause) = cause {
+                cause.note(state.ticket);
+            }
             for promise in self.promises {
                 promise.keep_when_durable(server, state.ticket);
             }

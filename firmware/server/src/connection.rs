@@ -5,20 +5,27 @@
 //! [`Connection::written`], then do what `step` asked for. [`Connection::leave`] comes last, however it
 //! ended. A connection is not a session (DESIGN §5): it gets one when a resource is bound, and gives it back.
 
+mod acknowledgements;
 mod header;
 mod rate;
 
 pub use crate::negotiation::{Done, Work};
 
 use crate::{
+    features::management,
     limits::{CONGESTION_MS, IDLE_MS, OUTPUT_BYTES_PAUSE},
-    negotiation::{self, Negotiation, Next},
+    negotiation::{Negotiation, Next},
     outbox::Batch,
     server::Server,
     session::Session,
 };
+use acknowledgements::Management;
 use rate::Rate;
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    task::{Context, Poll},
+};
 use xmpp::{
     Element, Stanza, StreamError,
     limits::{STANZA_BYTES_MAX, UNAUTHENTICATED_BYTES_MAX},
@@ -70,6 +77,11 @@ pub struct Connection {
     has_header: bool,
     stage: Stage,
     session: Option<Arc<Session>>,
+    /// Which of the session's connections this is.
+    epoch: u32,
+    management: Management,
+    /// The client said goodbye, or was refused for good: no session outlives that.
+    is_over: bool,
     /// Positions in the archive of what is in the output.
     positions: Vec<u64>,
     rate: Rate,
@@ -102,6 +114,9 @@ impl Connection {
             has_header: false,
             stage: Stage::Negotiating(Box::new(negotiation)),
             session: None,
+            epoch: 0,
+            management: Management::default(),
+            is_over: false,
             positions: Vec::new(),
             rate: Rate::default(),
             pause: None,
@@ -122,6 +137,7 @@ impl Connection {
     pub fn push(&mut self, bytes: &[u8]) {
         let now = self.now();
         self.quiet_since = now;
+        self.management.heard();
         self.rate
             .spend(bytes.len(), self.server.config().limits.c2s_rate, now);
         if !matches!(self.stage, Stage::Closed) {
@@ -134,6 +150,7 @@ impl Connection {
     pub async fn step(&mut self) -> Todo {
         loop {
             self.collect();
+            self.acknowledge();
             match &self.stage {
                 Stage::Closed => return Todo::Close,
                 Stage::Negotiating(negotiation) if negotiation.is_waiting() => return Todo::Wait,
@@ -188,7 +205,14 @@ impl Connection {
                 let deadline = negotiation.deadline();
                 Some(self.pause.map_or(deadline, |pause| pause.min(deadline)))
             }
-            Stage::Bound => Some(self.pause.unwrap_or(self.quiet_since + IDLE_MS)),
+            Stage::Bound => {
+                let due = self.pause.unwrap_or(self.quiet_since + IDLE_MS);
+                Some(
+                    self.management
+                        .deadline()
+                        .map_or(due, |other| other.min(due)),
+                )
+            }
             Stage::Closed => None,
         }
     }
@@ -203,10 +227,16 @@ impl Connection {
                     self.end(error);
                 }
             }
+            Stage::Bound if self.management.is_dead(now) => self.drop_line(),
             // RFC 6120 §4.6.1: a space shows whether the line is dead; a peer that is merely silent may stay.
+            // One that counts can be asked (XEP-0198 §8.2).
             Stage::Bound if self.quiet_since + IDLE_MS <= now => {
                 self.quiet_since = now;
-                self.output.push(b' ');
+                if self.is_managed() {
+                    self.management.ask(now, &mut self.output);
+                } else {
+                    self.output.push(b' ');
+                }
             }
             Stage::Bound | Stage::Closed => {}
         }
@@ -224,7 +254,15 @@ impl Connection {
         }
         for entry in &batch.entries {
             entry.write(&mut self.output);
-            self.positions.extend(entry.position);
+            if batch.unmanaged {
+                self.positions.extend(entry.position);
+            }
+        }
+        if batch.ask {
+            self.management.ask(self.now(), &mut self.output);
+        }
+        if batch.cut {
+            self.drop_line();
         }
         if let Some(error) = batch.end {
             self.end(error);
@@ -248,13 +286,35 @@ impl Connection {
         }
         self.output.extend(error.to_xml().as_bytes());
         self.close();
+        // The server or the line has to go, and the client may come back to its session.
+        let is_ours = [
+            StreamError::SYSTEM_SHUTDOWN,
+            StreamError::CONNECTION_TIMEOUT,
+        ]
+        .contains(&error);
+        self.is_over |= !is_ours;
     }
 
     /// Gives the session back. Once, when the socket is gone or the stream is closed.
     pub async fn leave(&mut self) {
-        if let Some(session) = self.session.take() {
-            self.server.leave(&session).await;
+        match self.session.take() {
+            Some(session) if self.is_over => self.server.leave_over(&session, self.epoch).await,
+            Some(session) => self.server.lost(&session, self.epoch).await,
+            None => {}
         }
+    }
+
+    /// Ready when the outbox or the disk has something for this connection, which the next step puts into
+    /// the output.
+    pub fn poll_wake(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(session) = self.session.clone() else {
+            return Poll::Pending;
+        };
+        if let Poll::Ready(batch) = session.outbox.poll_batch(self.epoch, self.now(), cx) {
+            self.deliver(batch);
+            return Poll::Ready(());
+        }
+        self.management.poll(&session, self.server.store(), cx)
     }
 
     fn now(&self) -> u64 {
@@ -263,9 +323,29 @@ impl Connection {
 
     fn collect(&mut self) {
         if let (Stage::Bound, Some(session)) = (&self.stage, &self.session) {
-            let batch = session.outbox.take();
+            let batch = session.outbox.take_for(self.epoch, self.now());
             self.deliver(batch);
         }
+    }
+
+    fn acknowledge(&mut self) {
+        if let (Stage::Bound, Some(session)) = (&self.stage, &self.session) {
+            let now = self.server.clock().elapsed_ms();
+            self.management
+                .answer(session, self.server.store(), now, &mut self.output);
+        }
+    }
+
+    fn is_managed(&self) -> bool {
+        self.session
+            .as_ref()
+            .is_some_and(|session| session.outbox.is_managed())
+    }
+
+    /// Ends the connection without a word; a session that can be resumed waits.
+    fn drop_line(&mut self) {
+        self.output = Vec::new();
+        self.stage = Stage::Closed;
     }
 
     fn is_congested(&self) -> bool {
@@ -292,7 +372,10 @@ impl Connection {
             Event::Stanza(stanza) => return self.stanza(stanza).await,
             Event::Nonza(element) => return self.nonza(&element).await,
             // §4.4: the peer's close is answered with ours.
-            Event::Closed => self.close(),
+            Event::Closed => {
+                self.is_over = true;
+                self.close();
+            }
         }
         None
     }
@@ -315,10 +398,9 @@ impl Connection {
                 .await;
             return self.follow(next);
         }
-        let session = self.session.as_ref()?;
-        match negotiation::late(&stanza, &session.jid) {
-            Some(answer) => self.output.extend(answer.as_bytes()),
-            None => self.server.receive(session, stanza).await,
+        if let Some(session) = &self.session {
+            let server = &self.server;
+            server.receive_over(session, self.epoch, stanza).await;
         }
         None
     }
@@ -335,16 +417,24 @@ impl Connection {
                     .nonza(&self.server, element, &mut self.output)
                     .await
             }
-            Stage::Bound | Stage::Closed => match &self.session {
-                Some(session) => self
-                    .server
-                    .nonza(session, element)
-                    .await
-                    .map(|()| Next::Stay),
-                None => Err(StreamError::UNSUPPORTED_STANZA_TYPE),
-            },
+            Stage::Bound | Stage::Closed => return self.bound_nonza(element).await,
         };
         self.follow(next)
+    }
+
+    async fn bound_nonza(&mut self, element: &Element) -> Option<Todo> {
+        let Some(session) = &self.session else {
+            return self.follow(Err(StreamError::UNSUPPORTED_STANZA_TYPE));
+        };
+        if element.is(management::NS, "r") && session.outbox.is_managed() {
+            self.management.want(self.now());
+            return None;
+        }
+        match self.server.nonza(session, element).await {
+            Ok(answer) => self.output.extend(answer.as_bytes()),
+            Err(error) => self.end(error),
+        }
+        None
     }
 
     fn follow(&mut self, next: Result<Next, StreamError>) -> Option<Todo> {
@@ -361,9 +451,10 @@ impl Connection {
                 self.has_header = false;
             }
             Ok(Next::Authenticated) => self.reader.allow(STANZA_BYTES_MAX),
-            Ok(Next::Bound(session)) => {
+            Ok(Next::Bound(session, epoch)) => {
                 self.reader.allow(STANZA_BYTES_MAX);
                 self.session = Some(session);
+                self.epoch = epoch;
                 self.stage = Stage::Bound;
             }
             Ok(Next::Close) => self.close(),

@@ -151,14 +151,14 @@ fn an_account_leaves_memory_and_comes_back_with_everything() {
     drop(juliet);
     home.send(&romeo, &message("juliet@home.example", "wait"));
     assert_eq!(home.server.counts().accounts_in_memory, 2);
-    home.server.tick();
+    home.tick();
     assert_eq!(
         home.server.counts().accounts_in_memory,
         2,
         "its last writes are not applied yet"
     );
     home.write();
-    home.server.tick();
+    home.tick();
     assert_eq!(home.server.counts().accounts_in_memory, 1);
     let juliet = home.bind("juliet", "balcony");
     home.send(

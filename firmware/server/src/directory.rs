@@ -4,7 +4,10 @@
 //! (DESIGN §5). It leaves memory only when nobody else holds it and everything it wrote is applied, so a
 //! load never reads old rows.
 
-use crate::{account::Account, accounts, features::PerAccount, roster::Roster, server::Server};
+use crate::{
+    account::Account, accounts, features::PerAccount, roster::Roster, server::Server,
+    session::stored,
+};
 use std::{
     collections::{HashMap, HashSet},
     panic::{AssertUnwindSafe, catch_unwind},
@@ -147,7 +150,10 @@ impl Server {
         }
     }
 
-    fn read_account(&self, localpart: &str) -> Result<Option<Arc<Account>>, store::Error> {
+    pub(crate) fn read_account(
+        &self,
+        localpart: &str,
+    ) -> Result<Option<Arc<Account>>, store::Error> {
         if let Some(account) = self.directory().get(localpart) {
             return Ok(Some(account));
         }
@@ -165,7 +171,9 @@ impl Server {
         let jid = share(jid);
         let roster = Roster::load(&snapshot, record.id, share)?;
         let memory = PerAccount::load(&snapshot, record.id)?;
+        let left = stored::read(&snapshot, record.id)?;
         let account = Arc::new(Account::new(record.id, jid, roster, memory));
+        self.restore(&account, left);
         let account = self.directory().put(localpart, account);
         // Who closed the account since that snapshot did not find it in memory.
         let record = accounts::find(&self.store().snapshot()?, localpart)?;

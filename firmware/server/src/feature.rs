@@ -4,7 +4,11 @@
 //! payloads it answers and at which stages of a stanza's path it wants to be asked. Nothing else registers
 //! it.
 
-use crate::{account::Cx, server::Server, session::Session};
+use crate::{
+    account::{Cx, Resource},
+    server::Server,
+    session::Session,
+};
 use std::sync::Arc;
 use xmpp::{Element, Entry, Jid, Passing, StanzaError, StreamError, stanza::Child};
 
@@ -40,6 +44,19 @@ pub(crate) struct Feature {
     pub(crate) written: Option<fn(&mut Cx<'_>, &Jid, &[u64])>,
     /// In the account of a session that is gone, while it is still listed.
     pub(crate) gone: Option<fn(&mut Cx<'_>, &Jid)>,
+    /// In the account of a session that a restart left waiting, with the archive positions it carries.
+    pub(crate) restored: Option<fn(&mut Cx<'_>, &Jid, &[u64])>,
+    /// What it remembers of a session while that waits, over a restart.
+    pub(crate) saved: Option<Saved>,
+}
+
+/// How a feature's memory of a session gets to disk and back.
+pub(crate) struct Saved {
+    /// In the stored session; never changes.
+    pub(crate) name: &'static str,
+    /// `None` for what a new session has anyway.
+    pub(crate) save: fn(&Resource) -> Option<Vec<u8>>,
+    pub(crate) restore: fn(&mut Resource, &[u8]),
 }
 
 impl Feature {
@@ -61,6 +78,8 @@ impl Feature {
         unavailable: None,
         written: None,
         gone: None,
+        restored: None,
+        saved: None,
     };
 }
 
@@ -100,8 +119,8 @@ pub(crate) type BoundHook = fn(&mut Cx<'_>, &Arc<Session>, &Element) -> Option<S
 pub(crate) struct Nonza {
     /// Namespace and name.
     pub(crate) name: (&'static str, &'static str),
-    /// An error ends the stream.
-    pub(crate) hook: fn(&mut Cx<'_>, &Arc<Session>, &Element) -> Result<(), StreamError>,
+    /// Gives the answer, as XML, or nothing. An error ends the stream.
+    pub(crate) hook: fn(&mut Cx<'_>, &Arc<Session>, &Element) -> Result<String, StreamError>,
 }
 
 /// The outcome of choosing resources, before the copies leave.

@@ -177,6 +177,11 @@ impl Fixture {
         now(self.server.receive(session, from_wire(xml)));
     }
 
+    /// Housekeeping.
+    pub(crate) fn tick(&self) {
+        now(self.server.tick());
+    }
+
     pub(crate) fn leave(&self, session: &Arc<Session>) {
         now(self.server.leave(session));
     }

@@ -4,6 +4,33 @@
 pub const OUTBOX_STANZAS_MAX: usize = 4_096;
 /// Bytes that may wait for one session: what a session asked for itself (a roster, an archive page) must fit.
 pub const OUTBOX_BYTES_MAX: usize = 4_194_304;
+/// Stanzas that may wait for a session without a connection, sent and not acknowledged ones included. A
+/// quarter more than for a connected one, so that a line that is too slow can be dropped first.
+pub const WAITING_STANZAS_MAX: usize = 5_120;
+/// Bytes that may wait for a session without a connection, likewise.
+pub const WAITING_BYTES_MAX: usize = 5_242_880;
+/// Milliseconds that a session waits for its client (XEP-0198): a phone that was off for a day is back
+/// without a login.
+pub const HIBERNATION_MS_MAX: u64 = 86_400_000;
+/// Sessions that are over of which the count of handled stanzas is kept, for clients that ask too late: more
+/// than a household has devices.
+pub const ENDED_MAX: usize = 1_024;
+/// Presence stanzas that are sent without asking for an acknowledgement: the login of somebody with many
+/// contacts.
+pub const UNASKED_MAX: usize = 32;
+/// Stanzas held back from a client that nobody looks at. An evening of presence and chat states stays below;
+/// above it they go out, since memory is not for them.
+pub const HELD_MAX: usize = 256;
+/// Places for counted stanzas that an idle session keeps.
+pub const PLACES_KEPT: usize = 4;
+/// Stanzas of one session that are not on disk yet, above which it is not read (DESIGN §9).
+pub const UNDURABLE_MAX: usize = 256;
+/// Milliseconds that an answer to a request for acknowledgement waits for the disk. XEP-0198 §4 allows no
+/// other reason than a timeout, and a client gives up after some seconds.
+pub const ACK_WAIT_MS_MAX: u64 = 250;
+/// Milliseconds from asking for an acknowledgement to taking the line for dead. Mobile links stall for many
+/// seconds; the session itself waits much longer.
+pub const ACK_TIMEOUT_MS: u64 = 60_000;
 /// Resources bound to one account at a time. Phone, tablet, laptop and browser, twice, and two to spare.
 pub const RESOURCES_MAX: usize = 10;
 
@@ -107,6 +134,10 @@ pub const TLS_SESSIONS_MAX: usize = 256;
 /// Bytes of a certificate chain or key file. Real ones have less than 10 000.
 pub const PEM_BYTES_MAX: usize = 262_144;
 
+const _: () = assert!(
+    OUTBOX_STANZAS_MAX < WAITING_STANZAS_MAX && OUTBOX_BYTES_MAX < WAITING_BYTES_MAX,
+    "a session outlives its line"
+);
 const _: () =
     assert!(CLOSE_MS_MAX < TLS_HANDSHAKE_MS_MAX && TLS_HANDSHAKE_MS_MAX < NEGOTIATION_MS_MAX);
 const _: () = assert!(

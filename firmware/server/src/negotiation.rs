@@ -11,14 +11,15 @@ mod classic;
 mod features;
 mod login;
 mod logins;
+mod resume;
 mod sasl2;
 mod work;
 
-pub(crate) use bind::late;
 pub(crate) use logins::Logins;
 pub use work::{Done, Work};
 
 use crate::{
+    features::management,
     limits::{BINDS_MAX, NEGOTIATION_MS_MAX},
     server::Server,
     session::Session,
@@ -80,13 +81,27 @@ pub(crate) enum Next {
     Authenticated,
     /// The stream closes without an error.
     Close,
-    Bound(Arc<Session>),
+    /// A session, and which of its connections this one is.
+    Bound(Arc<Session>, u32),
 }
 
 /// `Err` ends the stream.
 type Followed = Result<Next, StreamError>;
 
+/// RFC 6120 §7.7.3: at least five and no more than ten retries.
+const TOO_MANY_BINDS: StreamError =
+    StreamError::POLICY_VIOLATION.with_text("too many requests for a resource or a session");
+
 impl Negotiation {
+    /// Counts a request for a session.
+    fn may_ask_again(&mut self) -> Result<(), StreamError> {
+        self.binds += 1;
+        if self.binds > BINDS_MAX {
+            return Err(TOO_MANY_BINDS);
+        }
+        Ok(())
+    }
+
     /// A connection that is not under TLS yet.
     pub(crate) fn clear(address: IpAddr, now: u64) -> Negotiation {
         Negotiation::new(address, Stage::Clear, now)
@@ -205,6 +220,9 @@ impl Negotiation {
         if element.is(ns::TLS, "starttls") {
             return Ok(self.starttls(out));
         }
+        if element.ns == management::NS {
+            return self.manage(server, element, out).await;
+        }
         let Some((said, profile)) = Said::of(element) else {
             return Err(StreamError::UNSUPPORTED_STANZA_TYPE);
         };
@@ -249,13 +267,8 @@ impl Negotiation {
         let Some(request) = bind::Request::of(stanza, jid) else {
             return Err(StreamError::NOT_AUTHORIZED);
         };
-        // §7.7.3: at least five and no more than ten retries.
-        self.binds += 1;
-        if self.binds > BINDS_MAX {
-            return Err(
-                StreamError::POLICY_VIOLATION.with_text("too many requests to bind a resource")
-            );
-        }
+        let jid = jid.clone();
+        self.may_ask_again()?;
         let local = jid
             .localpart()
             .expect("an account has a localpart, and this one is authenticated");
@@ -263,7 +276,8 @@ impl Negotiation {
             Ok(session) => {
                 out.extend(request.result(&session.jid).as_bytes());
                 self.stage = Stage::Bound;
-                Ok(Next::Bound(session))
+                let epoch = session.outbox.epoch();
+                Ok(Next::Bound(session, epoch))
             }
             // The account was removed or its password changed meanwhile.
             Err(StanzaError::NOT_AUTHORIZED) => Err(StreamError::NOT_AUTHORIZED),

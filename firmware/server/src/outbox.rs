@@ -1,6 +1,16 @@
 //! What waits for a session: bounded, its content shared with every other outbox that holds the same stanza.
+//!
+//! State: what was not sent yet; with stream management (XEP-0198, `sent.rs`) also what was sent and not
+//! acknowledged, so that another connection of the same session can go on; while nobody looks at the client
+//! (XEP-0352, `held.rs`) what may wait until somebody does. A session has one connection at a time: each gets
+//! an epoch when it attaches, and one with an older epoch is told to go.
 
-use crate::limits::{OUTBOX_BYTES_MAX, OUTBOX_STANZAS_MAX};
+mod held;
+mod sent;
+
+use crate::limits::{OUTBOX_BYTES_MAX, OUTBOX_STANZAS_MAX, WAITING_BYTES_MAX, WAITING_STANZAS_MAX};
+use held::Held;
+use sent::Sent;
 use std::{
     collections::VecDeque,
     sync::{Mutex, MutexGuard},
@@ -8,7 +18,7 @@ use std::{
 };
 use xmpp::{Entry, StreamError};
 
-/// The queue between the server and one connection. Pushing never blocks; the connection is woken once per
+/// The queue between the server and one session. Pushing never blocks; the connection is woken once per
 /// batch.
 #[derive(Default)]
 pub struct Outbox {
@@ -22,6 +32,16 @@ struct Inner {
     /// Set once: after the entries, the stream ends with this error.
     end: Option<StreamError>,
     waker: Option<Waker>,
+    /// The connection that may take entries.
+    epoch: u32,
+    /// The session has no connection.
+    detached: bool,
+    /// The connection is too slow: it is dropped, and the session waits.
+    cut: bool,
+    /// With stream management.
+    sent: Option<Box<Sent>>,
+    /// While the client is inactive.
+    held: Option<Box<Held>>,
 }
 
 /// Everything that waited at one moment.
@@ -30,22 +50,33 @@ pub struct Batch {
     pub entries: VecDeque<Entry>,
     /// The stream ends behind these entries.
     pub end: Option<StreamError>,
+    /// The line is to be dropped without a word; the session outlives it.
+    pub cut: bool,
+    /// The client is to be asked for an acknowledgement behind these entries.
+    pub ask: bool,
+    /// Nobody acknowledges these: written to the socket is all that can be known.
+    pub unmanaged: bool,
+}
+
+/// What an acknowledgement told.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// Archive positions the client has now.
+    pub positions: Vec<u64>,
+    /// There is more that it was not asked for yet.
+    pub ask: bool,
 }
 
 impl Outbox {
-    /// Queues a stanza. Over the limit the session ends with `resource-constraint`: the reader is too slow.
+    /// Queues a stanza. Over the limit a session that can be resumed loses its connection, and any other
+    /// ends with `resource-constraint`: the reader is too slow.
     pub fn push(&self, entry: Entry) {
         let mut inner = self.lock();
         if inner.end.is_some() {
             return;
         }
-        inner.bytes += entry.len();
-        inner.entries.push_back(entry);
-        if inner.entries.len() > OUTBOX_STANZAS_MAX || inner.bytes > OUTBOX_BYTES_MAX {
-            inner.end =
-                Some(StreamError::RESOURCE_CONSTRAINT.with_text("too many stanzas wait for you"));
-            inner.entries.clear();
-        }
+        inner.take_in(entry);
+        inner.hold_limits();
         wake(inner);
     }
 
@@ -56,24 +87,155 @@ impl Outbox {
         wake(inner);
     }
 
-    /// Everything that waits, or `Pending` with the waker kept.
-    pub fn poll_batch(&self, cx: &mut Context<'_>) -> Poll<Batch> {
+    /// Whether it was ended, by whom ever.
+    pub fn is_ended(&self) -> bool {
+        self.lock().end.is_some()
+    }
+
+    /// Everything that waits, or `Pending` with the waker kept. `now` is in elapsed milliseconds.
+    pub fn poll_batch(&self, epoch: u32, now: u64, cx: &mut Context<'_>) -> Poll<Batch> {
         let mut inner = self.lock();
-        if inner.entries.is_empty() && inner.end.is_none() {
+        let nothing = inner.entries.is_empty() && inner.end.is_none() && !inner.cut;
+        if nothing && inner.epoch == epoch {
             inner.waker = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        Poll::Ready(inner.take())
+        Poll::Ready(inner.take(epoch, now))
     }
 
-    /// Everything that waits now, perhaps nothing.
+    /// Everything that waits now for that connection, perhaps nothing.
+    pub fn take_for(&self, epoch: u32, now: u64) -> Batch {
+        self.lock().take(epoch, now)
+    }
+
+    /// Everything that waits now for whoever is connected.
     pub fn take(&self) -> Batch {
-        self.lock().take()
+        let mut inner = self.lock();
+        let epoch = inner.epoch;
+        inner.take(epoch, 0)
     }
 
     /// Bytes that wait.
     pub fn bytes(&self) -> usize {
         self.lock().bytes
+    }
+
+    /// Wakes the connection, which looks around.
+    pub fn wake(&self) {
+        wake(self.lock());
+    }
+
+    /// The connection that the session has, or had last.
+    pub fn epoch(&self) -> u32 {
+        self.lock().epoch
+    }
+
+    /// Gives the session another connection. The one it had is told to go.
+    pub fn attach(&self) -> u32 {
+        let mut inner = self.lock();
+        inner.epoch += 1;
+        inner.detached = false;
+        inner.cut = false;
+        let epoch = inner.epoch;
+        wake(inner);
+        epoch
+    }
+
+    /// The session's connection is gone.
+    pub fn detach(&self) {
+        let mut inner = self.lock();
+        inner.detached = true;
+        inner.waker = None;
+    }
+
+    /// Counts what is sent from here on, and keeps it until it is acknowledged (XEP-0198 §3). `false` where
+    /// that was so already.
+    pub fn manage(&self) -> bool {
+        let mut inner = self.lock();
+        let fresh = inner.sent.is_none();
+        inner.sent.get_or_insert_default();
+        fresh
+    }
+
+    /// Whether what is sent is counted.
+    pub fn is_managed(&self) -> bool {
+        self.lock().sent.is_some()
+    }
+
+    /// XEP-0198 §4: the client has handled `h` stanzas.
+    ///
+    /// # Errors
+    /// How many it was sent, where that is less.
+    pub fn acknowledge(&self, h: u32) -> Result<Acknowledged, u32> {
+        match &mut self.lock().sent {
+            Some(sent) => sent.acknowledge(h),
+            None => Err(0),
+        }
+    }
+
+    /// XEP-0198 §5: another connection goes on from `h`. What was sent and not handled is the first to go
+    /// out again. The client counts as looked at (XEP-0352 §5.2).
+    ///
+    /// # Errors
+    /// How many it was sent, where that is less than `h`.
+    pub fn rewind(&self, h: u32, stamp: impl FnMut(&mut Entry, u64)) -> Result<Vec<u64>, u32> {
+        let mut inner = self.lock();
+        let inner = &mut *inner;
+        let Some(sent) = &mut inner.sent else {
+            return Err(0);
+        };
+        let acknowledged = sent.acknowledge(h)?;
+        for entry in sent.take_back(stamp) {
+            inner.bytes += entry.len();
+            inner.entries.push_front(entry);
+        }
+        inner.release_held();
+        Ok(acknowledged.positions)
+    }
+
+    /// Makes what a restart left the session's own: `acknowledged` stanzas were handled, these were sent
+    /// or wait.
+    pub(crate) fn restore(&self, acknowledged: u32, entries: Vec<Entry>) {
+        let mut inner = self.lock();
+        inner.sent = Some(Box::new(Sent::of(acknowledged, entries)));
+        inner.detached = true;
+    }
+
+    /// How many stanzas the client has acknowledged, and all it has not, in order. They stay.
+    pub(crate) fn unacknowledged(&self) -> (u32, Vec<Entry>) {
+        let inner = self.lock();
+        let sent = inner.sent.as_ref();
+        let mut all: Vec<Entry> = sent.map_or_else(Vec::new, |sent| sent.entries().collect());
+        all.extend(inner.entries.iter().cloned());
+        if let Some(held) = &inner.held {
+            all.extend(held.entries().cloned());
+        }
+        (sent.map_or(0, |sent| sent.acknowledged()), all)
+    }
+
+    /// Everything that the client never acknowledged: the session is over.
+    pub(crate) fn close(&self) -> Vec<Entry> {
+        let (_, all) = self.unacknowledged();
+        let mut inner = self.lock();
+        let end = inner.end.unwrap_or(StreamError::CONFLICT);
+        *inner = Inner {
+            end: Some(end),
+            waker: inner.waker.take(),
+            epoch: inner.epoch,
+            ..Inner::default()
+        };
+        all
+    }
+
+    /// Whether somebody looks at the client (XEP-0352). When somebody does again, everything goes out.
+    pub fn set_active(&self, active: bool) {
+        let mut inner = self.lock();
+        if active {
+            inner.release_held();
+            wake(inner);
+        } else {
+            inner.held.get_or_insert_default();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -84,11 +246,74 @@ impl Outbox {
 }
 
 impl Inner {
-    fn take(&mut self) -> Batch {
+    /// Into the queue, or held back while nobody looks.
+    fn take_in(&mut self, entry: Entry) {
+        let Some(held) = &mut self.held else {
+            self.bytes += entry.len();
+            self.entries.push_back(entry);
+            return;
+        };
+        for entry in held.take_in(entry) {
+            self.bytes += entry.len();
+            self.entries.push_back(entry);
+        }
+    }
+
+    fn release_held(&mut self) {
+        for entry in self
+            .held
+            .take()
+            .map(|held| held.release())
+            .unwrap_or_default()
+        {
+            self.bytes += entry.len();
+            self.entries.push_back(entry);
+        }
+    }
+
+    fn hold_limits(&mut self) {
+        let (mut stanzas, mut bytes) = (self.entries.len(), self.bytes);
+        if let Some(sent) = &self.sent {
+            stanzas += sent.len();
+            bytes += sent.bytes();
+        }
+        if stanzas <= OUTBOX_STANZAS_MAX && bytes <= OUTBOX_BYTES_MAX {
+            return;
+        }
+        if self.sent.is_some() && stanzas <= WAITING_STANZAS_MAX && bytes <= WAITING_BYTES_MAX {
+            self.cut = !self.detached;
+            return;
+        }
+        self.end =
+            Some(StreamError::RESOURCE_CONSTRAINT.with_text("too many stanzas wait for you"));
+        self.entries.clear();
+    }
+
+    fn take(&mut self, epoch: u32, now: u64) -> Batch {
+        if epoch != self.epoch {
+            return Batch {
+                end: Some(StreamError::CONFLICT.with_text("this session goes on elsewhere")),
+                ..Batch::default()
+            };
+        }
+        if self.cut && self.end.is_none() {
+            return Batch {
+                cut: true,
+                ..Batch::default()
+            };
+        }
         self.bytes = 0;
+        let entries = std::mem::take(&mut self.entries);
+        let ask = match &mut self.sent {
+            Some(sent) => sent.keep(&entries, now),
+            None => false,
+        };
         Batch {
-            entries: std::mem::take(&mut self.entries),
+            entries,
             end: self.end,
+            cut: false,
+            ask,
+            unmanaged: self.sent.is_none(),
         }
     }
 }
@@ -100,3 +325,6 @@ fn wake(mut inner: MutexGuard<'_, Inner>) {
         waker.wake();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,10 +5,10 @@ use crate::{
     features::ALL,
     limits::{DIRECTED_MAX, REQUEST_BYTES_MAX, REQUESTS_MAX},
     roster::{self, Item, Subscription, Verb},
-    session::Session,
+    session::{Session, waiting},
 };
 use std::sync::Arc;
-use xmpp::{Entry, Jid, Kind, Passing, Stanza, StanzaError, ns};
+use xmpp::{Class, Entry, Jid, Kind, Passing, Stanza, StanzaError, ns};
 
 /// Presence that a client sent, under its account's lock.
 pub(crate) fn from_client(cx: &mut Cx<'_>, session: &Arc<Session>, passing: Passing) {
@@ -97,9 +97,20 @@ pub(crate) fn gone(cx: &mut Cx<'_>, session: &Session) {
     for hook in ALL.iter().filter_map(|feature| feature.gone) {
         hook(cx, &session.jid);
     }
+    waiting::over(cx, &session);
     cx.state
         .resources
         .retain(|resource| resource.session.number != session.number);
+}
+
+/// A session has a connection again: what waits goes on.
+pub(crate) fn resumed(cx: &mut Cx<'_>, session: &Session) {
+    let resource = cx.state.resource(&session.jid);
+    if resource.is_some_and(|resource| resource.presence.is_some()) {
+        for hook in ALL.iter().filter_map(|feature| feature.available) {
+            hook(cx, &session.jid);
+        }
+    }
 }
 
 /// §4.2.2, §4.4.2: presence without `to`.
@@ -153,10 +164,8 @@ fn unavailable(cx: &mut Cx<'_>, session: &Arc<Session>, passing: &Passing) {
 /// To all subscribers and to the account's own available resources, the sending one included (§4.2.2,
 /// §4.4.2, §4.5.2).
 fn broadcast(cx: &mut Cx<'_>, passing: &Passing) {
-    let entry = passing.entry_to(cx.jid());
-    for resource in cx.state.available() {
-        resource.session.outbox.push(entry.clone());
-    }
+    let entry = presence_entry(passing, cx.jid());
+    cx.deliver_to(&entry, |resource| resource.presence.is_some());
     for contact in contacts(cx, |subscription| subscription.from) {
         cx.route(passing.addressed_to(contact));
     }
@@ -184,8 +193,17 @@ fn show_others(cx: &Cx<'_>, session: &Session) {
         .filter(|other| other.session.number != session.number)
     {
         if let Some(presence) = &other.presence {
-            session.outbox.push(presence.passing.entry_to(cx.jid()));
+            let entry = presence_entry(&presence.passing, cx.jid());
+            session.outbox.push(entry);
         }
+    }
+}
+
+/// Of presence a client needs the latest only, while nobody looks at it (XEP-0352 §3.2).
+fn presence_entry(passing: &Passing, to: &Jid) -> Entry {
+    Entry {
+        class: Class::Presence(passing.from.clone()),
+        ..passing.entry_to(to)
     }
 }
 
@@ -244,13 +262,15 @@ fn forget_directed(cx: &mut Cx<'_>, who: &Jid) {
 
 /// §8.5.2.1.2, §8.5.3: to all available resources, or to the named one.
 fn deliver(cx: &mut Cx<'_>, passing: &Passing) {
-    if passing.to.is_bare() {
-        let entry = passing.entry();
-        for resource in cx.state.available() {
-            resource.session.outbox.push(entry.clone());
-        }
+    let entry = if passing.stanza.type_() == "error" {
+        passing.entry()
     } else {
-        cx.deliver(&passing.to, passing.entry());
+        presence_entry(passing, &passing.to)
+    };
+    if passing.to.is_bare() {
+        cx.deliver_to(&entry, |resource| resource.presence.is_some());
+    } else {
+        cx.deliver(&passing.to, entry);
     }
 }
 
@@ -407,18 +427,14 @@ fn subscription_in(cx: &mut Cx<'_>, verb: Verb, passing: &Passing) {
 }
 
 /// Requests go to available resources, the rest to interested ones (§2.2, note).
-fn deliver_subscription(cx: &Cx<'_>, verb: Verb, passing: &Passing) {
-    let entry = passing.entry();
-    for resource in &cx.state.resources {
-        let wanted = if verb == Verb::Subscribe {
+fn deliver_subscription(cx: &mut Cx<'_>, verb: Verb, passing: &Passing) {
+    cx.deliver_to(&passing.entry(), |resource| {
+        if verb == Verb::Subscribe {
             resource.presence.is_some()
         } else {
             resource.interested
-        };
-        if wanted {
-            resource.session.outbox.push(entry.clone());
         }
-    }
+    });
 }
 
 /// §3.1.3 rule 4: the complete stanza, unless it is huge.
@@ -486,20 +502,12 @@ pub(crate) fn push_item(cx: &mut Cx<'_>, contact: &Jid) {
         roster::NS
     );
     let id = format!("push{}", cx.server.next_number());
-    for resource in cx
-        .state
-        .resources
-        .iter()
-        .filter(|resource| resource.interested)
-    {
-        let to = resource.session.jid.clone();
-        let attributes = [("type", "set"), ("id", &*id)];
-        resource.session.outbox.push(Entry::compose(
-            Kind::Iq,
-            Some(to),
-            &attributes,
-            query.clone(),
-        ));
+    let interested = cx.state.resources.iter().filter(|r| r.interested);
+    let interested: Vec<Jid> = interested.map(|r| r.session.jid.clone()).collect();
+    let attributes = [("type", "set"), ("id", &*id)];
+    for to in interested {
+        let push = Entry::compose(Kind::Iq, Some(to.clone()), &attributes, query.clone());
+        cx.deliver(&to, push);
     }
 }
 
@@ -542,7 +550,7 @@ fn contacts(cx: &Cx<'_>, wanted: impl Fn(Subscription) -> bool) -> Vec<Jid> {
 }
 
 /// §4.7.2.3: an integer between -128 and +127; anything else counts as zero.
-fn priority(passing: &Passing) -> i8 {
+pub(crate) fn priority(passing: &Passing) -> i8 {
     let priority = passing.stanza.child(ns::CLIENT, "priority");
     priority
         .and_then(|element| element.text().trim().parse().ok())

@@ -12,7 +12,10 @@ use crate::{
     presence,
     roster::Verb,
     server::Server,
-    session::Session,
+    session::{
+        Session,
+        intake::{Cause, Intake},
+    },
 };
 use std::{collections::HashMap, sync::Arc};
 use tracing::error;
@@ -52,20 +55,23 @@ impl Router {
         }
     }
 
-    /// What a client sent, and all that follows from it.
+    /// What a client sent over the connection of that epoch, and all that follows from it.
     pub(crate) async fn receive(
         &self,
         server: &Arc<Server>,
         session: &Arc<Session>,
+        epoch: u32,
         stanza: Stanza,
     ) {
-        let Some(passing) = admit(server, session, stanza) else {
-            return;
-        };
+        let admitted = admit(server, session, stanza);
         server.at(&session.account, 0, |cx| {
-            if !cx.state.has(session) {
+            if !cx.state.has(session) || session.outbox.epoch() != epoch {
                 return; // its end is on its way; what it says now would come from its successor
             }
+            cx.cause = Intake::begin(session);
+            let Some(passing) = admitted else {
+                return; // refused, and so handled
+            };
             match passing.stanza.kind {
                 Kind::Message => self.message_out(cx, passing),
                 Kind::Presence => presence::from_client(cx, session, passing),
@@ -83,14 +89,20 @@ impl Router {
         server: &Arc<Server>,
         leaving: Leaving,
     ) -> Option<Arc<Account>> {
-        let Leaving { mut passing, depth } = leaving;
+        let Leaving {
+            mut passing,
+            depth,
+            cause,
+        } = leaving;
         passing.leave_account();
         let answer = loop {
             match self.find(server, &passing).await {
-                Found::Account(account) => match self.hand_over(server, &account, passing, depth) {
-                    Ok(caused) => return caused.then_some(account),
-                    Err(back) => passing = back,
-                },
+                Found::Account(account) => {
+                    match self.hand_over(server, &account, passing, (depth, &cause)) {
+                        Ok(caused) => return caused.then_some(account),
+                        Err(back) => passing = back,
+                    }
+                }
                 Found::Nobody => return None,
                 Found::Answered(answer) => break answer,
                 Found::Refused(refusal) => break Err(refusal),
@@ -101,7 +113,10 @@ impl Router {
         }
         // The sender's account is the one whose queue is being worked off: the answer joins that queue.
         let sender = server.directory().get(passing.from.localpart()?)?;
-        server.at(&sender, depth, |cx| cx.route(answered(&passing, answer)));
+        server.at(&sender, depth, |cx| {
+            cx.cause = cause;
+            cx.route(answered(&passing, answer));
+        });
         Some(sender)
     }
 
@@ -112,12 +127,13 @@ impl Router {
         server: &Server,
         account: &Account,
         passing: Passing,
-        depth: u8,
+        (depth, cause): (u8, &Option<Cause>),
     ) -> Result<bool, Passing> {
         server.at(account, depth, |cx| {
             if cx.state.is_gone() {
                 return Err(passing);
             }
+            cx.cause.clone_from(cause);
             self.arrive(cx, passing);
             Ok(cx.state.is_leaving())
         })
@@ -305,7 +321,7 @@ impl Router {
         server: &Server,
         session: &Arc<Session>,
         element: &Element,
-    ) -> Result<(), StreamError> {
+    ) -> Result<String, StreamError> {
         let mut known = self.nonzas.iter();
         let nonza = known
             .find(|nonza| element.is(nonza.name.0, nonza.name.1))
@@ -314,7 +330,7 @@ impl Router {
             if cx.state.has(session) {
                 (nonza.hook)(cx, session, element)
             } else {
-                Ok(())
+                Ok(String::new())
             }
         })
     }

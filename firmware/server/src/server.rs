@@ -1,14 +1,14 @@
 //! The whole server as one value: what the parts share, and the verbs that connections call.
 
 use crate::{
-    account::{Account, Resource},
+    account::{Account, Cx, Resource},
     accounts::{self, AccountRecord},
     directory::{Directory, Readers},
-    limits::RESOURCES_MAX,
+    limits::{LEAVING_MAX, RESOURCES_MAX, UNDURABLE_MAX},
     negotiation::Logins,
     presence,
     router::Router,
-    session::Session,
+    session::{Session, waiting::Ended},
     world::{Clock, Dice, Timestamp, random_id},
 };
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -23,7 +23,8 @@ use std::{
     },
     task::Poll,
 };
-use store::{Durable, Sequence, Store};
+use store::{Durable, Sequence, Store, Ticket};
+use tokio::sync::oneshot;
 use tracing::error;
 use xmpp::{Element, Jid, Stanza, StanzaError, StreamError};
 
@@ -78,6 +79,8 @@ pub struct Server {
     logins: Logins,
     /// Localpart of the first administrator among the accounts.
     administrator: ArcSwapOption<String>,
+    /// Sessions that are over and may still be asked for.
+    ended: Ended,
     /// Places in every account's archive.
     positions: Sequence,
     /// The last number given to a session, and to a request of ours.
@@ -115,6 +118,7 @@ impl Server {
             router: Router::new(),
             logins: Logins::default(),
             administrator: ArcSwapOption::empty(),
+            ended: Ended::default(),
             positions,
             numbers: AtomicU64::new(0),
         });
@@ -198,6 +202,10 @@ impl Server {
         &self.logins
     }
 
+    pub(crate) fn ended(&self) -> &Ended {
+        &self.ended
+    }
+
     pub(crate) fn directory(&self) -> &Directory {
         &self.directory
     }
@@ -217,7 +225,7 @@ impl Server {
         let accounts = self.directory.all();
         let sessions = accounts
             .iter()
-            .map(|account| account.lock().resources.len())
+            .map(|account| account.lock().connected())
             .sum();
         Counts {
             accounts_in_memory: accounts.len(),
@@ -279,7 +287,7 @@ impl Server {
                     .end(StreamError::CONFLICT.with_text("this resource signed in again"));
                 presence::gone(cx, &old);
             }
-            if cx.state.resources.len() >= RESOURCES_MAX {
+            if cx.state.resources.len() >= RESOURCES_MAX && !end_oldest_waiting(cx) {
                 return Err(StanzaError::RESOURCE_CONSTRAINT);
             }
             cx.state.resources.reserve_exact(1); // most accounts have one
@@ -291,18 +299,47 @@ impl Server {
     /// Takes one stanza from a session and works off all that follows from it. A hook that panics ends the
     /// sessions of the account it panicked in, and nothing else (DESIGN §10).
     pub async fn receive(self: &Arc<Self>, session: &Arc<Session>, stanza: Stanza) {
-        let _ = caught(self.router.receive(self, session, stanza)).await;
+        self.receive_over(session, session.outbox.epoch(), stanza)
+            .await;
     }
 
-    /// Takes an element beside the stanzas from a session. An error ends the stream.
+    /// The same over the connection of that epoch: what an older one still says is not heard.
+    pub async fn receive_over(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        epoch: u32,
+        stanza: Stanza,
+    ) {
+        let _ = caught(self.router.receive(self, session, epoch, stanza)).await;
+    }
+
+    /// Takes an element beside the stanzas from a session; gives the answer as XML. An error ends the stream.
     pub async fn nonza(
         self: &Arc<Self>,
         session: &Arc<Session>,
         element: &Element,
-    ) -> Result<(), StreamError> {
-        self.router.nonza(self, session, element)?;
+    ) -> Result<String, StreamError> {
+        let answer = self.router.nonza(self, session, element)?;
         self.settle(&session.account).await;
-        Ok(())
+        self.catch_up(session).await;
+        Ok(answer)
+    }
+
+    /// Under the account's lock: the client of this session has what is at these archive positions.
+    pub(crate) fn delivered(&self, cx: &mut Cx<'_>, session: &Session, positions: &[u64]) {
+        if !positions.is_empty() {
+            self.router.written(cx, session, positions);
+        }
+    }
+
+    /// Waits until a ticket is durable, or will not be.
+    pub(crate) async fn durable(&self, ticket: Ticket) {
+        let (sender, receiver) = oneshot::channel();
+        let tell = Box::new(move |_| {
+            let _ = sender.send(());
+        });
+        self.store.when_durable(ticket, tell);
+        let _ = receiver.await;
     }
 
     /// What features say to a request of Bind 2.
@@ -318,10 +355,37 @@ impl Server {
         self.catch_up(session).await;
     }
 
-    /// The connection is gone, whoever closed it: the resource becomes unavailable (RFC 6121 §4.5).
+    /// The session is over, whoever closed it: the resource becomes unavailable (RFC 6121 §4.5).
     pub async fn leave(self: &Arc<Self>, session: &Arc<Session>) {
-        self.at(&session.account, 0, |cx| presence::gone(cx, session));
-        self.settle(&session.account).await;
+        self.leave_over(session, session.outbox.epoch()).await;
+    }
+
+    /// The same from the connection of that epoch: an older one has nothing to end.
+    pub async fn leave_over(self: &Arc<Self>, session: &Arc<Session>, epoch: u32) {
+        self.at(&session.account, 0, |cx| {
+            if session.outbox.epoch() == epoch {
+                presence::gone(cx, session);
+            }
+        });
+        self.settle_account(&session.account).await;
+    }
+
+    /// Ends other sessions of an account that are meant.
+    pub(crate) async fn end_sessions(
+        self: &Arc<Self>,
+        account: &Arc<Account>,
+        error: StreamError,
+        is_meant: impl Fn(&Session) -> bool,
+    ) {
+        self.at(account, 0, |cx| {
+            for session in cx.state.sessions() {
+                if is_meant(&session) {
+                    session.outbox.end(error);
+                    presence::gone(cx, &session);
+                }
+            }
+        });
+        self.settle_account(account).await;
     }
 
     /// What follows at runtime from a change of an account that is already durable.
@@ -335,27 +399,24 @@ impl Server {
         let Some(account) = self.directory.get(localpart) else {
             return;
         };
-        self.at(&account, 0, |cx| {
-            for session in cx.state.sessions() {
-                session
-                    .outbox
-                    .end(StreamError::NOT_AUTHORIZED.with_text("this account was closed"));
-                presence::gone(cx, &session);
-            }
-        });
-        self.settle(&account).await;
+        let error = StreamError::NOT_AUTHORIZED.with_text("this account was closed");
+        self.end_sessions(&account, error, |_| true).await;
         self.directory.forget(&account);
     }
 
     /// Housekeeping, about once a minute.
-    pub fn tick(&self) {
+    pub async fn tick(self: &Arc<Self>) {
+        self.expire_sessions().await;
         self.directory.evict(&self.store);
     }
 
     /// The connection should stop reading from this session for a moment: the card or a queue is behind
     /// (DESIGN §9).
     pub fn is_congested(&self, session: &Session) -> bool {
-        self.store.is_congested() || session.account.leaving() > crate::limits::LEAVING_MAX
+        self.store.is_congested()
+            || session.account.leaving() > LEAVING_MAX
+            || session.intake.pending() > UNDURABLE_MAX
+                && session.intake.is_behind(&self.store, UNDURABLE_MAX)
     }
 
     /// Stream features of features, once the client is authenticated.
@@ -379,6 +440,19 @@ impl Server {
             }
         }
     }
+}
+
+/// A new resource takes the place of the one that has been without a connection for longest, if there is
+/// one.
+fn end_oldest_waiting(cx: &mut Cx<'_>) -> bool {
+    let resources = cx.state.resources.iter();
+    let away = resources.filter_map(|r| Some((r.away.as_ref()?.since, r.session.clone())));
+    let oldest = away.min_by_key(|(since, _)| *since);
+    if let Some((_, session)) = &oldest {
+        session.outbox.end(StreamError::CONFLICT);
+        presence::gone(cx, session);
+    }
+    oldest.is_some()
 }
 
 /// Runs a future to its end; `None` where it panics. What was under a lock then is dealt with by

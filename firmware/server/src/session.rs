@@ -1,11 +1,18 @@
-//! A bound resource. It outlives its connection in later features (XEP-0198), so the two are separate
-//! objects.
+//! A bound resource. It outlives its connection (XEP-0198): a line that drops leaves it waiting until
+//! another connection resumes it (`waiting.rs`), also over a restart of the server (`stored.rs`).
+
+pub(crate) mod intake;
+pub(crate) mod stored;
+pub(crate) mod waiting;
 
 use crate::{
     account::{Account, State},
     outbox::Outbox,
+    world::{Dice, random_id},
 };
-use std::sync::Arc;
+use aws_lc_rs::digest;
+use intake::Intake;
+use std::sync::{Arc, OnceLock};
 use xmpp::Jid;
 
 /// A bound resource (RFC 6120 §7) and what waits for it.
@@ -15,7 +22,29 @@ pub struct Session {
     /// Unique for the life of the process: tells a session from its successor under the same resource.
     pub number: u64,
     pub outbox: Outbox,
+    /// What the client has sent since it counts.
+    pub(crate) intake: Intake,
     pub(crate) account: Arc<Account>,
+    /// What another connection must know to resume it; nothing where it was not asked for.
+    ticket: OnceLock<Box<Resumption>>,
+}
+
+/// How a session is found again.
+pub(crate) struct Resumption {
+    pub(crate) digest: Digest,
+    /// Milliseconds that it waits without a connection.
+    pub(crate) patience: u64,
+}
+
+/// SHA-256 of a session's id in XEP-0198. Only that is kept: with the id itself and a password anybody
+/// could go on with the session.
+pub(crate) type Digest = [u8; 32];
+
+/// The digest of an id that a client shows.
+pub(crate) fn digest_of(id: &str) -> Digest {
+    let mut digest = Digest::default();
+    digest.copy_from_slice(digest::digest(&digest::SHA256, id.as_bytes()).as_ref());
+    digest
 }
 
 impl Session {
@@ -24,8 +53,25 @@ impl Session {
             jid,
             number,
             outbox: Outbox::default(),
+            intake: Intake::default(),
             account,
+            ticket: OnceLock::new(),
         }
+    }
+
+    /// Makes it resumable: the id that resumes it, which nobody can guess.
+    pub(crate) fn make_resumable(&self, dice: &dyn Dice, patience: u64) -> String {
+        let id = format!("{}{}", random_id(dice), random_id(dice));
+        self.restore_resumption(digest_of(&id), patience);
+        id
+    }
+
+    pub(crate) fn restore_resumption(&self, digest: Digest, patience: u64) {
+        let _ = self.ticket.set(Box::new(Resumption { digest, patience }));
+    }
+
+    pub(crate) fn resumption(&self) -> Option<&Resumption> {
+        self.ticket.get().map(|ticket| &**ticket)
     }
 }
 

@@ -128,6 +128,12 @@ impl crate::StreamError {
     pub fn to_xml(self) -> String {
         let mut out = String::from("<stream:error>");
         condition(&mut out, self.condition, self.text, ns::STREAM_ERRORS);
+        if let Some((h, sent)) = self.handled_too_high {
+            out.push_str("<handled-count-too-high xmlns='urn:xmpp:sm:3'");
+            attribute(&mut out, "h", &h.to_string());
+            attribute(&mut out, "send-count", &sent.to_string());
+            out.push_str("/>");
+        }
         out.push_str("</stream:error>");
         out
     }
@@ -188,6 +194,11 @@ mod tests {
             StreamError::POLICY_VIOLATION.with_text("a & b").to_xml(),
             "<stream:error><policy-violation xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>\
              <text xmlns='urn:ietf:params:xml:ns:xmpp-streams' xml:lang='en'>a &amp; b</text></stream:error>"
+        );
+        assert_eq!(
+            StreamError::handled_count_too_high(10, 8).to_xml(),
+            "<stream:error><undefined-condition xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>\
+             <handled-count-too-high xmlns='urn:xmpp:sm:3' h='10' send-count='8'/></stream:error>"
         );
         assert_eq!(
             SaslFailure::NOT_AUTHORIZED.to_xml(),

@@ -70,12 +70,18 @@ pub struct StreamError {
     pub condition: &'static str,
     /// English text for a person, or nothing.
     pub text: &'static str,
+    /// The peer acknowledged more stanzas than it was sent: its count and ours (XEP-0198 §6).
+    pub handled_too_high: Option<(u32, u32)>,
 }
 
 macro_rules! stream_errors { ($($name:ident = $condition:literal;)*) => {
     impl StreamError { $(
         #[doc = concat!("`", $condition, "` (RFC 6120 §4.9.3).")]
-        pub const $name: StreamError = StreamError { condition: $condition, text: "" };
+        pub const $name: StreamError = StreamError {
+            condition: $condition,
+            text: "",
+            handled_too_high: None,
+        };
     )* }
 } }
 
@@ -110,6 +116,14 @@ impl StreamError {
     /// The same error with a sentence for a person.
     pub const fn with_text(self, text: &'static str) -> StreamError {
         StreamError { text, ..self }
+    }
+
+    /// The peer acknowledged `h` stanzas and was sent `sent` (XEP-0198 §6).
+    pub const fn handled_count_too_high(h: u32, sent: u32) -> StreamError {
+        StreamError {
+            handled_too_high: Some((h, sent)),
+            ..StreamError::UNDEFINED_CONDITION
+        }
     }
 }
 

@@ -19,4 +19,4 @@ mod xml;
 pub use element::Element;
 pub use error::{SaslFailure, StanzaError, StreamError};
 pub use jid::Jid;
-pub use stanza::{Entry, Kind, Passing, Stanza};
+pub use stanza::{Class, Entry, Kind, Passing, Stanza};

@@ -12,7 +12,7 @@ mod passing;
 mod rewrite;
 
 pub use child::Child;
-pub use entry::Entry;
+pub use entry::{Class, Entry};
 pub use passing::{Passing, Reach};
 
 pub(crate) use index::index;

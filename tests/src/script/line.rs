@@ -20,6 +20,7 @@ pub(super) fn read(line: &str) -> Result<Action, String> {
 fn event(line: &str) -> Option<Result<Action, String>> {
     match line {
         "the power fails" => return Some(Ok(Action::PowerFails)),
+        "the server restarts" => return Some(Ok(Action::Restarts)),
         "the disk is full" => return Some(Ok(Action::DiskIsFull)),
         "the disk has room" => return Some(Ok(Action::DiskHasRoom)),
         _ => {}

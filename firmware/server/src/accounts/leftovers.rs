@@ -6,6 +6,7 @@ use crate::{
     archive,
     features::{last, offline},
     roster,
+    session::stored,
 };
 use store::{Error, Key, Snapshot, Table, Value, Write, limits::SWEEP_ROWS_MAX};
 
@@ -16,6 +17,8 @@ const TABLES: &[&(dyn Owned + Sync)] = &[
     &roster::VERSION,
     &last::SEEN,
     &offline::MARK,
+    &stored::STATE,
+    &stored::ENTRY,
 ];
 
 /// A table whose keys begin with an account's id, whatever else is in it.

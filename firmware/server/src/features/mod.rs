@@ -4,11 +4,13 @@
 //! something in memory, add a line to [`PerAccount`] or [`PerResource`].
 
 mod archive;
+mod bind;
 mod caps;
 mod contact_addresses;
 mod disco;
 mod hints;
 pub(crate) mod last;
+pub(crate) mod management;
 pub(crate) mod offline;
 mod ping;
 mod pre_approval;
@@ -18,8 +20,12 @@ mod version;
 
 pub(crate) use archive::worth_keeping;
 
-use crate::feature::{Feature, On, assert_disjoint};
+use crate::{
+    account::{Cx, Resource},
+    feature::{Feature, On, assert_disjoint},
+};
 use store::Snapshot;
+use xmpp::Jid;
 
 /// The order matters, and this is where it is decided.
 pub(crate) const ALL: &[&Feature] = &[
@@ -28,6 +34,8 @@ pub(crate) const ALL: &[&Feature] = &[
     &offline::FEATURE, // only asked when nobody was there, or told who was
     &roster::FEATURE,
     &pre_approval::FEATURE,
+    &bind::FEATURE,
+    &management::FEATURE,
     &disco::FEATURE,
     &caps::FEATURE,
     &contact_addresses::FEATURE,
@@ -72,4 +80,28 @@ pub(crate) fn announced(on: On) -> impl Iterator<Item = &'static str> {
 /// What Bind 2 may turn on while it binds (XEP-0386 §4).
 pub(crate) fn bind_inline() -> impl Iterator<Item = &'static str> {
     ALL.iter().flat_map(|f| f.bind_inline).copied()
+}
+
+/// What features keep of a session that waits, by their name for it.
+pub(crate) fn saved(resource: &Resource) -> Vec<(String, Vec<u8>)> {
+    let saved = ALL.iter().filter_map(|feature| feature.saved.as_ref());
+    saved
+        .filter_map(|saved| Some((saved.name.to_owned(), (saved.save)(resource)?)))
+        .collect()
+}
+
+/// Gives a session back what features kept of it.
+pub(crate) fn restore(resource: &mut Resource, kept: &[(String, Vec<u8>)]) {
+    for saved in ALL.iter().filter_map(|feature| feature.saved.as_ref()) {
+        if let Some((_, bytes)) = kept.iter().find(|(name, _)| name == saved.name) {
+            (saved.restore)(resource, bytes);
+        }
+    }
+}
+
+/// A restart left this session waiting, with these archive positions in its outbox.
+pub(crate) fn restored(cx: &mut Cx<'_>, jid: &Jid, positions: &[u64]) {
+    for hook in ALL.iter().filter_map(|feature| feature.restored) {
+        hook(cx, jid, positions);
+    }
 }

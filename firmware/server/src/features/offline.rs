@@ -35,7 +35,8 @@ pub(super) const FEATURE: Feature = Feature {
     message_undelivered: Some(wait),
     available: Some(begin_replay),
     written: Some(close_holes),
-    gone: Some(give_back),
+    gone: Some(pass_on),
+    restored: Some(carries),
     ..Feature::NONE
 };
 
@@ -246,6 +247,32 @@ fn close_holes(cx: &mut Cx<'_>, jid: &Jid, positions: &[u64]) {
     write_mark(cx);
 }
 
+/// A session is gone: what it carried goes to whoever else is there, or waits for the next one.
+fn pass_on(cx: &mut Cx<'_>, jid: &Jid) {
+    give_back(cx, jid);
+    let others = cx
+        .state
+        .available()
+        .filter(|other| other.session.jid != *jid);
+    let next = others.max_by_key(|other| other.presence.as_ref().map(|p| p.priority));
+    if let Some(next) = next.map(|next| next.session.jid.clone()) {
+        begin_replay(cx, &next);
+    }
+}
+
+/// A restart left these in the outbox of a session that waits; what else waits comes behind them.
+fn carries(cx: &mut Cx<'_>, jid: &Jid, positions: &[u64]) {
+    for position in positions {
+        if let Some(hole) = cx.state.memory.waiting.holes.get_mut(position) {
+            hole.carriers = hole.carriers.saturating_add(1);
+        }
+    }
+    if let Some(resource) = cx.state.resource(jid) {
+        resource.memory.waiting.in_flight.extend(positions);
+    }
+    begin_replay(cx, jid);
+}
+
 /// What a session carries waits for the next one: it is gone, or the archive cannot be read.
 fn give_back(cx: &mut Cx<'_>, jid: &Jid) {
     let Some(resource) = cx.state.resource(jid) else {
@@ -319,7 +346,11 @@ fn read_some(snapshot: &Snapshot, account: u32, chunk: &[u64]) -> Result<Vec<Kep
 fn next_chunk(cx: &mut Cx<'_>, session: &Session) -> Option<Vec<u64>> {
     let resource = cx.state.resource(&session.jid)?;
     let replay = &mut resource.memory.waiting;
-    if resource.session.number != session.number || !replay.wants_more(session.outbox.bytes()) {
+    // For one without a connection it stays in the archive.
+    if resource.session.number != session.number
+        || resource.away.is_some()
+        || !replay.wants_more(session.outbox.bytes())
+    {
         return None;
     }
     if replay.behind.is_empty() {
@@ -353,7 +384,7 @@ fn deliver_chunk(cx: &mut Cx<'_>, session: &Session, chunk: &[u64], read: Option
     }
     for (position, kept) in fetched.iter().zip(kept) {
         match kept.and_then(|(record, stanza)| entry(&domain, *position, &record, stanza)) {
-            Some(entry) => session.outbox.push(entry),
+            Some(entry) => cx.deliver(&session.jid, entry),
             None => gone_from_the_archive(cx, &session.jid, *position),
         }
     }

@@ -1,11 +1,8 @@
-//! Resource binding (RFC 6120 §7), and the session request of RFC 3921 that old clients still make after it.
+//! Resource binding (RFC 6120 §7).
 
 use crate::{server::Server, session::Session};
 use std::sync::Arc;
 use xmpp::{Jid, Kind, Stanza, StanzaError, compose, ns};
-
-/// RFC 3921 §3; a no-op ever since, offered as optional because some clients insist.
-const SESSION: &str = "urn:ietf:params:xml:ns:xmpp-session";
 
 /// A request to bind a resource.
 pub(super) struct Request {
@@ -49,21 +46,6 @@ impl Request {
     pub(super) fn refused(&self, error: StanzaError) -> String {
         reply("error", &self.id, &error.to_xml())
     }
-}
-
-/// The answer to a request that belongs to the negotiation but comes when a resource is bound already: a
-/// session is there (RFC 3921 §3), and a second resource is not to be had (RFC 6120 §7.3.2). `None` for all
-/// other stanzas.
-pub(crate) fn late(stanza: &Stanza, session: &Jid) -> Option<String> {
-    if !is_set(stanza) || !is_for_us(stanza, session) {
-        return None;
-    }
-    let id = stanza.id()?;
-    if stanza.child(SESSION, "session").is_some() {
-        return Some(reply("result", &id, ""));
-    }
-    stanza.child(ns::BIND, "bind")?;
-    Some(reply("error", &id, &StanzaError::NOT_ALLOWED.to_xml()))
 }
 
 fn is_set(stanza: &Stanza) -> bool {

@@ -49,7 +49,7 @@ pub(super) async fn perform(
     let resource = request.resource(account, &identifier);
     let local = account.localpart().ok_or(StanzaError::NOT_ALLOWED)?;
     let session = server.bind(local, Some(&resource)).await?;
-    end_earlier(&session, &identifier);
+    end_earlier(server, &session, &identifier).await;
     let bound = server.bound(&session, &request.bind);
     let success = if bound.is_empty() {
         format!("<bound xmlns='{NS}'/>")
@@ -61,18 +61,17 @@ pub(super) async fn perform(
 
 /// Ends what the same client left behind under another tag, as an update of it may bring one. Under the same
 /// tag it had the same resource, whose session is gone already.
-fn end_earlier(session: &Session, identifier: &str) {
+async fn end_earlier(server: &Arc<Server>, session: &Session, identifier: &str) {
     let is_same_client = |other: &Session| {
         let resource = other.jid.resourcepart().unwrap_or_default();
         let other_identifier = resource.rsplit_once('/').map_or(resource, |(_, last)| last);
         other.number != session.number && other_identifier == identifier
     };
-    for earlier in session.account.sessions() {
-        if is_same_client(&earlier) {
-            earlier
-                .outbox
-                .end(StreamError::CONFLICT.with_text("this client signed in again"));
-        }
+    if session.account.sessions().iter().any(|s| is_same_client(s)) {
+        let error = StreamError::CONFLICT.with_text("this client signed in again");
+        server
+            .end_sessions(&session.account, error, is_same_client)
+            .await;
     }
 }
 

@@ -192,7 +192,8 @@ impl Negotiation {
                 out.extend(sasl2::success(data, &session.jid, &bound).as_bytes());
                 out.extend(features::bound(server).as_bytes());
                 self.stage = Stage::Bound;
-                Ok(Next::Bound(session))
+                let epoch = session.outbox.epoch();
+                Ok(Next::Bound(session, epoch))
             }
             // XEP-0386 knows no failure of its own: the login as a whole has to be tried again.
             Err(error) => {

@@ -141,11 +141,7 @@ impl Driver<'_> {
                 connection.tick();
                 return Poll::Ready(Ok(true));
             }
-            let batch = connection
-                .session()
-                .map(|session| session.outbox.poll_batch(cx));
-            if let Some(Poll::Ready(batch)) = batch {
-                connection.deliver(batch);
+            if connection.poll_wake(cx).is_ready() {
                 return Poll::Ready(Ok(true));
             }
             poll_read(socket, cx, connection)

@@ -1,7 +1,7 @@
 //! What waits in an outbox.
 
 use super::{Kind, Stanza, child::attributes};
-use crate::{Jid, compose};
+use crate::{Jid, compose, ns};
 use bytes::Bytes;
 use std::fmt;
 
@@ -14,8 +14,22 @@ pub struct Entry {
     pub to: Option<Jid>,
     /// Everything between the tags, in `jabber:client` terms.
     pub content: Bytes,
-    /// Position in the recipient's archive, where it has one: told back once it was written to the socket.
+    /// Position in the recipient's archive, where it has one: told back once the client has it.
     pub position: Option<u64>,
+    /// What becomes of it while nobody looks at the client.
+    pub class: Class,
+}
+
+/// How much a person who is not looking misses (XEP-0352).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Class {
+    /// At once, and everything that waits goes before it.
+    #[default]
+    Urgent,
+    /// Together with the next urgent one, or when somebody looks.
+    Later,
+    /// The same, and a newer one of the same sender takes its place.
+    Presence(Jid),
 }
 
 impl Entry {
@@ -36,7 +50,26 @@ impl Entry {
             to,
             content: content.into(),
             position: None,
+            class: Class::Urgent,
         }
+    }
+
+    /// The whole stanza as it goes to a client, in `jabber:client`: for the few who look into it again.
+    pub fn to_stanza(&self) -> Option<Stanza> {
+        let mut bytes = Vec::new();
+        self.write(&mut bytes);
+        let tag = self.kind.name().len() + 1;
+        let declaration = format!(" xmlns='{}'", ns::CLIENT);
+        bytes.splice(tag..tag, declaration.into_bytes());
+        Stanza::parse(&String::from_utf8(bytes).ok()?).ok()
+    }
+
+    /// Appends an element, as XML with its namespace, to the content.
+    pub fn add(&mut self, element: &str) {
+        let mut content = Vec::with_capacity(self.content.len() + element.len());
+        content.extend_from_slice(&self.content);
+        content.extend_from_slice(element.as_bytes());
+        self.content = content.into();
     }
 
     /// Bytes on the wire, roughly; for limits.

@@ -1,6 +1,6 @@
 //! A stanza on its way through the server, and what is noted about it.
 
-use super::{Entry, Kind, Stanza, entry};
+use super::{Class, Entry, Kind, Stanza, entry};
 use crate::{Jid, StanzaError, compose, ns, xml::Stack};
 use bytes::Bytes;
 use std::{
@@ -120,6 +120,7 @@ impl Passing {
             to: Some(to.clone()),
             content: self.content(),
             position: None,
+            class: Class::Urgent,
         }
     }
 

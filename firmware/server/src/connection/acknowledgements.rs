@@ -1,0 +1,84 @@
+//! XEP-0198 over the wire: when the client is asked for an acknowledgement, and when it gets ours.
+//!
+//! `<r/>` is answered when everything that came is on disk, or after [`ACK_WAIT_MS_MAX`] with what is,
+//! and then once more, unasked, when the rest is there (DESIGN §6). A client that owes an answer and says
+//! nothing at all for [`ACK_TIMEOUT_MS`] is not there any more.
+
+use crate::{
+    features::management::NS,
+    limits::{ACK_TIMEOUT_MS, ACK_WAIT_MS_MAX},
+    session::{Session, intake::Intake},
+};
+use std::{
+    io::Write,
+    sync::Arc,
+    task::{Context, Poll},
+};
+use store::Store;
+
+/// What one connection owes its client, and the other way round. Times are elapsed milliseconds.
+#[derive(Default)]
+pub(super) struct Management {
+    /// The client asked; until when the answer may wait.
+    wanted: Option<u64>,
+    /// The client was told less than it has sent.
+    owed: bool,
+    /// We asked, and nothing came since.
+    asked: Option<u64>,
+}
+
+impl Management {
+    /// The client sent `<r/>`.
+    pub(super) fn want(&mut self, now: u64) {
+        self.wanted.get_or_insert(now + ACK_WAIT_MS_MAX);
+    }
+
+    /// Asks the client.
+    pub(super) fn ask(&mut self, now: u64, out: &mut Vec<u8>) {
+        self.asked.get_or_insert(now);
+        let _ = write!(out, "<r xmlns='{NS}'/>");
+    }
+
+    /// Something came: the line is alive.
+    pub(super) fn heard(&mut self) {
+        self.asked = None;
+    }
+
+    /// Whether the client is gone.
+    pub(super) fn is_dead(&self, now: u64) -> bool {
+        self.asked
+            .is_some_and(|asked| asked + ACK_TIMEOUT_MS <= now)
+    }
+
+    /// When something is due.
+    pub(super) fn deadline(&self) -> Option<u64> {
+        let dead = self.asked.map(|asked| asked + ACK_TIMEOUT_MS);
+        [self.wanted, dead].into_iter().flatten().min()
+    }
+
+    /// Answers what was asked, as far as it can be.
+    pub(super) fn answer(&mut self, session: &Session, store: &Store, now: u64, out: &mut Vec<u8>) {
+        if self.wanted.is_none() && !self.owed {
+            return;
+        }
+        let (h, all) = session.intake.handled(store);
+        if all || self.wanted.is_some_and(|until| until <= now) {
+            let _ = write!(out, "<a xmlns='{NS}' h='{h}'/>");
+            self.wanted = None;
+            self.owed = !all;
+        }
+    }
+
+    /// Ready when an answer that waits for the disk can be given.
+    pub(super) fn poll(
+        &self,
+        session: &Arc<Session>,
+        store: &Store,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        if self.wanted.is_none() && !self.owed {
+            return Poll::Pending;
+        }
+        Intake::poll_handled(session, store, cx).map(|_| ())
+    }
+}

@@ -1,0 +1,245 @@
+//! Waiting sessions on disk: an update restarts the server, and no phone should notice (DESIGN §6).
+//!
+//! State: `session.state` has a row for each session that waits, `session.entry` one for each stanza that
+//! waits for it. Rows appear when a line drops, at the latest at the end of the server, and go when the
+//! session is resumed or over. A connected session has none: after a power cut its client starts anew, and
+//! what it had not acknowledged is above its offline mark.
+
+use super::{Digest, Session, waiting::Away};
+use crate::{
+    account::{Account, Cx, Presence, Resource},
+    features, presence,
+    server::Server,
+    world::Timestamp,
+};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use store::{Record, Snapshot, Table, Write};
+use tracing::warn;
+use xmpp::{Class, Entry, Jid, Kind, Passing, Stanza, datetime};
+
+/// By account and the beginning of the digest of the session's id.
+pub(crate) const STATE: Table<(u32, u64), StateRecord> = Table::per_account("session.state", 1);
+/// By account, session and the order in which they came.
+pub(crate) const ENTRY: Table<(u32, u64, u64), EntryRecord> =
+    Table::per_account("session.entry", 1);
+
+/// A session that waits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StateRecord {
+    /// The full JID.
+    jid: String,
+    digest: Digest,
+    /// Milliseconds it waits at most.
+    patience: u64,
+    /// Stanzas of the client that are handled, modulo 2^32.
+    handled: u32,
+    /// Stanzas for the client that it acknowledged, modulo 2^32.
+    acknowledged: u32,
+    /// Asked for the roster.
+    interested: bool,
+    /// Its last presence, where it is available.
+    presence: Option<String>,
+    /// Who got directed presence.
+    directed: Vec<String>,
+    /// What features keep of it, by the name they gave.
+    features: Vec<(String, Vec<u8>)>,
+}
+
+impl Record for StateRecord {}
+
+/// A stanza that waits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct EntryRecord {
+    /// 0 message, 1 presence, 2 iq.
+    kind: u8,
+    head: Vec<u8>,
+    to: Option<String>,
+    content: Vec<u8>,
+    position: Option<u64>,
+}
+
+impl Record for EntryRecord {}
+
+/// A message says when it came, where it does not already (XEP-0203).
+pub(crate) fn stamp(server: &Server, entry: &mut Entry, at: Timestamp) {
+    const DELAY: &[u8] = b"urn:xmpp:delay";
+    let has_one = entry.content.windows(DELAY.len()).any(|part| part == DELAY);
+    if entry.kind == Kind::Message && !has_one {
+        let (domain, stamp) = (server.domain(), datetime::format(at));
+        entry.add(&format!(
+            "<delay xmlns='urn:xmpp:delay' from='{domain}' stamp='{stamp}'/>"
+        ));
+    }
+}
+
+fn key(digest: &Digest) -> u64 {
+    let mut head = [0; 8];
+    head.copy_from_slice(&digest[..8]);
+    u64::from_be_bytes(head)
+}
+
+/// The write of one stanza.
+pub(crate) fn entry(account: u32, digest: &Digest, number: u64, entry: &Entry) -> Write {
+    let record = EntryRecord {
+        kind: match entry.kind {
+            Kind::Message => 0,
+            Kind::Presence => 1,
+            Kind::Iq => 2,
+        },
+        head: entry.head.to_vec(),
+        to: entry.to.as_ref().map(|to| to.as_str().to_owned()),
+        content: entry.content.to_vec(),
+        position: entry.position,
+    };
+    ENTRY.put(&(account, key(digest), number), &record)
+}
+
+/// The writes of a session whose line dropped. None for one that cannot be resumed.
+pub(crate) fn rows(
+    cx: &Cx<'_>,
+    session: &Session,
+    acknowledged: u32,
+    entries: &[Entry],
+) -> Vec<Write> {
+    let resource = cx.state.resources.iter();
+    let resource = resource
+        .clone()
+        .find(|r| r.session.number == session.number);
+    let (Some(resource), Some(resumption)) = (resource, session.resumption()) else {
+        return Vec::new();
+    };
+    let state = StateRecord {
+        jid: session.jid.as_str().to_owned(),
+        digest: resumption.digest,
+        patience: resumption.patience,
+        handled: session.intake.queued(),
+        acknowledged,
+        interested: resource.interested,
+        presence: resource.presence.as_ref().map(|p| p.passing.to_xml()),
+        directed: resource.directed.iter().map(ToString::to_string).collect(),
+        features: features::saved(resource),
+    };
+    let mut writes = vec![STATE.put(&(cx.id(), key(&resumption.digest)), &state)];
+    for (number, stanza) in (0..).zip(entries) {
+        writes.push(entry(cx.id(), &resumption.digest, number, stanza));
+    }
+    writes
+}
+
+/// The writes that take out a session with so many rows.
+pub(crate) fn removals(
+    account: u32,
+    digest: &Digest,
+    rows: u64,
+) -> impl Iterator<Item = Write> + use<> {
+    let key = key(digest);
+    let entries = (0..rows).map(move |number| ENTRY.remove(&(account, key, number)));
+    std::iter::once(STATE.remove(&(account, key))).chain(entries)
+}
+
+/// What a restart left of an account's sessions, read before the account is in use.
+pub(crate) struct Left {
+    state: StateRecord,
+    entries: Vec<Entry>,
+}
+
+/// Reads them.
+pub(crate) fn read(snapshot: &Snapshot, account: u32) -> Result<Vec<Left>, store::Error> {
+    let mut left = Vec::new();
+    for row in STATE.prefix(snapshot, &account)? {
+        let ((_, key), state) = row?;
+        let mut entries = Vec::new();
+        for row in ENTRY.prefix(snapshot, &(account, key))? {
+            entries.extend(to_entry(row?.1));
+        }
+        left.push(Left { state, entries });
+    }
+    Ok(left)
+}
+
+fn to_entry(record: EntryRecord) -> Option<Entry> {
+    Some(Entry {
+        kind: match record.kind {
+            0 => Kind::Message,
+            1 => Kind::Presence,
+            2 => Kind::Iq,
+            _ => return None,
+        },
+        head: record.head.into(),
+        to: record.to.and_then(|to| Jid::parse(&to).ok()),
+        content: record.content.into(),
+        position: record.position,
+        class: Class::Urgent,
+    })
+}
+
+/// The accounts with sessions that wait: their localparts.
+fn accounts(snapshot: &Snapshot) -> Result<Vec<String>, store::Error> {
+    let mut accounts: Vec<String> = Vec::new();
+    for row in STATE.range(snapshot, ..)? {
+        let jid = Jid::parse(&row?.1.jid).ok();
+        accounts.extend(jid.and_then(|jid| jid.localpart().map(str::to_owned)));
+    }
+    accounts.dedup();
+    Ok(accounts)
+}
+
+impl Server {
+    /// Loads the accounts whose sessions wait from before, so that they are there when contacts ask. Before
+    /// anybody is let in; blocks.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn restore_sessions(self: &Arc<Self>) -> Result<(), store::Error> {
+        for localpart in accounts(&self.store().snapshot()?)? {
+            self.read_account(&localpart)?;
+        }
+        Ok(())
+    }
+
+    /// Makes sessions of what a restart left.
+    pub(crate) fn restore(&self, account: &Arc<Account>, left: Vec<Left>) {
+        for Left { state, entries } in left {
+            let Ok(jid) = Jid::parse(&state.jid) else {
+                warn!("a stored session has no address");
+                continue;
+            };
+            let session = Arc::new(Session::new(jid, self.next_number(), account.clone()));
+            session.restore_resumption(state.digest, state.patience);
+            session.intake.restore(state.handled);
+            let positions: Vec<u64> = entries.iter().filter_map(|e| e.position).collect();
+            let rows = entries.len() as u64;
+            session.outbox.restore(state.acknowledged, entries);
+            self.at(account, 0, |cx| {
+                let away = Away::new(cx.server.clock().elapsed_ms(), rows);
+                cx.state
+                    .resources
+                    .push(resource(session.clone(), &state, away));
+                features::restored(cx, &session.jid, &positions);
+            });
+        }
+    }
+}
+
+fn resource(session: Arc<Session>, state: &StateRecord, away: Away) -> Resource {
+    let directed = state.directed.iter().filter_map(|jid| Jid::parse(jid).ok());
+    let jid = session.jid.clone();
+    let mut resource = Resource::new(session);
+    let stanza = state
+        .presence
+        .as_ref()
+        .and_then(|xml| Stanza::parse(xml).ok());
+    resource.presence = stanza.map(|stanza| {
+        let passing = Passing::new(Arc::new(stanza), jid.clone(), jid.bare());
+        Presence {
+            priority: presence::priority(&passing),
+            passing,
+        }
+    });
+    resource.interested = state.interested;
+    resource.directed = directed.collect();
+    resource.away = Some(away);
+    features::restore(&mut resource, &state.features);
+    resource
+}

@@ -1,0 +1,266 @@
+//! A session without a connection: it waits, another connection resumes it, or its time is over (XEP-0198
+//! §5).
+//!
+//! While it waits it stays an available resource, and what comes for it goes on into its outbox. How long
+//! is [`HIBERNATION_MS_MAX`], or less where the client asked for less.
+
+use super::{Digest, Session, digest_of, intake::Intake, stored};
+use crate::{
+    account::{Account, Cx},
+    limits::ENDED_MAX,
+    presence,
+    server::Server,
+};
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    sync::{Arc, Mutex, PoisonError},
+};
+use store::Write;
+use tracing::{error, info};
+use xmpp::{Entry, Jid, Kind, Passing, StanzaError, StreamError};
+
+/// Since when a session has no connection, and what of it is on disk.
+pub(crate) struct Away {
+    /// In elapsed milliseconds.
+    pub(crate) since: u64,
+    /// Rows that it has; the number of the next one.
+    rows: u64,
+}
+
+/// How an attempt to go on with a session ends.
+pub(crate) enum Resumed {
+    Yes {
+        session: Arc<Session>,
+        epoch: u32,
+        /// Stanzas of the client that are handled: all that came.
+        h: u32,
+    },
+    /// There is no such session, any more. How many of its stanzas were handled, where that is known.
+    No { h: Option<u32> },
+    /// The client acknowledges what it was never sent.
+    Broken(StreamError),
+}
+
+/// Sessions that are over and could have been resumed: what their clients may still ask.
+#[derive(Default)]
+pub(crate) struct Ended {
+    /// By account, the latest last.
+    known: Mutex<VecDeque<(u32, Digest, u32)>>,
+}
+
+impl Ended {
+    fn note(&self, account: u32, digest: Digest, h: u32) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= ENDED_MAX {
+            known.pop_front();
+        }
+        known.push_back((account, digest, h));
+    }
+
+    fn handled(&self, account: u32, digest: &Digest) -> Option<u32> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = known.iter().rev();
+        known
+            .find(|(a, d, _)| (a, d) == (&account, digest))
+            .map(|(_, _, h)| *h)
+    }
+}
+
+impl Away {
+    /// With so many rows already.
+    pub(crate) fn new(since: u64, rows: u64) -> Away {
+        Away { since, rows }
+    }
+
+    /// The row of a stanza that comes meanwhile.
+    pub(crate) fn row(&mut self, account: u32, session: &Session, entry: &Entry) -> Option<Write> {
+        let resumption = session.resumption()?;
+        let write = stored::entry(account, &resumption.digest, self.rows, entry);
+        self.rows += 1;
+        Some(write)
+    }
+}
+
+impl Server {
+    /// The connection of that epoch is gone without a word: a session that can be resumed waits, any
+    /// other is over.
+    pub async fn lost(self: &Arc<Self>, session: &Arc<Session>, epoch: u32) {
+        self.at(&session.account, 0, |cx| {
+            if session.outbox.epoch() != epoch {
+                return; // another connection has it
+            }
+            if session.resumption().is_some() && !session.outbox.is_ended() {
+                wait(cx, session);
+            } else {
+                presence::gone(cx, session);
+            }
+        });
+        self.settle_account(&session.account).await;
+    }
+
+    /// Goes on with the session of that id, on a connection whose account is proven. The one it had is
+    /// told to go.
+    pub(crate) async fn resume(self: &Arc<Self>, localpart: &str, id: &str, h: u32) -> Resumed {
+        let account = match self.load(localpart).await {
+            Ok(Some(account)) => account,
+            Ok(None) => return Resumed::No { h: None },
+            Err(error) => {
+                error!(localpart, %error, "account cannot be loaded");
+                return Resumed::No { h: None };
+            }
+        };
+        let digest = digest_of(id);
+        let found = self.at(&account, 0, |cx| take_over(cx, &digest, h));
+        let (session, epoch) = match found {
+            Ok(found) => found,
+            Err(resumed) => {
+                self.settle_account(&account).await;
+                return resumed;
+            }
+        };
+        // Before anything is promised, what it promises is on disk: also that its rows are gone.
+        self.durable(account.relied_on()).await;
+        let h = poll_fn(|cx| Intake::poll_handled(&session, self.store(), cx)).await;
+        self.catch_up(&session).await;
+        info!(session = %session.jid, "resumed");
+        Resumed::Yes { session, epoch, h }
+    }
+
+    /// Ends sessions that waited too long, or for which too much waits.
+    pub(crate) async fn expire_sessions(self: &Arc<Self>) {
+        for account in self.directory().all() {
+            let over = self.at(&account, 0, |cx| {
+                let now = cx.server.clock().elapsed_ms();
+                let resources = cx.state.resources.iter();
+                let over = resources.filter(|resource| {
+                    let session = &resource.session;
+                    let patience = session.resumption().map_or(0, |known| known.patience);
+                    resource.away.as_ref().is_some_and(|away| {
+                        session.outbox.is_ended() || away.since + patience <= now
+                    })
+                });
+                let over: Vec<Arc<Session>> = over.map(|r| r.session.clone()).collect();
+                for session in &over {
+                    presence::gone(cx, session);
+                }
+                !over.is_empty()
+            });
+            if over {
+                self.settle_account(&account).await;
+            }
+        }
+    }
+
+    /// Works off what leaves an account, and gives its sessions what waits for them: one that is gone may
+    /// have left something.
+    pub(crate) async fn settle_account(self: &Arc<Self>, account: &Arc<Account>) {
+        self.settle(account).await;
+        for session in account.sessions() {
+            self.catch_up(&session).await;
+        }
+    }
+}
+
+/// The line dropped.
+fn wait(cx: &mut Cx<'_>, session: &Arc<Session>) {
+    let Some(resource) = cx.state.resource(&session.jid) else {
+        return;
+    };
+    if resource.session.number != session.number || resource.away.is_some() {
+        return;
+    }
+    session.outbox.detach();
+    let since = cx.server.clock().elapsed_ms();
+    let (acknowledged, entries) = session.outbox.unacknowledged();
+    resource.away = Some(Away::new(since, entries.len() as u64));
+    for write in stored::rows(cx, session, acknowledged, &entries) {
+        cx.write_soon(write);
+    }
+    info!(session = %session.jid, "waits for its client");
+}
+
+/// Under the account's lock: attaches, or says why not.
+fn take_over(cx: &mut Cx<'_>, digest: &Digest, h: u32) -> Result<(Arc<Session>, u32), Resumed> {
+    let mut sessions = cx.state.resources.iter().map(|r| r.session.clone());
+    let of_this_id = |session: &Arc<Session>| {
+        let known = session.resumption().is_some_and(|r| r.digest == *digest);
+        known && !session.outbox.is_ended()
+    };
+    let Some(session) = sessions.find(of_this_id).filter(|_| !cx.state.is_gone()) else {
+        let h = cx.server.ended().handled(cx.id(), digest);
+        return Err(Resumed::No { h });
+    };
+    let epoch = session.outbox.attach();
+    let (server, now, elapsed) = (cx.server, cx.now(), cx.server.clock().elapsed_ms());
+    let stamp = |entry: &mut Entry, at: u64| {
+        if at > 0 {
+            stored::stamp(
+                server,
+                entry,
+                now.saturating_sub(elapsed.saturating_sub(at)),
+            );
+        }
+    };
+    let positions = match session.outbox.rewind(h, stamp) {
+        Ok(positions) => positions,
+        Err(sent) => {
+            presence::gone(cx, &session);
+            let error = StreamError::handled_count_too_high(h, sent);
+            return Err(Resumed::Broken(error));
+        }
+    };
+    let away = cx.state.resource(&session.jid).and_then(|r| r.away.take());
+    if let Some(away) = away {
+        for write in stored::removals(cx.id(), digest, away.rows) {
+            cx.write(write);
+        }
+    }
+    cx.server.delivered(cx, &session, &positions);
+    presence::resumed(cx, &session);
+    Ok((session, epoch))
+}
+
+/// The session is over: what its client never acknowledged is treated as if it had not been there
+/// (XEP-0198 §4). What the archive keeps was given back by then; of the rest the senders are told.
+pub(crate) fn over(cx: &mut Cx<'_>, session: &Arc<Session>) {
+    let away = cx.state.resource(&session.jid).and_then(|r| r.away.take());
+    if let Some(resumption) = session.resumption() {
+        let (h, _) = session.intake.handled(cx.server.store());
+        cx.server.ended().note(cx.id(), resumption.digest, h);
+        if let Some(away) = away {
+            for write in stored::removals(cx.id(), &resumption.digest, away.rows) {
+                cx.write_soon(write);
+            }
+        }
+    }
+    if !session.outbox.is_managed() {
+        return; // what left is taken for delivered, and what waits is in the archive
+    }
+    for entry in session.outbox.close() {
+        if let Some(passing) = unanswered(cx, &entry) {
+            let error = match entry.kind {
+                Kind::Iq => StanzaError::SERVICE_UNAVAILABLE,
+                _ => StanzaError::RECIPIENT_UNAVAILABLE,
+            };
+            cx.refuse(&passing, error);
+        }
+    }
+}
+
+/// A stanza whose sender waits for an answer or takes it for delivered.
+fn unanswered(cx: &Cx<'_>, entry: &Entry) -> Option<Passing> {
+    if entry.kind == Kind::Presence || entry.position.is_some() {
+        return None;
+    }
+    let stanza = entry.to_stanza()?;
+    let expects = match entry.kind {
+        Kind::Iq => matches!(stanza.type_(), "get" | "set"),
+        _ => !matches!(stanza.type_(), "error" | "headline" | "groupchat"),
+    };
+    let from = stanza.from().ok()??;
+    let to: Jid = stanza.to().ok()??;
+    let ours = from.bare() == *cx.jid() || from == *cx.server.domain();
+    let bare_state = entry.kind == Kind::Message && entry.class == xmpp::Class::Later;
+    (expects && !ours && !bare_state).then(|| Passing::new(Arc::new(stanza), from, to))
+}
