@@ -2,7 +2,7 @@
 //! the same on every port: clients remember them, and take a shorter one for an attack.
 
 use super::{bind2, sasl2};
-use crate::server::Server;
+use crate::{features::management, server::Server};
 use std::fmt::Write;
 use xmpp::{
     ns,
@@ -61,10 +61,11 @@ pub(super) fn before_login(offer: &Offer) -> String {
     };
     format!(
         "<stream:features><mechanisms xmlns='{}'>{names}</mechanisms>{bindings}\
-         <authentication xmlns='{}'>{names}<inline>{bind}</inline></authentication>\
-         </stream:features>",
+         <authentication xmlns='{}'>{names}<inline>{bind}<sm xmlns='{}'/></inline>\
+         </authentication></stream:features>",
         ns::SASL,
         sasl2::NS,
+        management::NS,
     )
 }
 

@@ -3,7 +3,9 @@
 use super::{
     Delayed, Done, Followed, Negotiation, Next, Stage, Work,
     attempt::{Attempt, Profile, Said},
-    bind2, classic, features, sasl2,
+    bind2, classic, features,
+    resume::{Refused, resume},
+    sasl2,
 };
 use crate::{limits::ATTEMPTS_MAX, server::Server, session::Session};
 use std::sync::Arc;
@@ -184,10 +186,10 @@ impl Negotiation {
         // XEP-0388 §2.6.1: what was asked for inline happens now, and its answers go into <success/>.
         let mut inline = String::new();
         // XEP-0198 §9: a session that goes on needs no resource, and has no features to negotiate.
-        if let Some(session) = before_bind(server, &jid, wishes, &mut inline).await {
+        if let Some((session, epoch)) = before_bind(server, &jid, wishes, &mut inline).await? {
             out.extend(sasl2::success(data, &session.jid, &inline).as_bytes());
             self.stage = Stage::Bound;
-            return Ok(Next::Bound(session));
+            return Ok(Next::Bound(session, epoch));
         }
         let Some(bind) = &wishes.bind else {
             out.extend(sasl2::success(data, &jid, &inline).as_bytes());
@@ -250,16 +252,27 @@ impl Negotiation {
     }
 }
 
-/// What comes before a resource is bound inline (XEP-0386 §3.1): the session that `<resume/>` asks to go on
-/// with, its answer in `inline`. `None` binds as if nothing had been asked; so does everybody as long as no
-/// session outlives its connection.
-#[expect(clippy::unused_async, reason = "a resumed session waits for the disk")]
+/// What an authenticated client asked for that comes before a resource is bound: to go on with a session it
+/// had (XEP-0198 §9.2). With its answer in `inline`, the session and which of its connections this is; `None`
+/// where the client needs a resource. An error ends the stream.
 async fn before_bind(
-    _server: &Arc<Server>,
-    _account: &Jid,
+    server: &Arc<Server>,
+    account: &Jid,
     wishes: &sasl2::Wishes,
-    _inline: &mut String,
-) -> Option<Arc<Session>> {
-    let _resume = wishes.resume.as_ref()?;
-    None
+    inline: &mut String,
+) -> Result<Option<(Arc<Session>, u32)>, StreamError> {
+    let Some(request) = &wishes.resume else {
+        return Ok(None);
+    };
+    match resume(server, account, request).await {
+        Ok((session, epoch, resumed)) => {
+            inline.push_str(&resumed);
+            Ok(Some((session, epoch)))
+        }
+        Err(Refused::Kindly(failed)) => {
+            inline.push_str(&failed);
+            Ok(None)
+        }
+        Err(Refused::ForGood(error)) => Err(error),
+    }
 }

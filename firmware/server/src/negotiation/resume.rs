@@ -4,7 +4,7 @@ use super::{Followed, Negotiation, Next, Stage};
 use crate::{
     features::management::{NS, count, failed},
     server::Server,
-    session::waiting::Resumed,
+    session::{Session, waiting::Resumed},
 };
 use std::sync::Arc;
 use xmpp::{Element, Jid, StanzaError, StreamError, compose};
@@ -33,10 +33,10 @@ impl Negotiation {
         let jid = jid.clone();
         self.may_ask_again()?;
         match resume(server, &jid, element).await {
-            Ok((next, resumed)) => {
+            Ok((session, epoch, resumed)) => {
                 out.extend(resumed.as_bytes());
                 self.stage = Stage::Bound;
-                Ok(next)
+                Ok(Next::Bound(session, epoch))
             }
             Err(Refused::Kindly(failed)) => {
                 out.extend(failed.as_bytes());
@@ -55,12 +55,12 @@ pub(super) enum Refused {
     ForGood(StreamError),
 }
 
-/// Resumes as asked: what follows for the stream, and `<resumed/>`.
+/// Resumes as asked: the session, which of its connections this is, and `<resumed/>`.
 pub(super) async fn resume(
     server: &Arc<Server>,
     account: &Jid,
     request: &Element,
-) -> Result<(Next, String), Refused> {
+) -> Result<(Arc<Session>, u32, String), Refused> {
     let refused = |error, h| Refused::Kindly(failed(error, h));
     let (Some(id), Some(h)) = (request.attr("previd"), count(request)) else {
         return Err(refused(StanzaError::BAD_REQUEST, None));
@@ -73,7 +73,7 @@ pub(super) async fn resume(
             let mut resumed = format!("<resumed xmlns='{NS}' h='{h}'");
             compose::attribute(&mut resumed, "previd", id);
             resumed.push_str("/>");
-            Ok((Next::Bound(session, epoch), resumed))
+            Ok((session, epoch, resumed))
         }
         Resumed::No { h } => Err(refused(StanzaError::ITEM_NOT_FOUND, h)),
         Resumed::Broken(error) => Err(Refused::ForGood(error)),

@@ -48,7 +48,8 @@ fn before_tls_there_is_nothing_but_tls_and_what_came_before_is_forgotten() {
          <channel-binding type='tls-server-end-point'/></sasl-channel-binding>"
     ));
     assert!(features.contains(
-        "<bind xmlns='urn:xmpp:bind:0'><inline><feature var='urn:xmpp:sm:3'/></inline></bind></inline>"
+        "<bind xmlns='urn:xmpp:bind:0'><inline><feature var='urn:xmpp:sm:3'/></inline></bind>\
+         <sm xmlns='urn:xmpp:sm:3'/></inline></authentication>"
     ));
     assert_eq!(
         client.say("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"),
