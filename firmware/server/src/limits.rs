@@ -98,6 +98,10 @@ pub const CONGESTION_MS: u64 = 20;
 /// Milliseconds in which a socket must take at least some of what is written to it. Mobile links stall for
 /// many seconds in tunnels and lifts; beyond this the outbox and the archive are the better places to wait.
 pub const WRITE_STALL_MS_MAX: u64 = 60_000;
+/// Milliseconds that bytes in the kernel may stay unacknowledged by the peer's kernel. Linux alone would try
+/// for a quarter of an hour, in which a client that signs in again and again leaves a session each time; a
+/// tunnel is shorter than this.
+pub const DEAD_LINE_MS: u32 = 180_000;
 /// Milliseconds for a closed stream to take its last bytes and for the peer to close its side (RFC 6120
 /// §4.4).
 pub const CLOSE_MS_MAX: u64 = 3_000;

@@ -6,13 +6,14 @@ pub(crate) use gate::Admission;
 
 use crate::{
     connection::{Door, Peer},
-    limits::{ACCEPT_PAUSE_MS, SHUTDOWN_MS_MAX},
+    limits::{ACCEPT_PAUSE_MS, DEAD_LINE_MS, SHUTDOWN_MS_MAX},
     server::Server,
     tls::Tls,
     transport::tcp::{self, House},
 };
 use gate::Gate;
 use household::config::Listen;
+use rustix::net::sockopt::set_tcp_user_timeout;
 use std::{
     fmt, io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -157,7 +158,7 @@ impl Port {
             return;
         };
         // Stanzas are small, and everything that waits is written at once.
-        if tcp.set_nodelay(true).is_err() {
+        if tcp.set_nodelay(true).is_err() || set_tcp_user_timeout(&tcp, DEAD_LINE_MS).is_err() {
             return;
         }
         let (house, stop, alive) = (self.house.clone(), self.stop.clone(), alive.clone());
