@@ -5,7 +5,7 @@ use crate::{
     account::{Account, Cx, Leaving},
     delivery::{self, Choice},
     feature::{
-        Answer, BoundHook, DeliveredHook, Delivery, Feature, Iq, IqHook, MessageHook, Nonza, On,
+        Answer, BoundHook, DeliveredHook, Delivery, Feature, Iq, IqHook, Nonza, On, StanzaHook,
         Verdict,
     },
     features::{ALL, worth_keeping},
@@ -20,10 +20,12 @@ use xmpp::{Element, Entry, Jid, Kind, Passing, Stanza, StanzaError, StreamError}
 
 /// The feature list, turned by stage: each stage holds only those who asked for it, in list order.
 pub(crate) struct Router {
-    message_out: Vec<MessageHook>,
-    message_in: Vec<MessageHook>,
+    stanza_out: Vec<StanzaHook>,
+    stanza_in: Vec<StanzaHook>,
+    message_out: Vec<StanzaHook>,
+    message_in: Vec<StanzaHook>,
     message_delivered: Vec<DeliveredHook>,
-    message_undelivered: Vec<MessageHook>,
+    message_undelivered: Vec<StanzaHook>,
     written: Vec<fn(&mut Cx<'_>, &Jid, &[u64])>,
     stream_features: Vec<fn(&Server) -> String>,
     bound: Vec<BoundHook>,
@@ -38,6 +40,8 @@ impl Router {
         }
         let handlers = ALL.iter().flat_map(|feature| feature.iq);
         Router {
+            stanza_out: stage(|f| f.stanza_out),
+            stanza_in: stage(|f| f.stanza_in),
             message_out: stage(|f| f.message_out),
             message_in: stage(|f| f.message_in),
             message_delivered: stage(|f| f.message_delivered),
@@ -66,11 +70,7 @@ impl Router {
             if !cx.state.has(session) {
                 return; // its end is on its way; what it says now would come from its successor
             }
-            match passing.stanza.kind {
-                Kind::Message => self.message_out(cx, passing),
-                Kind::Presence => presence::from_client(cx, session, passing),
-                Kind::Iq => self.iq_from_client(cx, session, passing),
-            }
+            self.leave(cx, session, passing);
         });
         server.settle(&session.account).await;
         server.catch_up(session).await;
@@ -147,6 +147,26 @@ impl Router {
         }
     }
 
+    /// In the sender's account, whatever it is.
+    fn leave(&self, cx: &mut Cx<'_>, session: &Arc<Session>, mut passing: Passing) {
+        match ask(&self.stanza_out, cx, &mut passing) {
+            Verdict::Pass => {}
+            Verdict::Refuse(error) => {
+                // Not by way of the account's queue: whom it may not write to must not seem to write to it.
+                if !is_an_answer(&passing) {
+                    session.outbox.push(passing.refused(error).entry());
+                }
+                return;
+            }
+            Verdict::Drop | Verdict::Taken => return,
+        }
+        match passing.stanza.kind {
+            Kind::Message => self.message_out(cx, passing),
+            Kind::Presence => presence::from_client(cx, session, passing),
+            Kind::Iq => self.iq_from_client(cx, session, passing),
+        }
+    }
+
     /// In the sender's account: every hook may end the message; otherwise it leaves.
     fn message_out(&self, cx: &mut Cx<'_>, mut passing: Passing) {
         match ask(&self.message_out, cx, &mut passing) {
@@ -158,6 +178,11 @@ impl Router {
 
     /// In the recipient's account, under one lock: hooks, the choice of resources, and what follows from it.
     fn arrive(&self, cx: &mut Cx<'_>, mut passing: Passing) {
+        match ask(&self.stanza_in, cx, &mut passing) {
+            Verdict::Pass => {}
+            Verdict::Refuse(error) => return cx.refuse(&passing, error),
+            Verdict::Drop | Verdict::Taken => return,
+        }
         match passing.stanza.kind {
             Kind::Presence => presence::arrive(cx, passing),
             Kind::Iq => self.iq_arrives(cx, passing),
@@ -416,15 +441,20 @@ fn request(passing: &Passing) -> Option<Iq<'_>> {
 
 /// RFC 6120 §8.3.1: errors and results are never answered with an error; nor are notes that need no answer.
 pub(crate) fn may_be_refused(passing: &Passing) -> bool {
-    match (passing.stanza.kind, passing.stanza.type_()) {
-        (_, "error") | (Kind::Iq, "result") => false,
-        (Kind::Presence, type_) => !matches!(type_, "unavailable" | "probe"),
-        _ => true,
-    }
+    let note = passing.stanza.kind == Kind::Presence
+        && matches!(passing.stanza.type_(), "unavailable" | "probe");
+    !note && !is_an_answer(passing)
+}
+
+fn is_an_answer(passing: &Passing) -> bool {
+    matches!(
+        (passing.stanza.kind, passing.stanza.type_()),
+        (_, "error") | (Kind::Iq, "result")
+    )
 }
 
 /// Asks one stage's features in order.
-fn ask(stage: &[MessageHook], cx: &mut Cx<'_>, passing: &mut Passing) -> Verdict {
+fn ask(stage: &[StanzaHook], cx: &mut Cx<'_>, passing: &mut Passing) -> Verdict {
     stage
         .iter()
         .map(|hook| hook(cx, passing))

@@ -4,7 +4,7 @@
 use super::record::{REMOVED, domain, find};
 use crate::{
     archive,
-    features::{last, offline},
+    features::{blocking, last, offline},
     roster,
 };
 use store::{Error, Key, Snapshot, Table, Value, Write, limits::SWEEP_ROWS_MAX};
@@ -16,6 +16,7 @@ const TABLES: &[&(dyn Owned + Sync)] = &[
     &roster::VERSION,
     &last::SEEN,
     &offline::MARK,
+    &blocking::LIST,
 ];
 
 /// A table whose keys begin with an account's id, whatever else is in it.

@@ -4,6 +4,7 @@
 //! something in memory, add a line to [`PerAccount`] or [`PerResource`].
 
 mod archive;
+pub(crate) mod blocking;
 mod caps;
 mod contact_addresses;
 mod disco;
@@ -18,14 +19,19 @@ mod version;
 
 pub(crate) use archive::worth_keeping;
 
-use crate::feature::{Feature, On, assert_disjoint};
+use crate::{
+    account::Cx,
+    feature::{Feature, On, StanzaHook, Verdict, assert_disjoint},
+};
 use store::Snapshot;
+use xmpp::Passing;
 
 /// The order matters, and this is where it is decided.
 pub(crate) const ALL: &[&Feature] = &[
-    &archive::FEATURE, // first: what goes on, goes on with its place in the archive
-    &hints::FEATURE,   // read by the archive and by offline
-    &offline::FEATURE, // only asked when nobody was there, or told who was
+    &blocking::FEATURE, // first: a blocked stanza is neither stored nor copied
+    &archive::FEATURE,  // what goes on, goes on with its place in the archive
+    &hints::FEATURE,    // read by the archive and by offline
+    &offline::FEATURE,  // only asked when nobody was there, or told who was
     &roster::FEATURE,
     &pre_approval::FEATURE,
     &disco::FEATURE,
@@ -44,6 +50,7 @@ const _: () = assert_disjoint(ALL);
 pub(crate) struct PerAccount {
     pub(crate) waiting: offline::Waiting,
     pub(crate) last: last::LastSeen,
+    pub(crate) blocked: blocking::Blocklist,
 }
 
 impl PerAccount {
@@ -51,6 +58,7 @@ impl PerAccount {
         Ok(PerAccount {
             waiting: offline::Waiting::load(snapshot, account)?,
             last: last::LastSeen::load(snapshot, account)?,
+            blocked: blocking::Blocklist::load(snapshot, account)?,
         })
     }
 }
@@ -59,6 +67,19 @@ impl PerAccount {
 #[derive(Default)]
 pub(crate) struct PerResource {
     pub(crate) waiting: offline::Replay,
+    /// Asked for the block list, so is told its changes (XEP-0191 §3.3).
+    pub(crate) blocklist_pushes: bool,
+}
+
+/// Whether every feature lets a stanza pass at a stage, where the router is not in between: what goes out in
+/// an account's name, and what waited to come in.
+pub(crate) fn passes(
+    cx: &mut Cx<'_>,
+    stage: fn(&Feature) -> Option<StanzaHook>,
+    passing: &mut Passing,
+) -> bool {
+    let mut hooks = ALL.iter().filter_map(|feature| stage(feature));
+    hooks.all(|hook| hook(cx, passing) == Verdict::Pass)
 }
 
 /// disco#info of the server or of an account: nobody writes this list by hand.

@@ -6,7 +6,7 @@
 //!
 //! State: [`Waiting`] per account, in table `offline.mark`; [`Replay`] per resource.
 
-use super::{archive::is_bare_chat_state, hints};
+use super::{archive::is_bare_chat_state, hints, passes};
 use crate::{
     account::Cx,
     archive::{self, ENTRY, EntryKind, EntryRecord},
@@ -232,7 +232,7 @@ fn begin_replay(cx: &mut Cx<'_>, jid: &Jid) {
     }
 }
 
-/// A socket took these.
+/// A socket took these, or there is nothing to give.
 fn close_holes(cx: &mut Cx<'_>, jid: &Jid, positions: &[u64]) {
     if let Some(resource) = cx.state.resource(jid) {
         resource.memory.waiting.land(positions);
@@ -352,22 +352,22 @@ fn deliver_chunk(cx: &mut Cx<'_>, session: &Session, chunk: &[u64], read: Option
         replay.behind.push_front(*position);
     }
     for (position, kept) in fetched.iter().zip(kept) {
-        match kept.and_then(|(record, stanza)| entry(&domain, *position, &record, stanza)) {
-            Some(entry) => session.outbox.push(entry),
-            None => gone_from_the_archive(cx, &session.jid, *position),
+        let waited = kept.and_then(|(record, stanza)| as_it_waited(&domain, &record, stanza));
+        // Its sender may have been blocked since (XEP-0191 §3.3): then it stays in the archive.
+        let admitted =
+            waited.filter(|waited| passes(cx, |feature| feature.stanza_in, &mut waited.clone()));
+        match admitted {
+            Some(waited) => session.outbox.push(Entry {
+                position: Some(*position),
+                ..waited.entry()
+            }),
+            None => close_holes(cx, &session.jid, &[*position]),
         }
     }
 }
 
-fn gone_from_the_archive(cx: &mut Cx<'_>, jid: &Jid, position: u64) {
-    cx.state.memory.waiting.holes.remove(&position);
-    if let Some(resource) = cx.state.resource(jid) {
-        resource.memory.waiting.land(&[position]);
-    }
-}
-
 /// The message as it waited, with the time it came (XEP-0203).
-fn entry(domain: &Jid, position: u64, record: &EntryRecord, stanza: Stanza) -> Option<Entry> {
+fn as_it_waited(domain: &Jid, record: &EntryRecord, stanza: Stanza) -> Option<Passing> {
     let (from, to) = (stanza.from().ok()??, stanza.to().ok()??);
     let mut passing = Passing::new(Arc::new(stanza), from, to);
     let stamp = datetime::format(record.stamp);
@@ -375,8 +375,5 @@ fn entry(domain: &Jid, position: u64, record: &EntryRecord, stanza: Stanza) -> O
         format!("<delay xmlns='urn:xmpp:delay' from='{domain}' stamp='{stamp}'/>"),
         Reach::ThisResource,
     );
-    Some(Entry {
-        position: Some(position),
-        ..passing.entry()
-    })
+    Some(passing)
 }
