@@ -33,9 +33,10 @@ pub(crate) struct Feature {
     pub(crate) message_out: Option<StanzaHook>,
     /// In the recipient's account, before resources are chosen.
     pub(crate) message_in: Option<StanzaHook>,
-    /// In the recipient's account, once it is known which resources get it; may change the copies.
+    /// In the recipient's account, once it is known which resources get it, perhaps none; may change what
+    /// they get, and send copies to others.
     pub(crate) message_delivered: Option<DeliveredHook>,
-    /// In the recipient's account, when no resource took it.
+    /// In the recipient's account, when no resource took it, not even as a copy.
     pub(crate) message_undelivered: Option<StanzaHook>,
     /// In the account of a resource that just sent initial presence.
     pub(crate) available: Option<fn(&mut Cx<'_>, &Jid)>,
@@ -115,9 +116,11 @@ pub(crate) struct Nonza {
 pub(crate) struct Delivery<'a> {
     /// Full JIDs of the resources that get the message.
     pub(crate) receivers: &'a [Jid],
-    /// The copy each of them gets.
+    /// What each of them gets.
     pub(crate) entry: &'a mut Entry,
-    /// Receivers whose copy comes later, in its turn: the feature that holds it back sends it.
+    /// Other resources, and what they get to know about the message.
+    pub(crate) copies: Vec<(Jid, Entry)>,
+    /// Resources whose turn comes later: the feature that holds the message back sends it.
     pub(crate) held_back: Vec<Jid>,
 }
 

@@ -196,48 +196,61 @@ impl Router {
     fn message_in(&self, cx: &mut Cx<'_>, passing: &mut Passing) -> Verdict {
         // Before anything is kept: what delivery refuses was never received.
         let choice = delivery::choose(&cx.state.resources, passing);
-        match choice {
+        let receivers = match choice {
             Choice::Refuse(error) => return Verdict::Refuse(error),
             Choice::Ignore => return Verdict::Drop,
-            Choice::To(_) | Choice::Nobody => {}
-        }
+            Choice::To(receivers) => receivers,
+            Choice::Nobody => Vec::new(),
+        };
         let verdict = ask(&self.message_in, cx, passing);
         if verdict != Verdict::Pass {
             return verdict;
         }
-        match choice {
-            Choice::To(receivers) => {
-                self.deliver(cx, passing, &receivers);
-                Verdict::Taken
-            }
-            _ => match ask(&self.message_undelivered, cx, passing) {
-                Verdict::Pass => Verdict::Refuse(StanzaError::SERVICE_UNAVAILABLE),
-                verdict => verdict,
-            },
+        if self.deliver(cx, passing, &receivers) {
+            return Verdict::Taken;
+        }
+        match ask(&self.message_undelivered, cx, passing) {
+            Verdict::Pass => Verdict::Refuse(StanzaError::SERVICE_UNAVAILABLE),
+            verdict => verdict,
         }
     }
 
-    fn deliver(&self, cx: &mut Cx<'_>, passing: &Passing, receivers: &[Jid]) {
+    /// To these resources, and to those that features send copies; whether there is any.
+    fn deliver(&self, cx: &mut Cx<'_>, passing: &Passing, receivers: &[Jid]) -> bool {
+        if cx.state.resources.is_empty() {
+            return false;
+        }
         let mut entry = passing.entry();
         let mut delivery = Delivery {
             receivers,
             entry: &mut entry,
+            copies: Vec::new(),
             held_back: Vec::new(),
         };
         for hook in &self.message_delivered {
             hook(cx, passing, &mut delivery);
         }
-        let held_back = delivery.held_back;
+        let Delivery {
+            copies, held_back, ..
+        } = delivery;
+        let taken = !receivers.is_empty() || !copies.is_empty();
+        for (resource, copy) in copies {
+            if !held_back.contains(&resource) {
+                cx.deliver(&resource, copy);
+            }
+        }
         let mut receivers = receivers
             .iter()
             .filter(|receiver| !held_back.contains(receiver))
             .peekable();
         while let Some(receiver) = receivers.next() {
             if receivers.peek().is_none() {
-                return cx.deliver(receiver, entry); // the usual only one costs no copy
+                cx.deliver(receiver, entry); // the usual only one costs no copy
+                break;
             }
             cx.deliver(receiver, entry.clone());
         }
+        taken
     }
 
     /// An IQ of a client: to its own account or the server it is answered here, under its own lock, so that

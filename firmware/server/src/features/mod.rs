@@ -6,6 +6,7 @@
 mod archive;
 pub(crate) mod blocking;
 mod caps;
+pub(crate) mod carbons;
 mod contact_addresses;
 mod disco;
 mod hints;
@@ -30,8 +31,9 @@ use xmpp::Passing;
 pub(crate) const ALL: &[&Feature] = &[
     &blocking::FEATURE, // first: a blocked stanza is neither stored nor copied
     &archive::FEATURE,  // what goes on, goes on with its place in the archive
-    &hints::FEATURE,    // read by the archive and by offline
-    &offline::FEATURE,  // only asked when nobody was there, or told who was
+    &hints::FEATURE,    // read by the archive, carbons and offline
+    &carbons::FEATURE, // behind the archive, whose ids are in the copies; who gets one counts for offline
+    &offline::FEATURE, // only asked when nobody was there, or told who was
     &roster::FEATURE,
     &pre_approval::FEATURE,
     &disco::FEATURE,
@@ -51,6 +53,7 @@ pub(crate) struct PerAccount {
     pub(crate) waiting: offline::Waiting,
     pub(crate) last: last::LastSeen,
     pub(crate) blocked: blocking::Blocklist,
+    pub(crate) copied: carbons::Copied,
 }
 
 impl PerAccount {
@@ -59,6 +62,7 @@ impl PerAccount {
             waiting: offline::Waiting::load(snapshot, account)?,
             last: last::LastSeen::load(snapshot, account)?,
             blocked: blocking::Blocklist::load(snapshot, account)?,
+            copied: carbons::Copied::default(),
         })
     }
 }
@@ -69,6 +73,8 @@ pub(crate) struct PerResource {
     pub(crate) waiting: offline::Replay,
     /// Asked for the block list, so is told its changes (XEP-0191 §3.3).
     pub(crate) blocklist_pushes: bool,
+    /// Wants copies (XEP-0280 §4).
+    pub(crate) carbons: bool,
 }
 
 /// Whether every feature lets a stanza pass at a stage, where the router is not in between: what goes out in

@@ -6,7 +6,7 @@
 //!
 //! State: [`Waiting`] per account, in table `offline.mark`; [`Replay`] per resource.
 
-use super::{archive::is_bare_chat_state, hints, passes};
+use super::{archive::is_bare_chat_state, carbons, hints, passes};
 use crate::{
     account::Cx,
     archive::{self, ENTRY, EntryKind, EntryRecord},
@@ -81,6 +81,14 @@ impl Replay {
         self.running && (bytes_waiting <= OUTBOX_LOW || self.in_flight.is_empty())
     }
 
+    /// Whether a message must wait for what is replayed; then it is fetched from the archive in its turn.
+    pub(super) fn queues_behind(&mut self, position: u64) -> bool {
+        if self.running {
+            self.behind.push_back(position);
+        }
+        self.running
+    }
+
     fn land(&mut self, positions: &[u64]) {
         self.in_flight
             .retain(|position| !positions.contains(position));
@@ -145,27 +153,33 @@ impl Waiting {
     }
 }
 
-/// Somebody gets it: a hole until a socket took it.
+/// Somebody gets it, itself or as a copy: a hole until a socket took it.
 fn on_its_way(cx: &mut Cx<'_>, message: &Passing, delivery: &mut Delivery<'_>) {
     let Some(position) = message.position else {
         return;
     };
+    let carriers = delivery.receivers.len() + delivery.copies.len();
+    if carriers == 0 {
+        return;
+    }
     let hole = Hole {
-        carriers: delivery.receivers.len().min(usize::from(u8::MAX)) as u8,
+        carriers: carriers.min(usize::from(u8::MAX)) as u8,
         temporary: hints::no_permanent_store(message),
     };
     add(cx, position, hole);
     delivery.entry.position = Some(position);
-    for receiver in delivery.receivers {
+    for (_, copy) in &mut delivery.copies {
+        copy.position = Some(position);
+    }
+    let copied = delivery.copies.iter().map(|(resource, _)| resource);
+    for receiver in delivery.receivers.iter().chain(copied) {
         let Some(resource) = cx.state.resource(receiver) else {
             continue;
         };
-        let replay = &mut resource.memory.waiting;
-        if replay.running {
-            replay.behind.push_back(position);
+        if resource.memory.waiting.queues_behind(position) {
             delivery.held_back.push(receiver.clone());
         } else {
-            replay.in_flight.push(position);
+            resource.memory.waiting.in_flight.push(position);
         }
     }
 }
@@ -352,28 +366,34 @@ fn deliver_chunk(cx: &mut Cx<'_>, session: &Session, chunk: &[u64], read: Option
         replay.behind.push_front(*position);
     }
     for (position, kept) in fetched.iter().zip(kept) {
-        let waited = kept.and_then(|(record, stanza)| as_it_waited(&domain, &record, stanza));
-        // Its sender may have been blocked since (XEP-0191 §3.3): then it stays in the archive.
-        let admitted =
-            waited.filter(|waited| passes(cx, |feature| feature.stanza_in, &mut waited.clone()));
-        match admitted {
+        match kept.and_then(|(record, stanza)| as_it_waited(cx, &domain, &record, stanza)) {
             Some(waited) => session.outbox.push(Entry {
                 position: Some(*position),
-                ..waited.entry()
+                to: Some(waited.to.unwrap_or_else(|| session.jid.clone())),
+                ..waited
             }),
             None => close_holes(cx, &session.jid, &[*position]),
         }
     }
 }
 
-/// The message as it waited, with the time it came (XEP-0203).
-fn as_it_waited(domain: &Jid, record: &EntryRecord, stanza: Stanza) -> Option<Passing> {
+/// The message as it waited, with the time it came (XEP-0203). Nothing of somebody blocked since (XEP-0191
+/// §3.3): that stays in the archive.
+fn as_it_waited(
+    cx: &mut Cx<'_>,
+    domain: &Jid,
+    record: &EntryRecord,
+    stanza: Stanza,
+) -> Option<Entry> {
     let (from, to) = (stanza.from().ok()??, stanza.to().ok()??);
     let mut passing = Passing::new(Arc::new(stanza), from, to);
+    if record.kind == EntryKind::Sent {
+        return Some(carbons::sent(cx.jid(), &passing)); // queued behind, not waiting
+    }
     let stamp = datetime::format(record.stamp);
     passing.add(
         format!("<delay xmlns='urn:xmpp:delay' from='{domain}' stamp='{stamp}'/>"),
         Reach::ThisResource,
     );
-    Some(passing)
+    passes(cx, |feature| feature.stanza_in, &mut passing).then(|| passing.entry())
 }
