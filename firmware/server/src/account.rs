@@ -18,7 +18,7 @@ use std::{
 };
 use store::{Ticket, Write};
 use tracing::warn;
-use xmpp::{Entry, Jid, Passing, StanzaError};
+use xmpp::{Entry, Jid, Kind, Passing, StanzaError};
 
 /// An account in memory.
 pub(crate) struct Account {
@@ -292,6 +292,26 @@ impl Cx<'_> {
                     self.account.id,
                     resource,
                     copy,
+                    &mut self.consequences,
+                );
+            }
+        }
+    }
+
+    /// Tells resources of a change, each with a request of our own (RFC 6121 §2.1.6, XEP-0191 §3.3).
+    pub(crate) fn push(&mut self, payload: &str, is_meant: impl Fn(&Resource) -> bool) {
+        let id = format!("push{}", self.server.next_number());
+        let (attributes, payload) = ([("type", "set"), ("id", &*id)], payload.to_owned());
+        let push = Entry::compose(Kind::Iq, None, &attributes, payload);
+        for resource in &mut self.state.resources {
+            if is_meant(resource) {
+                let to = Some(resource.session.jid.clone());
+                let push = Entry { to, ..push.clone() };
+                hand(
+                    self.server,
+                    self.account.id,
+                    resource,
+                    push,
                     &mut self.consequences,
                 );
             }

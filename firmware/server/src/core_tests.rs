@@ -124,6 +124,69 @@ fn many_waiting_messages_come_in_order_and_new_ones_behind_them() {
     assert_eq!(numbers, expected);
 }
 
+const CARBONS: &str = "<iq type='set' id='c'><enable xmlns='urn:xmpp:carbons:2'/></iq>";
+
+#[test]
+fn copies_come_in_their_turn_behind_what_waited() {
+    let home = Fixture::new(&["juliet", "romeo"]);
+    let romeo = home.online("romeo", "orchard");
+    let padding = "x".repeat(20_000);
+    for number in 0..50 {
+        home.send(
+            &romeo,
+            &message("juliet@home.example", &format!("{number} {padding}")),
+        );
+    }
+    home.write();
+    let chamber = home.bind("juliet", "chamber");
+    let balcony = home.online_with_waiting("juliet");
+    home.send(&balcony, CARBONS);
+    home.send(&chamber, &message("romeo@home.example", "50 sent"));
+    home.send(
+        &romeo,
+        &message("juliet@home.example/chamber", "51 received"),
+    );
+    home.send(&chamber, &message("romeo@home.example", "52 sent"));
+    home.write();
+    let mut got = Vec::new();
+    for _ in 0..50 {
+        got.extend(home.got(&balcony));
+    }
+    let numbers: Vec<usize> = bodies(&got)
+        .iter()
+        .map(|body| body.split(' ').next().unwrap().parse().unwrap())
+        .collect();
+    assert_eq!(numbers, (0..=52).collect::<Vec<_>>());
+    let copies = got
+        .iter()
+        .filter(|xml| xml.contains("><sent xmlns='urn:xmpp:carbons:2'>"));
+    assert_eq!(copies.count(), 2);
+}
+
+#[test]
+fn a_message_is_given_when_a_socket_took_its_copy() {
+    let home = Fixture::new(&["juliet", "romeo"]);
+    let romeo = home.online("romeo", "orchard");
+    for taken in [true, false] {
+        let (chamber, balcony) = (
+            home.online("juliet", "chamber"),
+            home.online("juliet", "balcony"),
+        );
+        home.send(&balcony, CARBONS);
+        home.send(&romeo, &message("juliet@home.example/chamber", "hark"));
+        if taken {
+            assert_eq!(bodies(&home.got(&balcony)), ["hark"]);
+        }
+        home.leave(&chamber);
+        home.leave(&balcony);
+        let garden = home.bind("juliet", "garden");
+        home.send(&garden, "<presence/>");
+        let waited = bodies(&home.got(&garden));
+        assert_eq!(waited.is_empty(), taken, "{waited:?}");
+        home.leave(&garden);
+    }
+}
+
 #[test]
 fn what_a_socket_did_not_take_waits_for_the_next_session() {
     let home = Fixture::new(&["juliet", "romeo"]);

@@ -28,14 +28,20 @@ pub(crate) struct Feature {
     pub(crate) bound: Option<BoundHook>,
     /// A data form (XEP-0128) in the server's disco#info.
     pub(crate) disco_form: Option<fn(&Server) -> Option<DiscoForm>>,
+    /// In the sender's account, for a stanza of any kind that its client sends to somebody, and for presence
+    /// that leaves in its name: asked first of all. A refusal reaches the client at once.
+    pub(crate) stanza_out: Option<StanzaHook>,
+    /// In the recipient's account, for a stanza of any kind, before anything is decided about it.
+    pub(crate) stanza_in: Option<StanzaHook>,
     /// In the sender's account, before the stanza is routed.
-    pub(crate) message_out: Option<MessageHook>,
+    pub(crate) message_out: Option<StanzaHook>,
     /// In the recipient's account, before resources are chosen.
-    pub(crate) message_in: Option<MessageHook>,
-    /// In the recipient's account, once it is known which resources get it; may change the copies.
+    pub(crate) message_in: Option<StanzaHook>,
+    /// In the recipient's account, once it is known which resources get it, perhaps none; may change what
+    /// they get, and send copies to others.
     pub(crate) message_delivered: Option<DeliveredHook>,
-    /// In the recipient's account, when no resource took it.
-    pub(crate) message_undelivered: Option<MessageHook>,
+    /// In the recipient's account, when no resource took it, not even as a copy.
+    pub(crate) message_undelivered: Option<StanzaHook>,
     /// In the account of a resource that just sent initial presence.
     pub(crate) available: Option<fn(&mut Cx<'_>, &Jid)>,
     /// In the account of a resource whose presence session ends (RFC 6121 §4.5).
@@ -70,6 +76,8 @@ impl Feature {
         bind_inline: &[],
         bound: None,
         disco_form: None,
+        stanza_out: None,
+        stanza_in: None,
         message_out: None,
         message_in: None,
         message_delivered: None,
@@ -109,7 +117,7 @@ pub(crate) enum On {
     NoAccount,
 }
 
-pub(crate) type MessageHook = fn(&mut Cx<'_>, &mut Passing) -> Verdict;
+pub(crate) type StanzaHook = fn(&mut Cx<'_>, &mut Passing) -> Verdict;
 /// Told who gets it (full JIDs); later stages never work out routing again. May set what each copy carries.
 pub(crate) type DeliveredHook = fn(&mut Cx<'_>, &Passing, &mut Delivery<'_>);
 
@@ -127,9 +135,11 @@ pub(crate) struct Nonza {
 pub(crate) struct Delivery<'a> {
     /// Full JIDs of the resources that get the message.
     pub(crate) receivers: &'a [Jid],
-    /// The copy each of them gets.
+    /// What each of them gets.
     pub(crate) entry: &'a mut Entry,
-    /// Receivers whose copy comes later, in its turn: the feature that holds it back sends it.
+    /// Other resources, and what they get to know about the message.
+    pub(crate) copies: Vec<(Jid, Entry)>,
+    /// Resources whose turn comes later: the feature that holds the message back sends it.
     pub(crate) held_back: Vec<Jid>,
 }
 

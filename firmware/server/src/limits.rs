@@ -66,6 +66,13 @@ pub const ROSTER_NAME_BYTES_MAX: usize = 1_023;
 pub const ROSTER_GROUPS_MAX: usize = 50;
 /// Addresses that got directed presence from one resource: rooms mostly.
 pub const DIRECTED_MAX: usize = 1_000;
+/// Addresses that one account blocks: far more than a person would click together.
+pub const BLOCKED_MAX: usize = 1_000;
+/// Bytes of all addresses that one account blocks. The list is in memory, and one row and one answer.
+pub const BLOCKED_BYTES_MAX: usize = 65_536;
+/// Messages of one account that were copied to its other devices and may still come back as an error, eight
+/// bytes each: errors take seconds, and nobody sends so many in that time.
+pub const COPIED_MAX: usize = 64;
 /// Messages that wait for an account; of more, the oldest are left to the archive.
 pub const WAITING_MAX: usize = 1_000;
 /// Waiting messages read from the archive at a time.

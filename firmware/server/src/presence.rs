@@ -2,7 +2,7 @@
 
 use crate::{
     account::{Cx, Presence},
-    features::ALL,
+    features::{ALL, passes},
     limits::{DIRECTED_MAX, REQUEST_BYTES_MAX, REQUESTS_MAX},
     roster::{self, Item, Subscription, Verb},
     session::{Session, waiting},
@@ -167,7 +167,14 @@ fn broadcast(cx: &mut Cx<'_>, passing: &Passing) {
     let entry = presence_entry(passing, cx.jid());
     cx.deliver_to(&entry, |resource| resource.presence.is_some());
     for contact in contacts(cx, |subscription| subscription.from) {
-        cx.route(passing.addressed_to(contact));
+        send(cx, passing.addressed_to(contact));
+    }
+}
+
+/// Sends what no client addressed to this contact, unless a feature keeps it here.
+fn send(cx: &mut Cx<'_>, mut passing: Passing) {
+    if passes(cx, |feature| feature.stanza_out, &mut passing) {
+        cx.route(passing);
     }
 }
 
@@ -181,7 +188,7 @@ fn probe_contacts(cx: &mut Cx<'_>, session: &Session) {
         } else {
             cx.jid().clone()
         };
-        cx.route(Passing::new(stanza.clone(), from, contact));
+        send(cx, Passing::new(stanza.clone(), from, contact));
     }
 }
 
@@ -208,14 +215,16 @@ fn presence_entry(passing: &Passing, to: &Jid) -> Entry {
 }
 
 /// §3.1.3 rule 4: requests are shown at every initial presence until they are answered.
-fn show_requests(cx: &Cx<'_>, session: &Session) {
-    for (contact, item) in cx
-        .state
-        .roster
-        .iter()
+fn show_requests(cx: &mut Cx<'_>, session: &Session) {
+    let items = cx.state.roster.iter();
+    let requests: Vec<Passing> = items
         .filter(|(_, item)| item.subscription.pending_in)
-    {
-        session.outbox.push(request(cx, contact, item).entry());
+        .map(|(contact, item)| request(cx, contact, item))
+        .collect();
+    for mut request in requests {
+        if passes(cx, |feature| feature.stanza_in, &mut request) {
+            session.outbox.push(request.entry());
+        }
     }
 }
 
@@ -501,18 +510,11 @@ pub(crate) fn push_item(cx: &mut Cx<'_>, contact: &Jid) {
         "<query xmlns='{}' ver='{version}'>{item}</query>",
         roster::NS
     );
-    let id = format!("push{}", cx.server.next_number());
-    let interested = cx.state.resources.iter().filter(|r| r.interested);
-    let interested: Vec<Jid> = interested.map(|r| r.session.jid.clone()).collect();
-    let attributes = [("type", "set"), ("id", &*id)];
-    for to in interested {
-        let push = Entry::compose(Kind::Iq, Some(to.clone()), &attributes, query.clone());
-        cx.deliver(&to, push);
-    }
+    cx.push(&query, |resource| resource.interested);
 }
 
 /// §3.1.5: current presence of every available resource, to somebody who may see it from now on.
-fn show_available(cx: &mut Cx<'_>, contact: &Jid) {
+pub(crate) fn show_available(cx: &mut Cx<'_>, contact: &Jid) {
     let shown: Vec<Passing> = cx
         .state
         .available()

@@ -5,7 +5,7 @@ use crate::{
     account::{Account, Cx, Leaving},
     delivery::{self, Choice},
     feature::{
-        Answer, BoundHook, DeliveredHook, Delivery, Feature, Iq, IqHook, MessageHook, Nonza, On,
+        Answer, BoundHook, DeliveredHook, Delivery, Feature, Iq, IqHook, Nonza, On, StanzaHook,
         Verdict,
     },
     features::{ALL, worth_keeping},
@@ -23,10 +23,12 @@ use xmpp::{Element, Entry, Jid, Kind, Passing, Stanza, StanzaError, StreamError}
 
 /// The feature list, turned by stage: each stage holds only those who asked for it, in list order.
 pub(crate) struct Router {
-    message_out: Vec<MessageHook>,
-    message_in: Vec<MessageHook>,
+    stanza_out: Vec<StanzaHook>,
+    stanza_in: Vec<StanzaHook>,
+    message_out: Vec<StanzaHook>,
+    message_in: Vec<StanzaHook>,
     message_delivered: Vec<DeliveredHook>,
-    message_undelivered: Vec<MessageHook>,
+    message_undelivered: Vec<StanzaHook>,
     written: Vec<fn(&mut Cx<'_>, &Jid, &[u64])>,
     stream_features: Vec<fn(&Server) -> String>,
     bound: Vec<BoundHook>,
@@ -41,6 +43,8 @@ impl Router {
         }
         let handlers = ALL.iter().flat_map(|feature| feature.iq);
         Router {
+            stanza_out: stage(|f| f.stanza_out),
+            stanza_in: stage(|f| f.stanza_in),
             message_out: stage(|f| f.message_out),
             message_in: stage(|f| f.message_in),
             message_delivered: stage(|f| f.message_delivered),
@@ -72,11 +76,7 @@ impl Router {
             let Some(passing) = admitted else {
                 return; // refused, and so handled
             };
-            match passing.stanza.kind {
-                Kind::Message => self.message_out(cx, passing),
-                Kind::Presence => presence::from_client(cx, session, passing),
-                Kind::Iq => self.iq_from_client(cx, session, passing),
-            }
+            self.leave(cx, session, passing);
         });
         server.settle(&session.account).await;
         server.catch_up(session).await;
@@ -163,6 +163,26 @@ impl Router {
         }
     }
 
+    /// In the sender's account, whatever it is.
+    fn leave(&self, cx: &mut Cx<'_>, session: &Arc<Session>, mut passing: Passing) {
+        match ask(&self.stanza_out, cx, &mut passing) {
+            Verdict::Pass => {}
+            Verdict::Refuse(error) => {
+                // Not by way of the account's queue: whom it may not write to must not seem to write to it.
+                if !is_an_answer(&passing) {
+                    session.outbox.push(passing.refused(error).entry());
+                }
+                return;
+            }
+            Verdict::Drop | Verdict::Taken => return,
+        }
+        match passing.stanza.kind {
+            Kind::Message => self.message_out(cx, passing),
+            Kind::Presence => presence::from_client(cx, session, passing),
+            Kind::Iq => self.iq_from_client(cx, session, passing),
+        }
+    }
+
     /// In the sender's account: every hook may end the message; otherwise it leaves.
     fn message_out(&self, cx: &mut Cx<'_>, mut passing: Passing) {
         match ask(&self.message_out, cx, &mut passing) {
@@ -174,6 +194,11 @@ impl Router {
 
     /// In the recipient's account, under one lock: hooks, the choice of resources, and what follows from it.
     fn arrive(&self, cx: &mut Cx<'_>, mut passing: Passing) {
+        match ask(&self.stanza_in, cx, &mut passing) {
+            Verdict::Pass => {}
+            Verdict::Refuse(error) => return cx.refuse(&passing, error),
+            Verdict::Drop | Verdict::Taken => return,
+        }
         match passing.stanza.kind {
             Kind::Presence => presence::arrive(cx, passing),
             Kind::Iq => self.iq_arrives(cx, passing),
@@ -187,48 +212,61 @@ impl Router {
     fn message_in(&self, cx: &mut Cx<'_>, passing: &mut Passing) -> Verdict {
         // Before anything is kept: what delivery refuses was never received.
         let choice = delivery::choose(&cx.state.resources, passing);
-        match choice {
+        let receivers = match choice {
             Choice::Refuse(error) => return Verdict::Refuse(error),
             Choice::Ignore => return Verdict::Drop,
-            Choice::To(_) | Choice::Nobody => {}
-        }
+            Choice::To(receivers) => receivers,
+            Choice::Nobody => Vec::new(),
+        };
         let verdict = ask(&self.message_in, cx, passing);
         if verdict != Verdict::Pass {
             return verdict;
         }
-        match choice {
-            Choice::To(receivers) => {
-                self.deliver(cx, passing, &receivers);
-                Verdict::Taken
-            }
-            _ => match ask(&self.message_undelivered, cx, passing) {
-                Verdict::Pass => Verdict::Refuse(StanzaError::SERVICE_UNAVAILABLE),
-                verdict => verdict,
-            },
+        if self.deliver(cx, passing, &receivers) {
+            return Verdict::Taken;
+        }
+        match ask(&self.message_undelivered, cx, passing) {
+            Verdict::Pass => Verdict::Refuse(StanzaError::SERVICE_UNAVAILABLE),
+            verdict => verdict,
         }
     }
 
-    fn deliver(&self, cx: &mut Cx<'_>, passing: &Passing, receivers: &[Jid]) {
+    /// To these resources, and to those that features send copies; whether there is any.
+    fn deliver(&self, cx: &mut Cx<'_>, passing: &Passing, receivers: &[Jid]) -> bool {
+        if cx.state.resources.is_empty() {
+            return false;
+        }
         let mut entry = passing.entry();
         let mut delivery = Delivery {
             receivers,
             entry: &mut entry,
+            copies: Vec::new(),
             held_back: Vec::new(),
         };
         for hook in &self.message_delivered {
             hook(cx, passing, &mut delivery);
         }
-        let held_back = delivery.held_back;
+        let Delivery {
+            copies, held_back, ..
+        } = delivery;
+        let taken = !receivers.is_empty() || !copies.is_empty();
+        for (resource, copy) in copies {
+            if !held_back.contains(&resource) {
+                cx.deliver(&resource, copy);
+            }
+        }
         let mut receivers = receivers
             .iter()
             .filter(|receiver| !held_back.contains(receiver))
             .peekable();
         while let Some(receiver) = receivers.next() {
             if receivers.peek().is_none() {
-                return cx.deliver(receiver, entry); // the usual only one costs no copy
+                cx.deliver(receiver, entry); // the usual only one costs no copy
+                break;
             }
             cx.deliver(receiver, entry.clone());
         }
+        taken
     }
 
     /// An IQ of a client: to its own account or the server it is answered here, under its own lock, so that
@@ -432,15 +470,20 @@ fn request(passing: &Passing) -> Option<Iq<'_>> {
 
 /// RFC 6120 §8.3.1: errors and results are never answered with an error; nor are notes that need no answer.
 pub(crate) fn may_be_refused(passing: &Passing) -> bool {
-    match (passing.stanza.kind, passing.stanza.type_()) {
-        (_, "error") | (Kind::Iq, "result") => false,
-        (Kind::Presence, type_) => !matches!(type_, "unavailable" | "probe"),
-        _ => true,
-    }
+    let note = passing.stanza.kind == Kind::Presence
+        && matches!(passing.stanza.type_(), "unavailable" | "probe");
+    !note && !is_an_answer(passing)
+}
+
+fn is_an_answer(passing: &Passing) -> bool {
+    matches!(
+        (passing.stanza.kind, passing.stanza.type_()),
+        (_, "error") | (Kind::Iq, "result")
+    )
 }
 
 /// Asks one stage's features in order.
-fn ask(stage: &[MessageHook], cx: &mut Cx<'_>, passing: &mut Passing) -> Verdict {
+fn ask(stage: &[StanzaHook], cx: &mut Cx<'_>, passing: &mut Passing) -> Verdict {
     stage
         .iter()
         .map(|hook| hook(cx, passing))

@@ -4,7 +4,7 @@
 use super::record::{REMOVED, domain, find};
 use crate::{
     archive,
-    features::{last, offline},
+    features::{blocking, last, offline},
     roster,
     session::stored,
 };
@@ -19,6 +19,7 @@ const TABLES: &[&(dyn Owned + Sync)] = &[
     &offline::MARK,
     &stored::STATE,
     &stored::ENTRY,
+    &blocking::LIST,
 ];
 
 /// A table whose keys begin with an account's id, whatever else is in it.

@@ -20,6 +20,11 @@ pub(super) fn no_permanent_store(message: &Passing) -> bool {
     message.stanza.child(NS, "no-permanent-store").is_some()
 }
 
+/// §4.3: to nobody but whom it is addressed to. Hints in an error are the ones of its cause (§5).
+pub(super) fn no_copy(message: &Passing) -> bool {
+    message.stanza.type_() != "error" && message.stanza.child(NS, "no-copy").is_some()
+}
+
 /// §4.4: keep it, whatever it looks like.
 pub(super) fn store(message: &Passing) -> bool {
     message.stanza.child(NS, "store").is_some()

@@ -5,7 +5,9 @@
 
 mod archive;
 mod bind;
+pub(crate) mod blocking;
 mod caps;
+pub(crate) mod carbons;
 mod contact_addresses;
 mod disco;
 mod hints;
@@ -22,15 +24,17 @@ pub(crate) use archive::worth_keeping;
 
 use crate::{
     account::{Cx, Resource},
-    feature::{Feature, On, assert_disjoint},
+    feature::{Feature, On, StanzaHook, Verdict, assert_disjoint},
 };
 use store::Snapshot;
-use xmpp::Jid;
+use xmpp::{Jid, Passing};
 
 /// The order matters, and this is where it is decided.
 pub(crate) const ALL: &[&Feature] = &[
-    &archive::FEATURE, // first: what goes on, goes on with its place in the archive
-    &hints::FEATURE,   // read by the archive and by offline
+    &blocking::FEATURE, // first: a blocked stanza is neither stored nor copied
+    &archive::FEATURE,  // what goes on, goes on with its place in the archive
+    &hints::FEATURE,    // read by the archive, carbons and offline
+    &carbons::FEATURE, // behind the archive, whose ids are in the copies; who gets one counts for offline
     &offline::FEATURE, // only asked when nobody was there, or told who was
     &roster::FEATURE,
     &pre_approval::FEATURE,
@@ -52,6 +56,8 @@ const _: () = assert_disjoint(ALL);
 pub(crate) struct PerAccount {
     pub(crate) waiting: offline::Waiting,
     pub(crate) last: last::LastSeen,
+    pub(crate) blocked: blocking::Blocklist,
+    pub(crate) copied: carbons::Copied,
 }
 
 impl PerAccount {
@@ -59,6 +65,8 @@ impl PerAccount {
         Ok(PerAccount {
             waiting: offline::Waiting::load(snapshot, account)?,
             last: last::LastSeen::load(snapshot, account)?,
+            blocked: blocking::Blocklist::load(snapshot, account)?,
+            copied: carbons::Copied::default(),
         })
     }
 }
@@ -67,6 +75,21 @@ impl PerAccount {
 #[derive(Default)]
 pub(crate) struct PerResource {
     pub(crate) waiting: offline::Replay,
+    /// Asked for the block list, so is told its changes (XEP-0191 §3.3).
+    pub(crate) blocklist_pushes: bool,
+    /// Wants copies (XEP-0280 §4).
+    pub(crate) carbons: bool,
+}
+
+/// Whether every feature lets a stanza pass at a stage, where the router is not in between: what goes out in
+/// an account's name, and what waited to come in.
+pub(crate) fn passes(
+    cx: &mut Cx<'_>,
+    stage: fn(&Feature) -> Option<StanzaHook>,
+    passing: &mut Passing,
+) -> bool {
+    let mut hooks = ALL.iter().filter_map(|feature| stage(feature));
+    hooks.all(|hook| hook(cx, passing) == Verdict::Pass)
 }
 
 /// disco#info of the server or of an account: nobody writes this list by hand.

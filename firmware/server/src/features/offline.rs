@@ -6,7 +6,7 @@
 //!
 //! State: [`Waiting`] per account, in table `offline.mark`; [`Replay`] per resource.
 
-use super::{archive::is_bare_chat_state, hints};
+use super::{archive::is_bare_chat_state, carbons, hints, passes};
 use crate::{
     account::Cx,
     archive::{self, ENTRY, EntryKind, EntryRecord},
@@ -82,6 +82,14 @@ impl Replay {
         self.running && (bytes_waiting <= OUTBOX_LOW || self.in_flight.is_empty())
     }
 
+    /// Whether a message must wait for what is replayed; then it is fetched from the archive in its turn.
+    pub(super) fn queues_behind(&mut self, position: u64) -> bool {
+        if self.running {
+            self.behind.push_back(position);
+        }
+        self.running
+    }
+
     fn land(&mut self, positions: &[u64]) {
         self.in_flight
             .retain(|position| !positions.contains(position));
@@ -146,27 +154,33 @@ impl Waiting {
     }
 }
 
-/// Somebody gets it: a hole until a socket took it.
+/// Somebody gets it, itself or as a copy: a hole until a socket took it.
 fn on_its_way(cx: &mut Cx<'_>, message: &Passing, delivery: &mut Delivery<'_>) {
     let Some(position) = message.position else {
         return;
     };
+    let carriers = delivery.receivers.len() + delivery.copies.len();
+    if carriers == 0 {
+        return;
+    }
     let hole = Hole {
-        carriers: delivery.receivers.len().min(usize::from(u8::MAX)) as u8,
+        carriers: carriers.min(usize::from(u8::MAX)) as u8,
         temporary: hints::no_permanent_store(message),
     };
     add(cx, position, hole);
     delivery.entry.position = Some(position);
-    for receiver in delivery.receivers {
+    for (_, copy) in &mut delivery.copies {
+        copy.position = Some(position);
+    }
+    let copied = delivery.copies.iter().map(|(resource, _)| resource);
+    for receiver in delivery.receivers.iter().chain(copied) {
         let Some(resource) = cx.state.resource(receiver) else {
             continue;
         };
-        let replay = &mut resource.memory.waiting;
-        if replay.running {
-            replay.behind.push_back(position);
+        if resource.memory.waiting.queues_behind(position) {
             delivery.held_back.push(receiver.clone());
         } else {
-            replay.in_flight.push(position);
+            resource.memory.waiting.in_flight.push(position);
         }
     }
 }
@@ -233,7 +247,7 @@ fn begin_replay(cx: &mut Cx<'_>, jid: &Jid) {
     }
 }
 
-/// A socket took these.
+/// A socket took these, or there is nothing to give.
 fn close_holes(cx: &mut Cx<'_>, jid: &Jid, positions: &[u64]) {
     if let Some(resource) = cx.state.resource(jid) {
         resource.memory.waiting.land(positions);
@@ -383,31 +397,38 @@ fn deliver_chunk(cx: &mut Cx<'_>, session: &Session, chunk: &[u64], read: Option
         replay.behind.push_front(*position);
     }
     for (position, kept) in fetched.iter().zip(kept) {
-        match kept.and_then(|(record, stanza)| entry(&domain, *position, &record, stanza)) {
-            Some(entry) => cx.deliver(&session.jid, entry),
-            None => gone_from_the_archive(cx, &session.jid, *position),
+        match kept.and_then(|(record, stanza)| as_it_waited(cx, &domain, &record, stanza)) {
+            Some(waited) => {
+                let to = waited.to.clone().unwrap_or_else(|| session.jid.clone());
+                let entry = Entry {
+                    position: Some(*position),
+                    to: Some(to),
+                    ..waited
+                };
+                cx.deliver(&session.jid, entry);
+            }
+            None => close_holes(cx, &session.jid, &[*position]),
         }
     }
 }
 
-fn gone_from_the_archive(cx: &mut Cx<'_>, jid: &Jid, position: u64) {
-    cx.state.memory.waiting.holes.remove(&position);
-    if let Some(resource) = cx.state.resource(jid) {
-        resource.memory.waiting.land(&[position]);
-    }
-}
-
-/// The message as it waited, with the time it came (XEP-0203).
-fn entry(domain: &Jid, position: u64, record: &EntryRecord, stanza: Stanza) -> Option<Entry> {
+/// The message as it waited, with the time it came (XEP-0203). Nothing of somebody blocked since (XEP-0191
+/// §3.3): that stays in the archive.
+fn as_it_waited(
+    cx: &mut Cx<'_>,
+    domain: &Jid,
+    record: &EntryRecord,
+    stanza: Stanza,
+) -> Option<Entry> {
     let (from, to) = (stanza.from().ok()??, stanza.to().ok()??);
     let mut passing = Passing::new(Arc::new(stanza), from, to);
+    if record.kind == EntryKind::Sent {
+        return Some(carbons::sent(cx.jid(), &passing)); // queued behind, not waiting
+    }
     let stamp = datetime::format(record.stamp);
     passing.add(
         format!("<delay xmlns='urn:xmpp:delay' from='{domain}' stamp='{stamp}'/>"),
         Reach::ThisResource,
     );
-    Some(Entry {
-        position: Some(position),
-        ..passing.entry()
-    })
+    passes(cx, |feature| feature.stanza_in, &mut passing).then(|| passing.entry())
 }
