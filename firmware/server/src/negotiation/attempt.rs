@@ -10,7 +10,7 @@ use xmpp::{
 /// How the messages of an exchange are wrapped.
 pub(super) enum Profile {
     Classic,
-    Sasl2(sasl2::Wishes),
+    Sasl2(Box<sasl2::Wishes>),
 }
 
 /// What a client says in an exchange.
@@ -50,8 +50,8 @@ impl Said {
         };
         let profile = match said {
             _ if element.ns == ns::SASL => Profile::Classic,
-            Said::Begin => Profile::Sasl2(sasl2::Wishes::of(element)),
-            Said::Respond | Said::Abort => Profile::Sasl2(sasl2::Wishes::default()),
+            Said::Begin => Profile::Sasl2(Box::new(sasl2::Wishes::of(element))),
+            Said::Respond | Said::Abort => Profile::Sasl2(Box::default()),
         };
         Some((said, profile))
     }

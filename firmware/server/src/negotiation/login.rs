@@ -5,7 +5,7 @@ use super::{
     attempt::{Attempt, Profile, Said},
     bind2, classic, features, sasl2,
 };
-use crate::{limits::ATTEMPTS_MAX, server::Server};
+use crate::{limits::ATTEMPTS_MAX, server::Server, session::Session};
 use std::sync::Arc;
 use tracing::{debug, info};
 use xmpp::{
@@ -181,15 +181,24 @@ impl Negotiation {
             self.stage = Stage::Authenticated(jid);
             return Ok(Next::Restart);
         };
+        // XEP-0388 §2.6.1: what was asked for inline happens now, and its answers go into <success/>.
+        let mut inline = String::new();
+        // XEP-0198 §9: a session that goes on needs no resource, and has no features to negotiate.
+        if let Some(session) = before_bind(server, &jid, wishes, &mut inline).await {
+            out.extend(sasl2::success(data, &session.jid, &inline).as_bytes());
+            self.stage = Stage::Bound;
+            return Ok(Next::Bound(session));
+        }
         let Some(bind) = &wishes.bind else {
-            out.extend(sasl2::success(data, &jid, "").as_bytes());
+            out.extend(sasl2::success(data, &jid, &inline).as_bytes());
             out.extend(features::before_bind(server).as_bytes());
             self.stage = Stage::Authenticated(jid);
             return Ok(Next::Authenticated);
         };
         match bind2::perform(server, &jid, bind, attempt.installation()).await {
             Ok((session, bound)) => {
-                out.extend(sasl2::success(data, &session.jid, &bound).as_bytes());
+                inline.push_str(&bound);
+                out.extend(sasl2::success(data, &session.jid, &inline).as_bytes());
                 out.extend(features::bound(server).as_bytes());
                 self.stage = Stage::Bound;
                 Ok(Next::Bound(session))
@@ -238,4 +247,18 @@ impl Negotiation {
         let throttle = &server.logins().throttle;
         throttle.failed(self.address, name, per_minute, server.clock().elapsed_ms())
     }
+}
+
+/// What comes before a resource is bound inline (XEP-0386 §3.1): the session that `<resume/>` asks to go on
+/// with, its answer in `inline`. `None` binds as if nothing had been asked; so does everybody as long as no
+/// session outlives its connection.
+#[expect(clippy::unused_async, reason = "a resumed session waits for the disk")]
+async fn before_bind(
+    _server: &Arc<Server>,
+    _account: &Jid,
+    wishes: &sasl2::Wishes,
+    _inline: &mut String,
+) -> Option<Arc<Session>> {
+    let _resume = wishes.resume.as_ref()?;
+    None
 }

@@ -5,6 +5,9 @@ use super::{attempt::decode, bind2};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use xmpp::{Element, Jid, SaslFailure, compose};
 
+/// XEP-0198.
+const MANAGEMENT: &str = "urn:xmpp:sm:3";
+
 pub(super) const NS: &str = "urn:xmpp:sasl:2";
 
 /// What comes along with `<authenticate/>`.
@@ -12,6 +15,8 @@ pub(super) const NS: &str = "urn:xmpp:sasl:2";
 pub(super) struct Wishes {
     /// `id` of `<user-agent/>`: names the installation of the client, and is told to nobody (§2.3).
     pub(super) user_agent: Option<String>,
+    /// `<resume/>` (XEP-0198 §9): the session that the client would rather have back than bind anew.
+    pub(super) resume: Option<Element>,
     pub(super) bind: Option<bind2::Request>,
 }
 
@@ -26,6 +31,7 @@ impl Wishes {
             user_agent: user_agent
                 .filter(|id| is_uuid(id))
                 .map(str::to_ascii_lowercase),
+            resume: authenticate.child(MANAGEMENT, "resume").cloned(),
             bind: authenticate
                 .child(bind2::NS, "bind")
                 .map(bind2::Request::of),
@@ -41,8 +47,9 @@ pub(super) fn initial_response(authenticate: &Element) -> Result<Option<Vec<u8>>
         .transpose()
 }
 
-/// `<success/>` (§2.6.1) for a bare JID, or a full one together with `bound`.
-pub(super) fn success(data: Option<&[u8]>, jid: &Jid, bound: &str) -> String {
+/// `<success/>` (§2.6.1) for a bare JID, or for a full one where a resource was bound or a session resumed;
+/// `inline` is what came of the features asked for besides.
+pub(super) fn success(data: Option<&[u8]>, jid: &Jid, inline: &str) -> String {
     let data = data
         .map(|data| {
             format!(
@@ -54,7 +61,7 @@ pub(super) fn success(data: Option<&[u8]>, jid: &Jid, bound: &str) -> String {
     let jid = compose::escaped(jid.as_str());
     format!(
         "<success xmlns='{NS}'>{data}\
-         <authorization-identifier>{jid}</authorization-identifier>{bound}</success>"
+         <authorization-identifier>{jid}</authorization-identifier>{inline}</success>"
     )
 }
 
