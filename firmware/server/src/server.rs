@@ -3,6 +3,7 @@
 use crate::{
     account::{Account, Resource},
     accounts::{self, AccountRecord},
+    devices,
     directory::{Directory, Readers},
     limits::RESOURCES_MAX,
     negotiation::Logins,
@@ -63,6 +64,8 @@ pub enum AccountChange {
     Disabled,
     Enabled,
     Removed,
+    /// One of its devices was signed out.
+    SignedOut(devices::Id),
 }
 
 /// The XMPP server.
@@ -329,12 +332,18 @@ impl Server {
         if let Err(error) = self.note_administrator() {
             error!(%error, "the accounts cannot be read");
         }
-        if !matches!(change, AccountChange::Disabled | AccountChange::Removed) {
-            return;
-        }
         let Some(account) = self.directory.get(localpart) else {
             return;
         };
+        self.at(&account, 0, |cx| match change {
+            AccountChange::PasswordChanged | AccountChange::Disabled => devices::locked_out(cx),
+            AccountChange::SignedOut(device) => devices::signed_out(cx, device),
+            _ => {}
+        });
+        self.settle(&account).await;
+        if !matches!(change, AccountChange::Disabled | AccountChange::Removed) {
+            return;
+        }
         self.at(&account, 0, |cx| {
             for session in cx.state.sessions() {
                 session

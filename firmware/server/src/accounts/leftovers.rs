@@ -3,7 +3,7 @@
 
 use super::record::{REMOVED, domain, find};
 use crate::{
-    archive,
+    archive, devices,
     features::{last, offline},
     roster,
 };
@@ -16,6 +16,7 @@ const TABLES: &[&(dyn Owned + Sync)] = &[
     &roster::VERSION,
     &last::SEEN,
     &offline::MARK,
+    &devices::KNOWN,
 ];
 
 /// A table whose keys begin with an account's id, whatever else is in it.

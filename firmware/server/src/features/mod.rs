@@ -6,6 +6,7 @@
 mod archive;
 mod caps;
 mod contact_addresses;
+mod devices;
 mod disco;
 mod hints;
 pub(crate) mod last;
@@ -18,7 +19,10 @@ mod version;
 
 pub(crate) use archive::worth_keeping;
 
-use crate::feature::{Feature, On, assert_disjoint};
+use crate::{
+    devices::Devices,
+    feature::{Feature, On, assert_disjoint},
+};
 use store::Snapshot;
 
 /// The order matters, and this is where it is decided.
@@ -31,6 +35,7 @@ pub(crate) const ALL: &[&Feature] = &[
     &disco::FEATURE,
     &caps::FEATURE,
     &contact_addresses::FEATURE,
+    &devices::FEATURE,
     &last::FEATURE,
     &ping::FEATURE,
     &time::FEATURE,
@@ -44,6 +49,7 @@ const _: () = assert_disjoint(ALL);
 pub(crate) struct PerAccount {
     pub(crate) waiting: offline::Waiting,
     pub(crate) last: last::LastSeen,
+    pub(crate) devices: Devices,
 }
 
 impl PerAccount {
@@ -51,6 +57,7 @@ impl PerAccount {
         Ok(PerAccount {
             waiting: offline::Waiting::load(snapshot, account)?,
             last: last::LastSeen::load(snapshot, account)?,
+            devices: Devices::load(snapshot, account)?,
         })
     }
 }
@@ -59,6 +66,8 @@ impl PerAccount {
 #[derive(Default)]
 pub(crate) struct PerResource {
     pub(crate) waiting: offline::Replay,
+    /// The device it came from, where that is known.
+    pub(crate) device: Option<crate::devices::Id>,
 }
 
 /// disco#info of the server or of an account: nobody writes this list by hand.
