@@ -3,9 +3,10 @@
 //! In what is sent, braces may also hold `{70 times TEXT}` and `{base64 TEXT}`, and `\x00` stands
 //! for any byte: enough to write down what no XML library would send. `{scram SHA-1 pencil
 //! challenge}` answers the SCRAM challenge bound to that name with that password, after a first
-//! message sent as `{base64 n,,…}`, and binds `{signature}` to what the server must say then.
+//! message sent as `{base64 n,,…}`, and binds `{signature}` to what the server must say then. `{token juliet
+//! mine}` proves the token bound to `mine` as that account (XEP-0484), and binds `{proof}` to the answer.
 
-use crate::{addresses::Addresses, scram};
+use crate::{addresses::Addresses, scram, token};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use std::{collections::BTreeMap, fmt};
 
@@ -75,6 +76,9 @@ impl Bindings {
         if let Some(rest) = inside.strip_prefix("scram ") {
             return self.answer(rest);
         }
+        if let Some(rest) = inside.strip_prefix("token ") {
+            return self.prove(rest, addresses);
+        }
         if let Some((count, text)) = inside.split_once(" times ") {
             let count: usize = count
                 .parse()
@@ -86,6 +90,18 @@ impl Bindings {
         }
         let fresh = format!("{inside}-{}", self.values.len() + 1);
         Ok(addresses.outward(self.values.entry(inside.into()).or_insert(fresh)))
+    }
+
+    /// `juliet mine`: the client's only message with a token.
+    fn prove(&mut self, rest: &str, addresses: &Addresses) -> Result<String, String> {
+        let bound = |name: &str| self.values.get(name);
+        let (name, token) = rest
+            .split_once(' ')
+            .and_then(|(name, token)| Some((name, bound(token)?)))
+            .ok_or_else(|| format!("cannot fill in {{token {rest}}}"))?;
+        let proof = token::prove(&addresses.outward_names(name), token);
+        self.values.insert("proof".into(), proof.answer);
+        Ok(proof.message)
     }
 
     /// `SHA-1 pencil challenge`: the client's last message of SCRAM.

@@ -15,5 +15,6 @@ mod scram;
 pub mod script;
 pub mod simulated;
 pub mod sockets;
+mod token;
 pub mod wire;
 pub mod world;

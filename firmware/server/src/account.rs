@@ -163,7 +163,7 @@ impl State {
     }
 
     /// How many have a connection.
-    pub(crate) fn connected(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         let resources = self.resources.iter();
         resources.filter(|resource| resource.away.is_none()).count()
     }

@@ -13,6 +13,7 @@ pub use leftovers::{removed, swept, writes_to_remove};
 pub use record::{AccountKeys, AccountRecord, domain, find, secret};
 
 use crate::{
+    devices,
     features::last,
     world::{Dice, Timestamp},
 };
@@ -27,6 +28,8 @@ pub enum Refusal {
     Exists,
     /// There is none.
     Unknown,
+    /// The account has no such device.
+    UnknownDevice,
     /// There was one, and what it left is still being removed.
     Resting,
     /// The password is empty or has characters that no password may have (RFC 4013).
@@ -44,6 +47,7 @@ impl fmt::Display for Refusal {
         match self {
             Refusal::Exists => f.write_str("there is such an account already"),
             Refusal::Unknown => f.write_str("there is no such account"),
+            Refusal::UnknownDevice => f.write_str("it has no such device: see `user devices`"),
             Refusal::Resting => f.write_str(
                 "what a removed account of this name left is still being removed; try later",
             ),
@@ -144,7 +148,8 @@ fn may_be_made(snapshot: &Snapshot, localpart: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Gives an account a new password: new salts and new keys. Some milliseconds of work.
+/// Gives an account a new password: new salts and new keys, and no token outlives it. Some milliseconds of
+/// work.
 pub fn passwd(
     snapshot: &Snapshot,
     localpart: &str,
@@ -153,19 +158,23 @@ pub fn passwd(
 ) -> Result<Vec<Write>, Refusal> {
     let mut record = existing(snapshot, localpart)?;
     record.keys = AccountKeys::derive(password, dice).ok_or(Refusal::BadPassword)?;
-    Ok(put(localpart, &record))
+    let mut writes = put(localpart, &record);
+    writes.extend(devices::lock_out(snapshot, record.id)?);
+    Ok(writes)
 }
 
-/// Keeps an account from signing in; everything it has stays.
+/// Keeps an account from signing in; everything it has stays, but for the tokens of its devices.
 pub fn disable(snapshot: &Snapshot, localpart: &str) -> Result<Vec<Write>, Refusal> {
     let record = existing(snapshot, localpart)?;
-    Ok(put(
+    let mut writes = devices::lock_out(snapshot, record.id)?;
+    writes.extend(put(
         localpart,
         &AccountRecord {
             enabled: false,
             ..record
         },
-    ))
+    ));
+    Ok(writes)
 }
 
 /// Lets a disabled account sign in again.

@@ -229,7 +229,7 @@ pub(crate) enum Verdict {
 }
 
 /// What is spoken below the features, on the way to a session, and by several of them.
-const BELOW: [Spec; 7] = [
+const BELOW: [Spec; 10] = [
     Spec::Xep(82, "1.1.1", "XMPP Date and Time Profiles"),
     Spec::Xep(203, "2.0", "Delayed Delivery"),
     Spec::Xep(368, "1.1.0", "SRV records for XMPP over TLS"),
@@ -237,6 +237,9 @@ const BELOW: [Spec; 7] = [
     Spec::Xep(388, "1.0.4", "Extensible SASL Profile"),
     Spec::Xep(440, "1.0.0", "SASL Channel-Binding Type Capability"),
     Spec::Xep(474, "0.5.0", "SASL SCRAM Downgrade Protection"),
+    Spec::Xep(478, "0.2.0", "Stream Limits Advertisement"),
+    Spec::Xep(484, "0.2.0", "Fast Authentication Streamlining Tokens"),
+    Spec::Xep(509, "0.2.0", "Initial Authentication Pipelining"),
 ];
 
 /// Every specification that is spoken, for the README's table.

@@ -5,6 +5,7 @@
 
 pub mod accounts;
 pub mod connection;
+pub mod devices;
 pub mod limits;
 pub mod listen;
 pub mod outbox;

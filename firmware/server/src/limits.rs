@@ -129,6 +129,25 @@ pub const UNAUTHENTICATED_PER_ADDRESS_MAX: usize = 100;
 pub const LOOKUPS_MAX: usize = 2;
 /// Characters of a client's name for itself (XEP-0386 `<tag/>`) that become part of its resource.
 pub const TAG_CHARS_MAX: usize = 64;
+/// Devices of one account that are remembered: as many as may be connected, three times over. Of more, the
+/// one that was away for longest is forgotten, and has to sign in with the password again.
+pub const DEVICES_MAX: usize = 32;
+/// Milliseconds for which a device that never comes back is remembered: three months, after which it says
+/// nothing about who has access, and nobody's habits need to be kept (XEP-0494 §6).
+pub const DEVICE_MS_MAX: u64 = 90 * 86_400_000;
+/// Characters of a device's name for itself or for its software.
+pub const DEVICE_NAME_CHARS_MAX: usize = 64;
+/// Milliseconds for which a token is good: a phone may be left in a drawer over the holidays. Each day of use
+/// brings a new one.
+pub const TOKEN_MS_MAX: u64 = 30 * 86_400_000;
+/// Milliseconds after which a token that is used is replaced by a new one: a stolen one is soon worth
+/// nothing, and a card is not written for every tunnel a train goes through.
+pub const TOKEN_ROTATION_MS: u64 = 86_400_000;
+const _: () = assert!(
+    TOKEN_ROTATION_MS < TOKEN_MS_MAX && TOKEN_MS_MAX <= DEVICE_MS_MAX,
+    "a token is replaced before it ends, and ends before its device is forgotten"
+);
+const _: () = assert!(DEVICES_MAX > RESOURCES_MAX, "one of them is not connected");
 /// (address, account) pairs whose failed logins are remembered, and addresses likewise: some 700 KB at worst.
 pub const THROTTLE_ENTRIES_MAX: usize = 1_024;
 /// Different failing names that are told apart per address: more than a household has accounts.

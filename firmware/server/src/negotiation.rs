@@ -19,6 +19,7 @@ pub(crate) use logins::Logins;
 pub use work::{Done, Work};
 
 use crate::{
+    devices,
     features::management,
     limits::{BINDS_MAX, NEGOTIATION_MS_MAX},
     server::Server,
@@ -37,6 +38,8 @@ pub(crate) struct Negotiation {
     stage: Stage,
     /// What the TLS connection can be bound to; empty before TLS.
     bindings: ChannelBindings,
+    /// Where an authenticated client said to be.
+    device: Option<devices::Id>,
     /// `from` of the stream's header (RFC 6120 §4.7.1): who the client says it will be.
     from: Option<Jid>,
     attempts: u32,
@@ -117,6 +120,7 @@ impl Negotiation {
             address,
             stage,
             bindings: ChannelBindings::default(),
+            device: None,
             from: None,
             attempts: 0,
             binds: 0,
@@ -180,10 +184,10 @@ impl Negotiation {
         }
         self.from = self.check_from(server, header)?;
         let features = match &self.stage {
-            Stage::Secured(_) => features::before_login(&features::offer(&self.bindings)),
+            Stage::Secured(_) => features::before_login(&self.bindings),
             Stage::Authenticated(_) => features::before_bind(server),
             Stage::Clear | Stage::Handshake | Stage::LookingUp | Stage::Bound => {
-                features::BEFORE_TLS.to_owned()
+                features::before_tls()
             }
         };
         out.extend(features.as_bytes());
@@ -274,6 +278,9 @@ impl Negotiation {
             .expect("an account has a localpart, and this one is authenticated");
         match request.perform(server, local).await {
             Ok(session) => {
+                if let Some(device) = self.device {
+                    server.note_device(&session, device);
+                }
                 out.extend(request.result(&session.jid).as_bytes());
                 self.stage = Stage::Bound;
                 let epoch = session.outbox.epoch();

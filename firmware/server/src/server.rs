@@ -3,6 +3,7 @@
 use crate::{
     account::{Account, Cx, Resource},
     accounts::{self, AccountRecord},
+    devices,
     directory::{Directory, Readers},
     limits::{LEAVING_MAX, RESOURCES_MAX, UNDURABLE_MAX},
     negotiation::Logins,
@@ -64,6 +65,8 @@ pub enum AccountChange {
     Disabled,
     Enabled,
     Removed,
+    /// One of its devices was signed out.
+    SignedOut(devices::Id),
 }
 
 /// The XMPP server.
@@ -225,7 +228,7 @@ impl Server {
         let accounts = self.directory.all();
         let sessions = accounts
             .iter()
-            .map(|account| account.lock().connected())
+            .map(|account| account.lock().connections())
             .sum();
         Counts {
             accounts_in_memory: accounts.len(),
@@ -393,12 +396,18 @@ impl Server {
         if let Err(error) = self.note_administrator() {
             error!(%error, "the accounts cannot be read");
         }
-        if !matches!(change, AccountChange::Disabled | AccountChange::Removed) {
-            return;
-        }
         let Some(account) = self.directory.get(localpart) else {
             return;
         };
+        self.at(&account, 0, |cx| match change {
+            AccountChange::PasswordChanged | AccountChange::Disabled => devices::locked_out(cx),
+            AccountChange::SignedOut(device) => devices::signed_out(cx, device),
+            _ => {}
+        });
+        self.settle(&account).await;
+        if !matches!(change, AccountChange::Disabled | AccountChange::Removed) {
+            return;
+        }
         let error = StreamError::NOT_AUTHORIZED.with_text("this account was closed");
         self.end_sessions(&account, error, |_| true).await;
         self.directory.forget(&account);

@@ -15,7 +15,7 @@ use aws_lc_rs::digest;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv6Addr},
-    sync::Mutex,
+    sync::{Mutex, MutexGuard},
 };
 
 /// Counts failed logins. Times are milliseconds of a clock that never jumps.
@@ -63,15 +63,34 @@ impl Throttle {
         if per_minute == 0 {
             return 0;
         }
-        let address = network(address);
-        let account = hashed(account);
-        let mut inner = self
-            .inner
-            .lock()
-            .expect("nothing panics while it holds this lock");
-        let by_account = inner.pair(address, account, now).failed(per_minute, now);
+        let by_account = self.failed_token(address, account, per_minute, now);
+        let (address, account) = (network(address), hashed(account));
+        let mut inner = self.lock();
         let by_address = inner.address(address, now).failed(account, per_minute, now);
         by_account.max(by_address)
+    }
+
+    /// As [`Throttle::failed`], for a token: the pair is slowed down, the address is not. Tokens are not
+    /// guessed, and a house full of phones whose tokens ended over the holidays is no attack.
+    pub(crate) fn failed_token(
+        &self,
+        address: IpAddr,
+        account: &str,
+        per_minute: u32,
+        now: u64,
+    ) -> u64 {
+        if per_minute == 0 {
+            return 0;
+        }
+        let (address, account) = (network(address), hashed(account));
+        let mut inner = self.lock();
+        inner.pair(address, account, now).failed(per_minute, now)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner
+            .lock()
+            .expect("nothing panics while it holds this lock")
     }
 }
 
@@ -256,6 +275,28 @@ mod tests {
     }
 
     #[test]
+    fn tokens_slow_down_their_account_and_never_the_address() {
+        let throttle = Throttle::default();
+        let home = HOME.parse().unwrap();
+        for name in 0..40 {
+            assert_eq!(
+                throttle.failed_token(home, &format!("user{name}"), 10, 0),
+                0
+            );
+        }
+        assert_eq!(fail(&throttle, HOME, "alice", 0), 0);
+        for _ in 1..10 {
+            assert_eq!(throttle.failed_token(home, "alice", 10, 0), 0);
+        }
+        assert_eq!(throttle.failed_token(home, "alice", 10, 0), 1_000);
+        assert_eq!(
+            fail(&throttle, HOME, "alice", 0),
+            2_000,
+            "one count for both"
+        );
+    }
+
+    #[test]
     fn a_64_is_one_address_and_mapped_ipv4_is_ipv4() {
         for (address, expected) in [
             ("203.0.113.7", "203.0.113.7"),
@@ -271,6 +312,10 @@ mod tests {
         let throttle = Throttle::default();
         for _ in 0..100 {
             assert_eq!(throttle.failed(HOME.parse().unwrap(), "alice", 0, 0), 0);
+            assert_eq!(
+                throttle.failed_token(HOME.parse().unwrap(), "alice", 0, 0),
+                0
+            );
         }
     }
 

@@ -235,6 +235,8 @@ fn configuration(
     config.ticketer = Ticketer::new().map_err(|error| error.to_string())?;
     // A client opens one connection at a time, so it needs one ticket for its next.
     config.send_tls13_tickets = 1;
+    // Early data can be sent again by whoever saw it (RFC 8446 §8), and a login is in it (XEP-0388 §3).
+    config.max_early_data_size = 0;
     Ok(config)
 }
 

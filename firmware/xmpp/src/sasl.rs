@@ -3,6 +3,7 @@
 //! One [`Exchange`] is one attempt. The caller moves the bytes (classic SASL or XEP-0388), looks up keys,
 //! and counts failures; nothing here knows an account.
 
+pub mod ht;
 pub mod plain;
 pub mod scram;
 #[cfg(test)]
@@ -24,6 +25,8 @@ pub enum Mechanism {
     Scram(Hash, bool),
     /// PLAIN (RFC 4616), under TLS only.
     Plain,
+    /// HT-SHA-256 (XEP-0484): a token, bound to this.
+    Token(ht::Channel),
 }
 
 /// Channel-binding data of this connection (RFC 5056); `None` where the type is not available.
@@ -53,6 +56,9 @@ pub enum Step {
     /// Find the keys of this account for this hash and hand them to [`Exchange::keys`] (on a thread that may
     /// compute for some milliseconds). The name is prepared (SASLprep), not yet judged as a localpart.
     Lookup { username: String, hash: Hash },
+    /// Find the tokens of this account and try them on the claim. It proves itself and is answered by
+    /// itself, so the exchange is over; a claim that no token proves is `credentials-expired`.
+    Claimed(ht::Claim),
     /// Authenticated as this name; the data goes along with the success (RFC 6120 §6.4.6). Where the client
     /// asked for an authorization identity, it succeeds only if [`may_act_as`] says so; else it is
     /// `invalid-authzid`.
@@ -74,6 +80,8 @@ enum State {
     ScramChallenged(scram::Challenged),
     Plain,
     PlainClaimed(plain::Claim),
+    /// With the data of the channel, if it has any of that kind.
+    Token(ht::Channel, Option<Vec<u8>>),
     /// Succeeded, failed, or spoken to out of turn.
     Over,
 }
@@ -97,6 +105,7 @@ impl Exchange {
                 ))
             }
             Mechanism::Plain => State::Plain,
+            Mechanism::Token(channel) => State::Token(channel, channel.data(bindings)),
         };
         Exchange { state }
     }
@@ -109,6 +118,9 @@ impl Exchange {
         let state = mem::replace(&mut self.state, State::Over);
         if data.len() > MESSAGE_BYTES_MAX {
             return Err(SaslFailure::MALFORMED_REQUEST);
+        }
+        if let State::Token(channel, channel_data) = state {
+            return ht::Claim::parse(data, channel, channel_data).map(Step::Claimed);
         }
         let message = str::from_utf8(data).map_err(|_| SaslFailure::MALFORMED_REQUEST)?;
         let (state, step) = match state {
@@ -124,7 +136,7 @@ impl Exchange {
                 (State::PlainClaimed(claim), step)
             }
             // It is not the client's turn.
-            State::ScramNamed(_) | State::PlainClaimed(_) | State::Over => {
+            State::ScramNamed(_) | State::PlainClaimed(_) | State::Token(..) | State::Over => {
                 return Err(SaslFailure::MALFORMED_REQUEST);
             }
         };
@@ -160,7 +172,7 @@ pub fn may_act_as(account: &Jid, authzid: &str) -> bool {
 }
 
 impl Mechanism {
-    /// Every mechanism, strongest first: the order in which they are advertised.
+    /// Every mechanism for passwords, strongest first: the order in which they are advertised.
     pub const ALL: &'static [Mechanism] = &[
         Mechanism::Scram(Hash::Sha512, true),
         Mechanism::Scram(Hash::Sha256, true),
@@ -169,6 +181,13 @@ impl Mechanism {
         Mechanism::Scram(Hash::Sha256, false),
         Mechanism::Scram(Hash::Sha1, false),
         Mechanism::Plain,
+    ];
+
+    /// Every mechanism for tokens, strongest first. They are advertised apart (XEP-0484 §3.1).
+    pub const TOKENS: &'static [Mechanism] = &[
+        Mechanism::Token(ht::Channel::Exporter),
+        Mechanism::Token(ht::Channel::EndPoint),
+        Mechanism::Token(ht::Channel::None),
     ];
 
     /// The registered name.
@@ -181,15 +200,16 @@ impl Mechanism {
             Mechanism::Scram(Hash::Sha512, false) => "SCRAM-SHA-512",
             Mechanism::Scram(Hash::Sha512, true) => "SCRAM-SHA-512-PLUS",
             Mechanism::Plain => "PLAIN",
+            Mechanism::Token(ht::Channel::Exporter) => "HT-SHA-256-EXPR",
+            Mechanism::Token(ht::Channel::EndPoint) => "HT-SHA-256-ENDP",
+            Mechanism::Token(ht::Channel::None) => "HT-SHA-256-NONE",
         }
     }
 
     /// The mechanism of that name.
     pub fn parse(name: &str) -> Option<Mechanism> {
-        Mechanism::ALL
-            .iter()
-            .copied()
-            .find(|mechanism| mechanism.name() == name)
+        let mut all = Mechanism::ALL.iter().chain(Mechanism::TOKENS).copied();
+        all.find(|mechanism| mechanism.name() == name)
     }
 }
 
@@ -201,6 +221,11 @@ impl ChannelBindings {
             "tls-server-end-point" => self.end_point.as_deref(),
             _ => None,
         }
+    }
+
+    /// Whether a token may be bound in this way here.
+    pub fn have(&self, channel: ht::Channel) -> bool {
+        channel.data(self).is_some()
     }
 
     /// The names of the available types, stronger first: what XEP-0440 advertises.
@@ -216,7 +241,7 @@ impl ChannelBindings {
 impl fmt::Debug for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.state {
-            State::Scram(_) | State::Plain => "waits for the first message",
+            State::Scram(_) | State::Plain | State::Token(..) => "waits for the first message",
             State::ScramNamed(_) | State::PlainClaimed(_) => "waits for keys",
             State::ScramChallenged(_) => "waits for the proof",
             State::Over => "is over",

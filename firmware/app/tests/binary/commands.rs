@@ -42,6 +42,11 @@ fn accounts_come_and_go() {
         user show bob@localhost --json
         user enable bob@localhost --json
         user passwd bob@localhost --password-stdin < other\\n
+        user devices bob@localhost
+        user devices bob@localhost --json
+        user devices eve@localhost
+        user sign-out bob@localhost abcdefghabcdefgh
+        user sign-out bob@localhost phone
         user remove bob@localhost --yes
         user list
         user add bob@localhost --password-stdin --json < secret\\n
@@ -69,6 +74,18 @@ fn accounts_come_and_go() {
             $ user enable bob@localhost --json
             {"done":true,"jid":"bob@localhost"}
             $ user passwd bob@localhost --password-stdin < other\n
+            $ user devices bob@localhost
+            $ user devices bob@localhost --json
+            []
+            $ user devices eve@localhost
+            hearth: eve@localhost: there is no such account
+            exit 1
+            $ user sign-out bob@localhost abcdefghabcdefgh
+            hearth: bob@localhost: it has no such device: see `user devices`
+            exit 1
+            $ user sign-out bob@localhost phone
+            hearth: bob@localhost: it has no such device: see `user devices`
+            exit 1
             $ user remove bob@localhost --yes
             $ user list
             amy@localhost

@@ -3,7 +3,7 @@
 
 use super::record::{REMOVED, domain, find};
 use crate::{
-    archive,
+    archive, devices,
     features::{blocking, last, offline},
     roster,
     session::stored,
@@ -20,6 +20,7 @@ const TABLES: &[&(dyn Owned + Sync)] = &[
     &stored::STATE,
     &stored::ENTRY,
     &blocking::LIST,
+    &devices::KNOWN,
 ];
 
 /// A table whose keys begin with an account's id, whatever else is in it.

@@ -11,10 +11,12 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use household::Config;
 use std::{
     path::Path,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    task::{Context, Poll, Waker},
 };
 use store::{Options, Store, Urgency, disk::SimDisk};
 
@@ -125,6 +127,20 @@ impl World {
     }
 }
 
+/// Runs what waits for nothing but the store, whose writer is this thread.
+fn run_beside<T>(store: &Store, future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    loop {
+        let poll = future
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()));
+        match poll {
+            Poll::Ready(value) => return value,
+            Poll::Pending => assert!(store.turn(), "something waits for nothing"),
+        }
+    }
+}
+
 /// Nothing here waits for anything but the store, which is inline.
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread()
@@ -176,7 +192,8 @@ impl Client<'_> {
     }
 
     fn go(&mut self, heard: &mut String) {
-        block_on(async {
+        let server = self.world.server.clone();
+        run_beside(server.store(), async {
             loop {
                 let todo = self.connection.step().await;
                 let output = std::mem::take(self.connection.output());

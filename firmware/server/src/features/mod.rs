@@ -9,6 +9,7 @@ pub(crate) mod blocking;
 mod caps;
 pub(crate) mod carbons;
 mod contact_addresses;
+mod devices;
 mod disco;
 mod hints;
 pub(crate) mod last;
@@ -24,6 +25,7 @@ pub(crate) use archive::worth_keeping;
 
 use crate::{
     account::{Cx, Resource},
+    devices::Devices,
     feature::{Feature, On, StanzaHook, Verdict, assert_disjoint},
 };
 use store::Snapshot;
@@ -43,6 +45,7 @@ pub(crate) const ALL: &[&Feature] = &[
     &disco::FEATURE,
     &caps::FEATURE,
     &contact_addresses::FEATURE,
+    &devices::FEATURE,
     &last::FEATURE,
     &ping::FEATURE,
     &time::FEATURE,
@@ -58,6 +61,7 @@ pub(crate) struct PerAccount {
     pub(crate) last: last::LastSeen,
     pub(crate) blocked: blocking::Blocklist,
     pub(crate) copied: carbons::Copied,
+    pub(crate) devices: Devices,
 }
 
 impl PerAccount {
@@ -67,6 +71,7 @@ impl PerAccount {
             last: last::LastSeen::load(snapshot, account)?,
             blocked: blocking::Blocklist::load(snapshot, account)?,
             copied: carbons::Copied::default(),
+            devices: Devices::load(snapshot, account)?,
         })
     }
 }
@@ -75,6 +80,8 @@ impl PerAccount {
 #[derive(Default)]
 pub(crate) struct PerResource {
     pub(crate) waiting: offline::Replay,
+    /// The device it came from, where that is known.
+    pub(crate) device: Option<crate::devices::Id>,
     /// Asked for the block list, so is told its changes (XEP-0191 §3.3).
     pub(crate) blocklist_pushes: bool,
     /// Wants copies (XEP-0280 §4).

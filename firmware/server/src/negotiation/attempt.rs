@@ -1,6 +1,7 @@
 //! One attempt at authenticating, in either profile of SASL: classic (RFC 6120 §6) or SASL2 (XEP-0388).
 
 use super::{classic, sasl2};
+use crate::devices::{self, Seed, TokenKey};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use xmpp::{
     Element, Jid, SaslFailure, ns,
@@ -35,8 +36,17 @@ pub(super) struct Candidate {
     /// `None` for a name that nobody has.
     pub(super) account: Option<Jid>,
     pub(super) enabled: bool,
-    /// The client's installation under a pseudonym, where it told (XEP-0386 §3.2.1).
-    pub(super) installation: Option<String>,
+    /// Where the client told its installation (XEP-0386 §3.2.1).
+    pub(super) device: Option<Device>,
+}
+
+/// The device that a client signs in from.
+pub(super) struct Device {
+    pub(super) id: devices::Id,
+    /// What makes its tokens.
+    pub(super) tokens: TokenKey,
+    /// The one that the client has proved to have.
+    pub(super) proved: Option<Seed>,
 }
 
 impl Said {
@@ -121,6 +131,24 @@ impl Attempt {
         self.exchange.keys(keys, known)
     }
 
+    /// Goes on with what was found under the name of a claim: the answer of the token that proves it, if one
+    /// does. All others are refused alike (XEP-0484 §4.2), so that nobody learns which was close.
+    pub(super) fn tried(
+        &mut self,
+        candidate: Candidate,
+        answer: Option<Vec<u8>>,
+    ) -> Result<Step, SaslFailure> {
+        let username = candidate.name.clone();
+        let known = candidate.account.is_some();
+        self.candidate = Some(candidate);
+        let answer = answer.filter(|_| known);
+        Ok(Step::Success {
+            username,
+            authzid: None,
+            data: Some(answer.ok_or(SaslFailure::CREDENTIALS_EXPIRED)?),
+        })
+    }
+
     /// The name that is tried, once it is known.
     pub(super) fn name(&self) -> Option<&str> {
         self.candidate
@@ -139,8 +167,16 @@ impl Attempt {
             .is_some_and(|candidate| candidate.enabled)
     }
 
-    pub(super) fn installation(&self) -> Option<&str> {
-        self.candidate.as_ref()?.installation.as_deref()
+    /// The installation that the client told.
+    pub(super) fn agent(&self) -> Option<&sasl2::Agent> {
+        match &self.profile {
+            Profile::Sasl2(wishes) => wishes.agent.as_ref(),
+            Profile::Classic => None,
+        }
+    }
+
+    pub(super) fn device(&self) -> Option<&Device> {
+        self.candidate.as_ref()?.device.as_ref()
     }
 }
 

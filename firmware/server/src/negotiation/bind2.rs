@@ -5,7 +5,7 @@
 //! client's earlier session, which §3.2 wants ended. It is an HMAC, so that neither the installation nor
 //! another account's identifier can be told from it.
 
-use crate::{limits::TAG_CHARS_MAX, server::Server, session::Session, world::random_id};
+use crate::{devices, limits::TAG_CHARS_MAX, server::Server, session::Session, world::random_id};
 use std::sync::Arc;
 use xmpp::{Element, Jid, StanzaError, StreamError};
 
@@ -43,13 +43,16 @@ pub(super) async fn perform(
     server: &Arc<Server>,
     account: &Jid,
     request: &Request,
-    installation: Option<&str>,
+    device: Option<devices::Id>,
 ) -> Result<(Arc<Session>, String), StanzaError> {
-    let identifier = installation.map_or_else(|| random_id(server.dice()), str::to_owned);
+    let identifier = device.map_or_else(|| random_id(server.dice()), |id| id.to_string());
     let resource = request.resource(account, &identifier);
     let local = account.localpart().ok_or(StanzaError::NOT_ALLOWED)?;
     let session = server.bind(local, Some(&resource)).await?;
     end_earlier(server, &session, &identifier).await;
+    if let Some(device) = device {
+        server.note_device(&session, device);
+    }
     let bound = server.bound(&session, &request.bind);
     let success = if bound.is_empty() {
         format!("<bound xmlns='{NS}'/>")

@@ -6,8 +6,14 @@ use super::{
     bind2, classic, features,
     resume::{Refused, resume},
     sasl2,
+    work::Sought,
 };
-use crate::{limits::ATTEMPTS_MAX, server::Server, session::Session};
+use crate::{
+    devices::{Arrival, Issued, Used},
+    limits::ATTEMPTS_MAX,
+    server::Server,
+    session::Session,
+};
 use std::sync::Arc;
 use tracing::{debug, info};
 use xmpp::{
@@ -41,8 +47,13 @@ impl Negotiation {
             // bounds how often keys are looked up.
             (Said::Begin, _) => {
                 self.may_retry()?;
+                if !self.is_current(&profile) {
+                    // XEP-0509 §2.2: without prejudice, so it is no attempt.
+                    out.extend(sasl2::config_version_mismatch().as_bytes());
+                    return Ok(Next::Stay);
+                }
                 self.attempts += 1;
-                let Some(exchange) = self.exchange(server, element) else {
+                let Some(exchange) = self.exchange(server, &profile, element) else {
                     return self.refuse(&profile, SaslFailure::INVALID_MECHANISM, out);
                 };
                 let mut attempt = Box::new(Attempt::new(profile, exchange));
@@ -84,11 +95,25 @@ impl Negotiation {
         }
     }
 
+    /// Whether the client counts on the features that it was told (XEP-0509), or on none in particular.
+    fn is_current(&self, profile: &Profile) -> bool {
+        let Profile::Sasl2(wishes) = profile else {
+            return true;
+        };
+        let version = wishes.config_version.as_ref();
+        version.is_none_or(|version| *version == features::config_version(&self.bindings))
+    }
+
     /// The exchange of the mechanism asked for, if that was offered.
-    fn exchange(&self, server: &Server, element: &Element) -> Option<Exchange> {
-        let offer = features::offer(&self.bindings);
+    fn exchange(&self, server: &Server, profile: &Profile, element: &Element) -> Option<Exchange> {
         let mechanism = Mechanism::parse(element.attr("mechanism")?)
-            .filter(|mechanism| offer.mechanisms.contains(&mechanism.name()))?;
+            .filter(|mechanism| features::is_usable(*mechanism, &self.bindings))?;
+        // XEP-0484 §3.4: a token comes with <fast/>, and only in SASL2.
+        let is_fast = matches!(profile, Profile::Sasl2(wishes) if wishes.fast.is_some());
+        if matches!(mechanism, Mechanism::Token(_)) && !is_fast {
+            return None;
+        }
+        let offer = features::offer(&self.bindings);
         let mut nonce = [0; 24];
         server.dice().fill(&mut nonce);
         Some(Exchange::new(mechanism, &offer, &self.bindings, nonce))
@@ -121,12 +146,13 @@ impl Negotiation {
             }
             Ok(Step::Lookup { username, hash }) => {
                 self.stage = Stage::LookingUp;
-                Ok(Next::Work(Work::new(
-                    server.clone(),
-                    attempt,
-                    username,
-                    hash,
-                )))
+                let sought = Sought::Keys(username, hash);
+                Ok(Next::Work(Work::new(server.clone(), attempt, sought)))
+            }
+            Ok(Step::Claimed(claim)) => {
+                self.stage = Stage::LookingUp;
+                let sought = Sought::Token(claim);
+                Ok(Next::Work(Work::new(server.clone(), attempt, sought)))
             }
             Ok(Step::Success { authzid, data, .. }) => {
                 match self.judge(&attempt, authzid.as_deref())? {
@@ -177,14 +203,17 @@ impl Negotiation {
         data: Option<&[u8]>,
         out: &mut Vec<u8>,
     ) -> Followed {
-        info!(account = %jid, address = %self.address, "signed in");
         let Profile::Sasl2(wishes) = &attempt.profile else {
+            info!(account = %jid, address = %self.address, "signed in");
             out.extend(classic::success(data).as_bytes());
             self.stage = Stage::Authenticated(jid);
             return Ok(Next::Restart);
         };
         // XEP-0388 §2.6.1: what was asked for inline happens now, and its answers go into <success/>.
-        let mut inline = String::new();
+        let mut inline = match self.admit(server, &attempt, wishes, &jid).await {
+            Ok(issued) => issued.as_ref().map_or_else(String::new, sasl2::token),
+            Err(failure) => return self.fail(server, &attempt, failure, out),
+        };
         // XEP-0198 §9: a session that goes on needs no resource, and has no features to negotiate.
         if let Some((session, epoch)) = before_bind(server, &jid, wishes, &mut inline).await? {
             out.extend(sasl2::success(data, &session.jid, &inline).as_bytes());
@@ -197,7 +226,7 @@ impl Negotiation {
             self.stage = Stage::Authenticated(jid);
             return Ok(Next::Authenticated);
         };
-        match bind2::perform(server, &jid, bind, attempt.installation()).await {
+        match bind2::perform(server, &jid, bind, self.device).await {
             Ok((session, bound)) => {
                 inline.push_str(&bound);
                 out.extend(sasl2::success(data, &session.jid, &inline).as_bytes());
@@ -212,6 +241,40 @@ impl Negotiation {
                 self.fail(server, &attempt, SaslFailure::TEMPORARY_AUTH_FAILURE, out)
             }
         }
+    }
+
+    /// Notes where the client signs in from; the token that it takes along.
+    async fn admit(
+        &mut self,
+        server: &Arc<Server>,
+        attempt: &Attempt,
+        wishes: &sasl2::Wishes,
+        jid: &Jid,
+    ) -> Result<Option<Issued>, SaslFailure> {
+        self.device = None;
+        let mut issued = None;
+        if let (Some(device), Some(agent)) = (attempt.device(), &wishes.agent) {
+            let fast = wishes.fast.as_ref();
+            let arrival = Arrival {
+                id: device.id,
+                key: &device.tokens,
+                software: &agent.software,
+                name: &agent.device,
+                used: device.proved.zip(fast).map(|(seed, fast)| Used {
+                    seed,
+                    count: fast.count,
+                    invalidate: fast.invalidate,
+                }),
+                wants: wishes
+                    .wants_token
+                    .filter(|channel| self.bindings.have(*channel)),
+            };
+            let local = jid.localpart().ok_or(SaslFailure::NOT_AUTHORIZED)?;
+            issued = server.admit(local, &arrival).await?;
+            self.device = Some(device.id);
+        }
+        info!(account = %jid, address = %self.address, "signed in");
+        Ok(issued)
     }
 
     /// Refuses an attempt. Wrong passwords are counted, and may have to wait for their answer.
@@ -243,12 +306,16 @@ impl Negotiation {
         // A name that nobody has may be a password in the wrong field, so it is not logged.
         let account = attempt.account().map_or("?", Jid::as_str);
         info!(account, address = %self.address, condition = failure.condition, "login refused");
-        if failure.condition != SaslFailure::NOT_AUTHORIZED.condition {
-            return 0;
-        }
         let per_minute = server.config().limits.login_failures_per_minute;
         let throttle = &server.logins().throttle;
-        throttle.failed(self.address, name, per_minute, server.clock().elapsed_ms())
+        let now = server.clock().elapsed_ms();
+        match failure {
+            SaslFailure::NOT_AUTHORIZED => throttle.failed(self.address, name, per_minute, now),
+            SaslFailure::CREDENTIALS_EXPIRED => {
+                throttle.failed_token(self.address, name, per_minute, now)
+            }
+            _ => 0,
+        }
     }
 }
 

@@ -2,35 +2,92 @@
 //! besides being authenticated, and the stream goes on without a restart.
 
 use super::{attempt::decode, bind2};
+use crate::devices::Issued;
 use base64::{Engine, engine::general_purpose::STANDARD};
-use xmpp::{Element, Jid, SaslFailure, compose};
+use xmpp::{
+    Element, Jid, SaslFailure, compose, datetime,
+    sasl::{Mechanism, ht::Channel},
+};
 
 /// XEP-0198.
 const MANAGEMENT: &str = "urn:xmpp:sm:3";
 
 pub(super) const NS: &str = "urn:xmpp:sasl:2";
 
+/// XEP-0484.
+pub(super) const FAST: &str = "urn:xmpp:fast:0";
+
+/// XEP-0509.
+pub(super) const PIPELINING: &str = "urn:xmpp:iap:0";
+
 /// What comes along with `<authenticate/>`.
 #[derive(Default)]
 pub(super) struct Wishes {
-    /// `id` of `<user-agent/>`: names the installation of the client, and is told to nobody (§2.3).
-    pub(super) user_agent: Option<String>,
+    pub(super) agent: Option<Agent>,
+    /// It says to use a token (XEP-0484 §3.4).
+    pub(super) fast: Option<Fast>,
+    /// The mechanism of the token that it asks for (XEP-0484 §3.2).
+    pub(super) wants_token: Option<Channel>,
+    /// The features it counts on (XEP-0509 §2.2).
+    pub(super) config_version: Option<String>,
     /// `<resume/>` (XEP-0198 §9): the session that the client would rather have back than bind anew.
     pub(super) resume: Option<Element>,
     pub(super) bind: Option<bind2::Request>,
 }
 
+/// `<user-agent/>`, which is told to nobody but the user (§2.3).
+pub(super) struct Agent {
+    /// Names the installation of the client.
+    pub(super) id: String,
+    pub(super) software: String,
+    pub(super) device: String,
+}
+
+impl Agent {
+    fn of(agent: &Element) -> Option<Agent> {
+        let text = |name| agent.child(NS, name).map(Element::text).unwrap_or_default();
+        // §2.3: it must be a UUID. One that is none identifies nothing, which is no reason to refuse a login.
+        let id = agent.attr("id").filter(|id| is_uuid(id))?;
+        Some(Agent {
+            id: id.to_ascii_lowercase(),
+            software: text("software"),
+            device: text("device"),
+        })
+    }
+}
+
+/// `<fast/>` inside `<authenticate/>`.
+pub(super) struct Fast {
+    /// Only early data would need one, which there is not; so one that is no number is none.
+    pub(super) count: Option<u32>,
+    pub(super) invalidate: bool,
+}
+
+impl Fast {
+    fn of(fast: &Element) -> Fast {
+        Fast {
+            count: fast.attr("count").and_then(|count| count.parse().ok()),
+            invalidate: matches!(fast.attr("invalidate"), Some("true" | "1")),
+        }
+    }
+}
+
 impl Wishes {
     pub(super) fn of(authenticate: &Element) -> Wishes {
-        let user_agent = authenticate
-            .child(NS, "user-agent")
-            .and_then(|agent| agent.attr("id"));
+        let mechanism = authenticate
+            .child(FAST, "request-token")
+            .and_then(|request| Mechanism::parse(request.attr("mechanism")?));
+        let version = authenticate
+            .child(PIPELINING, "config-version")
+            .map(|version| version.attr("value").unwrap_or_default().to_owned());
         Wishes {
-            // §2.3: it must be a UUID. One that is none identifies nothing, which is no reason to refuse a
-            // login.
-            user_agent: user_agent
-                .filter(|id| is_uuid(id))
-                .map(str::to_ascii_lowercase),
+            agent: authenticate.child(NS, "user-agent").and_then(Agent::of),
+            fast: authenticate.child(FAST, "fast").map(Fast::of),
+            wants_token: mechanism.and_then(|mechanism| match mechanism {
+                Mechanism::Token(channel) => Some(channel),
+                _ => None,
+            }),
+            config_version: version,
             resume: authenticate.child(MANAGEMENT, "resume").cloned(),
             bind: authenticate
                 .child(bind2::NS, "bind")
@@ -62,6 +119,23 @@ pub(super) fn success(data: Option<&[u8]>, jid: &Jid, inline: &str) -> String {
     format!(
         "<success xmlns='{NS}'>{data}\
          <authorization-identifier>{jid}</authorization-identifier>{inline}</success>"
+    )
+}
+
+/// A token with the success (XEP-0484 §3.3).
+pub(super) fn token(issued: &Issued) -> String {
+    format!(
+        "<token xmlns='{FAST}' expiry='{}' token='{}'/>",
+        datetime::format(issued.expires_ms),
+        issued.token
+    )
+}
+
+/// XEP-0509 §2.2: the client counted on features that are not what it sees now.
+pub(super) fn config_version_mismatch() -> String {
+    format!(
+        "<failure xmlns='{NS}'>{}<config-version-mismatch xmlns='{PIPELINING}'/></failure>",
+        SaslFailure::ABORTED.to_xml()
     )
 }
 

@@ -10,6 +10,8 @@ use crate::{
 };
 use xmpp::sasl::ChannelBindings;
 
+mod tokens;
+
 const AGENT: &str =
     "<user-agent id='d4565fa7-4d72-4749-b3d3-740edbf87770'><software>S</software></user-agent>";
 
@@ -19,7 +21,7 @@ fn before_tls_there_is_nothing_but_tls_and_what_came_before_is_forgotten() {
     let mut client = world.connect(Door::StartTls);
     assert!(client.say_raw(HEADER).ends_with(
         "<stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls>\
-         </stream:features>"
+         <limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>10000</max-bytes></limits></stream:features>"
     ));
     assert_eq!(
         client.say(&plain("", "juliet", "pencil")),
@@ -47,7 +49,11 @@ fn before_tls_there_is_nothing_but_tls_and_what_came_before_is_forgotten() {
         "<sasl-channel-binding xmlns='urn:xmpp:sasl-cb:0'><channel-binding type='tls-exporter'/>\
          <channel-binding type='tls-server-end-point'/></sasl-channel-binding>"
     ));
-    assert!(features.contains("<inline><bind xmlns='urn:xmpp:bind:0'><inline><feature var="));
+    assert!(features.contains(
+        "<sm xmlns='urn:xmpp:sm:3'/><fast xmlns='urn:xmpp:fast:0'>\
+         <mechanism>HT-SHA-256-EXPR</mechanism><mechanism>HT-SHA-256-ENDP</mechanism>\
+         <mechanism>HT-SHA-256-NONE</mechanism></fast></inline></authentication>"
+    ));
     assert_eq!(
         client.say("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"),
         "<failure/></stream:stream>[closed]"
@@ -61,6 +67,11 @@ fn mechanisms_that_bind_are_offered_only_where_there_is_something_to_bind_to() {
     assert!(
         !features.contains("-PLUS") && !features.contains("sasl-channel-binding"),
         "{features}"
+    );
+    assert!(
+        features.contains(
+            "<fast xmlns='urn:xmpp:fast:0'><mechanism>HT-SHA-256-NONE</mechanism></fast>"
+        )
     );
     assert!(
         features
@@ -97,6 +108,7 @@ fn failures_of_classic_sasl() {
         (auth("PLAIN", "!"), "incorrect-encoding"),
         (auth("CRAM-MD5", ""), "invalid-mechanism"),
         (auth("SCRAM-SHA-1-PLUS", ""), "invalid-mechanism"),
+        (auth("HT-SHA-256-NONE", "="), "invalid-mechanism"),
         (response.to_owned(), "malformed-request"),
         (
             "<abort xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>".to_owned(),

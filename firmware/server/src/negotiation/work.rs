@@ -2,28 +2,45 @@
 //! deriving keys from the password. It runs wherever threads may block; the connection waits meanwhile.
 //!
 //! A name that nobody has gets the same treatment as a wrong password: the same reads, fake keys that are
-//! always the same for a name, and a failure at the same step of the exchange (RFC 6120 §6.5.10).
+//! always the same for a name, and a failure at the same step of the exchange (RFC 6120 §6.5.10). So does a
+//! device that nobody knows: there is always something that its hash is compared with.
 
-use super::attempt::{Attempt, Candidate, Profile};
+use super::attempt::{Attempt, Candidate, Device};
 use crate::{
-    accounts::{self, AccountRecord},
+    accounts,
+    devices::{self, TokenKey},
     server::Server,
 };
-use aws_lc_rs::hmac;
 use std::sync::Arc;
 use store::Urgency;
 use tracing::error;
 use xmpp::{
     Jid, SaslFailure,
-    sasl::{Hash, ITERATIONS, Keys, Step},
+    sasl::{Hash, ITERATIONS, Keys, Step, ht::Claim},
 };
 
-/// Looks up the keys of the account that a client names. `run` blocks.
+/// Looks up what a client's proof is checked with. `run` blocks.
 pub struct Work {
     server: Arc<Server>,
     attempt: Box<Attempt>,
-    username: String,
-    hash: Hash,
+    sought: Sought,
+}
+
+/// What is to be found.
+pub(super) enum Sought {
+    /// The keys of this name for this hash.
+    Keys(String, Hash),
+    /// The token that proves this.
+    Token(Claim),
+}
+
+impl Sought {
+    fn username(&self) -> &str {
+        match self {
+            Sought::Keys(username, _) => username,
+            Sought::Token(claim) => &claim.username,
+        }
+    }
 }
 
 /// What came out; goes back to the connection.
@@ -33,17 +50,11 @@ pub struct Done {
 }
 
 impl Work {
-    pub(super) fn new(
-        server: Arc<Server>,
-        attempt: Box<Attempt>,
-        username: String,
-        hash: Hash,
-    ) -> Work {
+    pub(super) fn new(server: Arc<Server>, attempt: Box<Attempt>, sought: Sought) -> Work {
         Work {
             server,
             attempt,
-            username,
-            hash,
+            sought,
         }
     }
 
@@ -52,85 +63,65 @@ impl Work {
         let Work {
             server,
             mut attempt,
-            username,
-            hash,
+            sought,
         } = self;
-        // RFC 6120 §6.3.7: a simple user name is a localpart. One that cannot be is a name that nobody has.
-        let jid = Jid::from_parts(Some(&username), server.domain().domainpart(), None).ok();
-        let name = jid
-            .as_ref()
-            .and_then(Jid::localpart)
-            .unwrap_or(&username)
-            .to_owned();
-        let step = match look_up(&server, &name, hash) {
-            Err(error) => {
-                error!(%error, "accounts cannot be read");
-                Err(SaslFailure::TEMPORARY_AUTH_FAILURE)
-            }
-            Ok(Found {
-                record,
-                fake,
-                secret,
-            }) => {
-                let record = record.filter(|_| jid.is_some());
-                let installation = match &attempt.profile {
-                    Profile::Sasl2(wishes) => wishes
-                        .user_agent
-                        .as_deref()
-                        .map(|id| pseudonym(&secret, &name, id)),
-                    Profile::Classic => None,
-                };
-                let enabled = record.as_ref().is_some_and(|record| record.enabled);
-                let account = jid.filter(|_| record.is_some());
-                let keys = record.map_or(fake, |record| record.keys.of(hash).clone());
-                attempt.found(
-                    Candidate {
-                        name,
-                        account,
-                        enabled,
-                        installation,
-                    },
-                    keys,
-                )
-            }
-        };
+        let step = look_up(&server, &mut attempt, sought).unwrap_or_else(|error| {
+            error!(%error, "accounts cannot be read");
+            Err(SaslFailure::TEMPORARY_AUTH_FAILURE)
+        });
         Done { attempt, step }
     }
 }
 
-struct Found {
-    record: Option<AccountRecord>,
-    /// Made in either case, so that it takes the same time.
-    fake: Keys,
-    secret: Arc<[u8]>,
-}
-
-fn look_up(server: &Server, name: &str, hash: Hash) -> Result<Found, store::Error> {
+/// The outer error is the disk's.
+fn look_up(
+    server: &Server,
+    attempt: &mut Attempt,
+    sought: Sought,
+) -> Result<Result<Step, SaslFailure>, store::Error> {
+    // RFC 6120 §6.3.7: a simple user name is a localpart. One that cannot be is a name that nobody has.
+    let username = sought.username();
+    let jid = Jid::from_parts(Some(username), server.domain().domainpart(), None).ok();
+    let name = jid
+        .as_ref()
+        .and_then(Jid::localpart)
+        .unwrap_or(username)
+        .to_owned();
     // Behind everything queued so far: an account just made may sign in, one just removed may not.
     let latest = server.store().queue(Vec::new(), Urgency::Now);
     let snapshot = server.store().snapshot_after(latest)?;
     let secret = server.logins().secret(server, &snapshot)?;
-    let fake = Keys::fake(hash, &secret, name, ITERATIONS);
-    let record = accounts::find(&snapshot, name)?;
-    Ok(Found {
-        record,
-        fake,
-        secret,
+    let record = accounts::find(&snapshot, &name)?.filter(|_| jid.is_some());
+    // Fake keys are made in either case, so that it takes the same time. No account has the id 0.
+    let keys_of = |hash| {
+        let fake = Keys::fake(hash, &secret, &name, ITERATIONS);
+        let found = record.as_ref().map(|record| record.keys.of(hash).clone());
+        found.unwrap_or(fake)
+    };
+    let id = record.as_ref().map_or(0, |record| record.id);
+    let mut device = attempt.agent().map(|agent| {
+        let device = devices::Id::of(&secret, &name, &agent.id);
+        let tokens = TokenKey::of(&secret, id, device, &keys_of(Hash::Sha256));
+        Device {
+            id: device,
+            tokens,
+            proved: None,
+        }
+    });
+    let mut answer = None;
+    if let (Sought::Token(claim), Some(device)) = (&sought, &mut device) {
+        let known = devices::find(&snapshot, id, device.id)?;
+        let proved = device.tokens.proved(known.as_ref(), claim, server.now());
+        (device.proved, answer) = proved.unzip();
+    }
+    let candidate = Candidate {
+        enabled: record.as_ref().is_some_and(|record| record.enabled),
+        account: jid.filter(|_| record.is_some()),
+        name: name.clone(),
+        device,
+    };
+    Ok(match sought {
+        Sought::Keys(_, hash) => attempt.found(candidate, keys_of(hash)),
+        Sought::Token(_) => attempt.tried(candidate, answer),
     })
-}
-
-/// What stands for an installation in a resource: the same for the same client and account, and telling
-/// neither.
-fn pseudonym(secret: &[u8], name: &str, installation: &str) -> String {
-    const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
-    let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
-    let tag = hmac::sign(
-        &key,
-        format!("installation\0{name}\0{installation}").as_bytes(),
-    );
-    tag.as_ref()
-        .iter()
-        .take(16)
-        .map(|byte| char::from(ALPHABET[usize::from(byte & 31)]))
-        .collect()
 }

@@ -155,6 +155,15 @@ fn the_self_signed_certificate_is_made_once_and_anew_when_it_no_longer_fits() {
 }
 
 #[test]
+fn nobody_is_invited_to_send_early_data() {
+    let disk = Arc::new(Disk::default());
+    let tls = Tls::open(disk, &self_signed(&["localhost"]), NOW).unwrap();
+    for door in [Door::StartTls, Door::DirectTls] {
+        assert_eq!(tls.identity().configuration(door).max_early_data_size, 0);
+    }
+}
+
+#[test]
 fn a_board_without_a_clock_makes_a_certificate_for_today() {
     let disk = Arc::new(Disk::default());
     let tls = Tls::open(disk, &self_signed(&["localhost"]), 0).unwrap();

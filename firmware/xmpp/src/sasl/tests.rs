@@ -45,6 +45,7 @@ fn described(result: Result<Step, SaslFailure>) -> String {
     match result {
         Ok(Step::Challenge(data)) => String::from_utf8(data).unwrap(),
         Ok(Step::Lookup { username, hash }) => format!("{hash:?} keys of {username}"),
+        Ok(Step::Claimed(claim)) => format!("token of {}", claim.username),
         Ok(Step::Success {
             username,
             authzid,
@@ -73,8 +74,13 @@ fn mechanisms_have_their_registered_names() {
     for mechanism in Mechanism::ALL {
         assert_eq!(Mechanism::parse(mechanism.name()), Some(*mechanism));
     }
+    for mechanism in Mechanism::TOKENS {
+        assert_eq!(Mechanism::parse(mechanism.name()), Some(*mechanism));
+        assert!(!Mechanism::ALL.contains(mechanism), "for passwords only");
+    }
     for unknown in [
         "",
+        "HT-SHA-256-UNIQ",
         "scram-sha-1",
         "SCRAM-SHA-256-PLUS-PLUS",
         "DIGEST-MD5",
@@ -124,6 +130,13 @@ fn debugging_shows_no_key() {
     );
     exchange.respond(b"\0romeo\0pencil").unwrap();
     assert_eq!(format!("{exchange:?}"), "Exchange(waits for keys)");
+    let mut exchange = offered(Mechanism::Token(ht::Channel::None));
+    exchange.respond(b"romeo\0\xff").unwrap();
+    assert_eq!(format!("{exchange:?}"), "Exchange(is over)");
+    assert_eq!(
+        exchange.respond(b"romeo\0\xff"),
+        Err(SaslFailure::MALFORMED_REQUEST)
+    );
     let mut exchange = offered(Mechanism::Scram(Hash::Sha256, false));
     exchange.respond(b"n,,n=romeo,r=abc").unwrap();
     exchange.keys(keys, true).unwrap();
