@@ -174,7 +174,7 @@ impl Engine {
             return;
         }
         if self.journal.has_room(record.len()) {
-            self.write_by_journal(shared, &changes, &record);
+            self.write_by_journal(shared, changes, &record);
         } else {
             self.write_by_checkpoint(shared, &changes);
         }
@@ -182,33 +182,39 @@ impl Engine {
 
     fn prepare(&self, shared: &Shared, group: &mut [Batch]) -> Result<Changes, Error> {
         self.check_space(shared.options.free_bytes_min)?;
-        let snapshot = shared.snapshot()?;
-        Changes::of(group, &self.retired, &|table, key| snapshot.row(table, key))
+        Changes::of(group, &self.retired, &|table, key| shared.row(table, key))
     }
 
-    fn write_by_journal(&mut self, shared: &Shared, changes: &Changes, record: &[u8]) {
+    fn write_by_journal(&mut self, shared: &Shared, changes: Changes, record: &[u8]) {
         if !changes.is_empty()
             && let Err(error) = self.journal.append(record)
         {
             return self.fail(shared, &error, true);
         }
         self.durable = true;
-        shared.settle(|queue| queue.tickets.settle(&self.tickets));
         self.retired.extend(changes.newly_retired());
-        if let Err(error) = shared.with_database(|database| database::apply(database, changes)) {
-            return self.fail(shared, &error, false);
-        }
-        shared.settle(|queue| queue.tickets.apply(&self.tickets));
+        let writes = changes.len();
+        shared.show(changes);
+        self.settle(shared);
         let unsaved = self.unsaved.get_or_insert(Unsaved {
             writes: 0,
             bytes: 0,
             since: shared.now(),
         });
-        unsaved.writes += changes.len();
+        unsaved.writes += writes;
         unsaved.bytes += record.len();
         if unsaved.writes >= CHECKPOINT_WRITES_MAX || unsaved.bytes >= CHECKPOINT_BYTES_MAX {
             self.checkpoint_or_fail(shared);
         }
+    }
+
+    /// The group at hand is durable, and snapshots show it.
+    fn settle(&self, shared: &Shared) {
+        shared.settle(|queue| {
+            let mut released = queue.tickets.settle(&self.tickets);
+            released.extend(queue.tickets.apply(&self.tickets));
+            released
+        });
     }
 
     /// For what is larger than the whole journal: redb alone makes it durable.
@@ -217,11 +223,7 @@ impl Engine {
             return self.fail(shared, &error, false);
         }
         self.retired.extend(changes.newly_retired());
-        shared.settle(|queue| {
-            let mut released = queue.tickets.settle(&self.tickets);
-            released.extend(queue.tickets.apply(&self.tickets));
-            released
-        });
+        self.settle(shared);
     }
 
     fn checkpoint_or_fail(&mut self, shared: &Shared) {
@@ -236,6 +238,8 @@ impl Engine {
         let generation = self.journal.generation() + 1;
         changes.put(&META, &GENERATION.to_owned(), &generation);
         changes.put(&META, &STARTS.to_owned(), &self.starts);
+        // Two commits, for nobody who reads shall wait for the second one's syncs.
+        shared.apply_pending()?;
         shared.with_database(|database| database::checkpoint(database, &changes))?;
         self.journal.restart(generation);
         self.unsaved = None;

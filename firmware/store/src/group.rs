@@ -108,6 +108,21 @@ impl Changes {
         self.set(Cow::Borrowed(table.name()), encoded(key), Some(stored));
     }
 
+    /// The value that `key` is changed to, when it is.
+    ///
+    /// # Errors
+    /// [`Error::Row`] when it cannot be decoded.
+    pub(crate) fn value<K: Key, V: Value>(
+        &self,
+        table: &Table<K, V>,
+        key: &K,
+    ) -> Result<Option<V>, Error> {
+        let row = self.get(table.name(), &encoded(key));
+        row.and_then(Option::as_deref)
+            .map(|stored| table.value(stored))
+            .transpose()
+    }
+
     /// `later` happened after these.
     pub(crate) fn merge(&mut self, later: Changes) {
         for (table, rows) in later.tables {

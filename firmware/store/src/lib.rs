@@ -22,6 +22,7 @@ pub mod limits;
 pub mod migrate;
 mod options;
 mod overlay;
+mod pace;
 mod queue;
 mod sequence;
 mod shared;

@@ -16,7 +16,7 @@ use bytes::Bytes;
 pub const FORMAT: u32 = 1;
 
 /// In the store's own facts: the form that the data needs a program to know.
-const FORMAT_NEEDED: &str = "format";
+pub(crate) const FORMAT_NEEDED: &str = "format";
 
 /// How far each step came: its own position, or nothing at all once it is done.
 const POSITIONS: Table<String, Bytes> = Table::new("store.migration", 1);
@@ -75,9 +75,9 @@ pub fn require_format(format: u32) -> Write {
     META.put(&FORMAT_NEEDED.to_owned(), &u64::from(format))
 }
 
-/// Refuses data that a newer program has contracted.
-pub(crate) fn check_format(snapshot: &Snapshot) -> Result<(), Error> {
-    let found = META.get(snapshot, &FORMAT_NEEDED.to_owned())?.unwrap_or(1) as u32;
+/// Refuses data that a newer program has contracted, going by its [`FORMAT_NEEDED`].
+pub(crate) fn check_format(found: Option<u64>) -> Result<(), Error> {
+    let found = found.unwrap_or(1) as u32;
     if found > FORMAT {
         Err(Error::TooNew {
             found,

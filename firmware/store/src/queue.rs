@@ -19,6 +19,18 @@ pub(crate) struct Batch {
     queued: Duration,
 }
 
+/// What the writer's thread is doing, and so what wakes it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Sleep {
+    /// It will look at the queue before it sleeps.
+    #[default]
+    Awake,
+    /// There was nothing to do.
+    Idle,
+    /// A group is due and waits for company.
+    Gathering,
+}
+
 #[derive(Default)]
 pub(crate) struct Queue {
     pub(crate) tickets: Tickets,
@@ -26,6 +38,9 @@ pub(crate) struct Queue {
     pub(crate) closed: bool,
     /// When the engine has something to do though nothing is queued.
     pub(crate) alarm: Option<Duration>,
+    pub(crate) sleep: Sleep,
+    /// Threads that wait for a ticket to be applied.
+    pub(crate) waiters: usize,
     main: VecDeque<Batch>,
     idle: VecDeque<Batch>,
     /// Hashes of the rows that the idle lane touches. A chance match only costs an idle batch its place.
@@ -81,6 +96,28 @@ impl Queue {
     /// Nothing queued shall wait for company.
     pub(crate) fn hurry_all(&mut self) {
         self.promote_idle();
+    }
+
+    /// Whether the next group shall not wait for company: it is full, or somebody's thread stands still.
+    pub(crate) fn is_pressed(&self) -> bool {
+        self.waiters > 0
+            || self.closed
+            || self.writes >= GROUP_WRITES_MAX
+            || self.bytes >= GROUP_BYTES_MAX
+    }
+
+    /// Whether the writer's thread is to be woken for what was just queued. It is taken for awake then, so
+    /// that one call is made and not one for each batch.
+    pub(crate) fn wakes_writer(&mut self, now: Duration) -> bool {
+        let wakes = match self.sleep {
+            Sleep::Awake => false,
+            Sleep::Idle => self.due().is_some_and(|due| due <= now),
+            Sleep::Gathering => self.is_pressed(),
+        };
+        if wakes {
+            self.sleep = Sleep::Awake;
+        }
+        wakes
     }
 
     /// Writes and bytes that wait.

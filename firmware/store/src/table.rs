@@ -88,10 +88,13 @@ impl<K: Key, V: Value> Table<K, V> {
     pub fn get(&self, snapshot: &Snapshot, key: &K) -> Result<Option<V>, Error> {
         match snapshot.row(self.name, &encoded(key))? {
             None => Ok(None),
-            Some(stored) => from_stored(self.version, &stored)
-                .map(Some)
-                .map_err(|reason| self.broken(reason)),
+            Some(stored) => self.value(&stored).map(Some),
         }
+    }
+
+    /// The value of its stored form.
+    pub(crate) fn value(&self, stored: &[u8]) -> Result<V, Error> {
+        from_stored(self.version, stored).map_err(|reason| self.broken(reason))
     }
 
     /// The rows whose keys are in `range`, in order; from both ends.
@@ -212,9 +215,7 @@ impl<K: Key, V: Value> Rows<K, V> {
         let (key, value) = row?;
         let mut rest = key.value();
         let key = K::decode(&mut rest).map_err(|_| self.table.broken("its key is malformed"))?;
-        let value = from_stored(self.table.version, value.value())
-            .map_err(|reason| self.table.broken(reason))?;
-        Ok((key, value))
+        Ok((key, self.table.value(value.value())?))
     }
 }
 

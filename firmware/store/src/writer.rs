@@ -3,13 +3,15 @@
 
 use crate::engine::Engine;
 use crate::options::{Health, Options, Urgency};
+use crate::pace::Pace;
+use crate::queue::{Queue, Sleep};
 use crate::shared::{Shared, locked};
 use crate::table::Write;
 use crate::tickets::{Durable, Ticket};
 use crate::{Disk, Error, Sequence, Snapshot, limits};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -62,8 +64,11 @@ impl Store {
             return Ticket(ticket);
         }
         let ticket = queue.push(batch, urgency, now);
+        let wakes = queue.wakes_writer(now);
         drop(queue);
-        self.shared.work.notify_one();
+        if wakes {
+            self.shared.work.notify_one();
+        }
         Ticket(ticket)
     }
 
@@ -117,6 +122,7 @@ impl Store {
             return;
         }
         queue.hurry(ticket.0);
+        queue.waiters += 1;
         self.shared.work.notify_one();
         while !queue.tickets.is_applied(ticket.0) {
             if self.threaded.load(Ordering::Acquire) {
@@ -131,6 +137,7 @@ impl Store {
                 queue = self.shared.queue();
             }
         }
+        queue.waiters -= 1;
     }
 
     /// Takes one group and finishes it, or does what else is due, on this thread; whether there was anything.
@@ -250,24 +257,51 @@ impl Store {
     }
 
     fn write_until(&self, stop: &AtomicBool) {
+        let mut pace = Pace::default();
         while !stop.load(Ordering::Acquire) {
             if self.turn() {
-                continue;
+                pace.has_begun_group(self.shared.now());
             }
-            let queue = self.shared.queue();
-            let now = self.shared.now();
-            let next = queue.due().into_iter().chain(queue.alarm).min();
-            if stop.load(Ordering::Acquire) || next.is_some_and(|next| next <= now) {
-                continue;
-            }
-            // The next group gathers while the card works; this wait is only for when there is nothing to do.
-            let wait = next.map_or(
-                Duration::from_secs(limits::CHECKPOINT_SECONDS_MAX),
-                |next| next.saturating_sub(now),
-            );
-            drop(self.shared.work.wait_timeout(queue, wait));
+            self.wait_for_work(stop, &pace);
         }
         self.close();
+    }
+
+    /// Sleeps until something is due, and then for as long as the group shall wait for company.
+    fn wait_for_work(&self, stop: &AtomicBool, pace: &Pace) {
+        let stops = || stop.load(Ordering::Acquire);
+        let mut queue = self.shared.queue();
+        let now = self.shared.now();
+        let next = queue.due().into_iter().chain(queue.alarm).min();
+        let mut company = pace.pause(now);
+        if next.is_none_or(|next| next > now) {
+            // A `Soon` batch wakes nobody; this is when the first one can be due.
+            let soon = Duration::from_secs(limits::SOON_SECONDS_MAX);
+            let wait = next.map_or(soon, |next| next.saturating_sub(now).min(soon));
+            if stops() {
+                return;
+            }
+            // Any wake-up will do: what is due is looked at anew.
+            queue = self.sleep(queue, Sleep::Idle, wait);
+            company = company.max(Duration::from_millis(limits::COMPANY_MILLISECONDS));
+        }
+        if queue.is_pressed() || stops() || company.is_zero() || queue.due().is_none() {
+            return;
+        }
+        drop(self.sleep(queue, Sleep::Gathering, company));
+    }
+
+    fn sleep<'a>(
+        &self,
+        mut queue: MutexGuard<'a, Queue>,
+        how: Sleep,
+        wait: Duration,
+    ) -> MutexGuard<'a, Queue> {
+        queue.sleep = how;
+        let woken = self.shared.work.wait_timeout(queue, wait);
+        let (mut queue, _) = woken.unwrap_or_else(PoisonError::into_inner);
+        queue.sleep = Sleep::Awake;
+        queue
     }
 }
 

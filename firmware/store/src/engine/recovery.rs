@@ -137,7 +137,7 @@ impl Engine {
     /// read as far as it goes; later only as far as it was acknowledged.
     pub(super) fn load(&mut self, database: Database, first: bool) -> Result<Database, Error> {
         let snapshot = Snapshot::new(database.begin_read()?);
-        migrate::check_format(&snapshot)?;
+        migrate::check_format(META.get(&snapshot, &migrate::FORMAT_NEEDED.to_owned())?)?;
         let generation = META.get(&snapshot, &GENERATION.to_owned())?;
         drop(snapshot);
         let changes = match generation {
@@ -163,6 +163,8 @@ impl Engine {
             }
         };
         if !changes.is_empty() {
+            // A contraction may be no further than the journal.
+            migrate::check_format(changes.value(&META, &migrate::FORMAT_NEEDED.to_owned())?)?;
             database::apply(&database, &changes)?;
         }
         Ok(database)

@@ -4,6 +4,7 @@
 use crate::house::{House, LOG, ROWS, counter, put, settle};
 use std::sync::{Arc, Mutex};
 use store::disk::{Fault, FileName};
+use store::limits::CHECKPOINT_SECONDS_MAX;
 use store::{Durable, Options, Store, Ticket, Urgency};
 
 /// What `when_durable` answers, in the order of the answers.
@@ -53,7 +54,7 @@ fn a_disk_that_fails_refuses_reads_on_and_recovers() {
             answers.ask(&store, put(&store, 1, 1));
             settle(&store);
             // A fault of the database file shows at the next checkpoint.
-            house.pass(300);
+            house.pass(CHECKPOINT_SECONDS_MAX);
             settle(&store);
             assert!(!store.health().writable, "{file:?} {fault:?}");
             let expected = if file == Journal {
@@ -125,7 +126,7 @@ fn a_disk_that_fails_in_the_middle_of_a_checkpoint_again_and_again() {
                 if store.is_durable(ticket) == Some(Durable::Yes) {
                     kept = value;
                 }
-                house.pass(300);
+                house.pass(CHECKPOINT_SECONDS_MAX);
                 settle(&store);
                 assert_eq!(
                     counter(&store),
@@ -281,7 +282,7 @@ fn a_failed_read_is_survived_while_nothing_can_be_written_either() {
             Urgency::Now,
         );
         settle(&store);
-        house.pass(300);
+        house.pass(CHECKPOINT_SECONDS_MAX);
         settle(&store);
         let log = || -> Result<usize, store::Error> {
             Ok(LOG
@@ -292,7 +293,7 @@ fn a_failed_read_is_survived_while_nothing_can_be_written_either() {
         house.disk.fail(file, fault);
         put(&store, 0, 2);
         settle(&store);
-        house.pass(300);
+        house.pass(CHECKPOINT_SECONDS_MAX);
         settle(&store);
         assert!(!store.health().writable);
         let seen = counter(&store);
@@ -337,12 +338,12 @@ fn reads_go_on_wherever_a_try_to_recover_fails() {
             Urgency::Now,
         );
         settle(&store);
-        house.pass(300);
+        house.pass(CHECKPOINT_SECONDS_MAX);
         settle(&store);
         house.disk.fail(FileName::Database, Fault::Write);
         put(&store, 0, 1);
         settle(&store);
-        house.pass(300);
+        house.pass(CHECKPOINT_SECONDS_MAX);
         settle(&store);
         for fault in [Fault::Write, Fault::Sync] {
             house.disk.heal();

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use store::disk::{Disk, FileName};
+use store::limits::CHECKPOINT_SECONDS_MAX;
 use store::{Durable, Store, Urgency, Write};
 
 #[test]
@@ -92,7 +93,7 @@ fn a_cut_at_any_operation_of_a_checkpoint() {
         }
     };
     let work = |house: &House, store: &Store| {
-        house.pass(300);
+        house.pass(CHECKPOINT_SECONDS_MAX);
         settle(store);
     };
     // The log's batches have tickets, too.

@@ -1,0 +1,71 @@
+//! How fast groups follow one another: at once after a rest, and evenly while there is always something to
+//! write, so that each has company and costs its sync for many.
+
+use crate::limits::{GATHER_MILLISECONDS, GROUPS_AT_ONCE_MAX};
+use std::time::Duration;
+
+const GATHER: Duration = Duration::from_millis(GATHER_MILLISECONDS);
+
+/// A bucket that a group takes from and time fills.
+#[derive(Debug, Default)]
+pub(crate) struct Pace {
+    /// When the bucket will be full, of the store's clock.
+    full: Duration,
+}
+
+impl Pace {
+    /// How long the next group should wait for company.
+    pub(crate) fn pause(&self, now: Duration) -> Duration {
+        self.full
+            .saturating_sub(now + GATHER * (GROUPS_AT_ONCE_MAX - 1))
+    }
+
+    pub(crate) fn has_begun_group(&mut self, now: Duration) {
+        self.full = self.full.max(now) + GATHER;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::{Expect, expect};
+
+    /// Groups want to begin at these milliseconds, each after those before; says when they do.
+    fn check(wanted: impl IntoIterator<Item = u64>, expected: Expect) {
+        let mut pace = Pace::default();
+        let mut last = Duration::ZERO;
+        let begun = wanted.into_iter().map(|wanted| {
+            let now = last.max(Duration::from_millis(wanted));
+            last = now + pace.pause(now);
+            pace.has_begun_group(last);
+            last.as_millis().to_string()
+        });
+        expected.assert_eq(&begun.collect::<Vec<_>>().join(" "));
+    }
+
+    #[test]
+    fn a_few_go_at_once_and_then_one_in_25_milliseconds() {
+        check(
+            (0..12).map(|index| index * 5),
+            expect!["0 5 10 15 20 25 30 35 40 50 75 100"],
+        );
+    }
+
+    #[test]
+    fn a_rest_gives_them_back() {
+        check(
+            [vec![0; 9], vec![60; 4], vec![1_000; 9]].concat(),
+            expect![
+                "0 0 0 0 0 0 0 0 25 60 75 100 125 1000 1000 1000 1000 1000 1000 1000 1000 1025"
+            ],
+        );
+    }
+
+    #[test]
+    fn what_comes_slowly_never_waits() {
+        check(
+            (0..12).map(|index| index * 25),
+            expect!["0 25 50 75 100 125 150 175 200 225 250 275"],
+        );
+    }
+}
