@@ -86,6 +86,8 @@ pub(crate) enum User {
         /// Address of the account
         jid: String,
     },
+    /// Print what users reported to the administrator when they blocked somebody
+    Reports,
     /// Make accounts from lines of `jid,password[,display name]`: all or none
     Import {
         /// The file, UTF-8

@@ -30,6 +30,7 @@ pub(crate) enum Request {
     Show {
         localpart: String,
     },
+    Reports,
     CheckStorage,
     Status,
 }
@@ -51,6 +52,7 @@ pub(crate) enum Answer {
     Refused(String),
     Accounts(Vec<AccountLine>),
     Account(AccountLine),
+    Reports(Vec<ReportLine>),
     Findings(Vec<Finding>),
     Status(Status),
 }
@@ -65,6 +67,29 @@ pub(crate) struct AccountLine {
     /// When its last device went offline, RFC 3339, UTC; `None` where none ever did.
     pub(crate) last_seen: Option<String>,
     pub(crate) bytes: u64,
+}
+
+/// A report (XEP-0377) as `user reports` prints it.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct ReportLine {
+    /// RFC 3339, UTC.
+    pub(crate) at: String,
+    /// Who reports.
+    pub(crate) by: String,
+    /// Who is reported.
+    pub(crate) jid: String,
+    pub(crate) reason: String,
+    pub(crate) text: String,
+    pub(crate) stanza_ids: Vec<StanzaId>,
+    pub(crate) may_go_to_origin: bool,
+    pub(crate) may_go_to_third_parties: bool,
+}
+
+/// A message by its id (XEP-0359).
+#[derive(Serialize, Deserialize)]
+pub(crate) struct StanzaId {
+    pub(crate) by: String,
+    pub(crate) id: String,
 }
 
 /// What `status` prints.

@@ -4,7 +4,7 @@
 use super::record::{REMOVED, domain, find};
 use crate::{
     archive,
-    features::{blocking, last, offline},
+    features::{blocking, last, offline, reporting},
     roster,
 };
 use store::{Error, Key, Snapshot, Table, Value, Write, limits::SWEEP_ROWS_MAX};
@@ -17,6 +17,7 @@ const TABLES: &[&(dyn Owned + Sync)] = &[
     &last::SEEN,
     &offline::MARK,
     &blocking::LIST,
+    &reporting::REPORTS,
 ];
 
 /// A table whose keys begin with an account's id, whatever else is in it.

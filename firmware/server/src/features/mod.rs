@@ -14,6 +14,7 @@ pub(crate) mod last;
 pub(crate) mod offline;
 mod ping;
 mod pre_approval;
+pub(crate) mod reporting;
 mod roster;
 mod time;
 mod version;
@@ -36,6 +37,7 @@ pub(crate) const ALL: &[&Feature] = &[
     &offline::FEATURE, // only asked when nobody was there, or told who was
     &roster::FEATURE,
     &pre_approval::FEATURE,
+    &reporting::FEATURE, // read by blocking
     &disco::FEATURE,
     &caps::FEATURE,
     &contact_addresses::FEATURE,
@@ -54,6 +56,7 @@ pub(crate) struct PerAccount {
     pub(crate) last: last::LastSeen,
     pub(crate) blocked: blocking::Blocklist,
     pub(crate) copied: carbons::Copied,
+    pub(crate) reports: reporting::Reports,
 }
 
 impl PerAccount {
@@ -63,6 +66,7 @@ impl PerAccount {
             last: last::LastSeen::load(snapshot, account)?,
             blocked: blocking::Blocklist::load(snapshot, account)?,
             copied: carbons::Copied::default(),
+            reports: reporting::Reports::load(snapshot, account)?,
         })
     }
 }
