@@ -98,6 +98,8 @@ pub(crate) enum User {
         /// The device, as `user devices` prints it first
         device: String,
     },
+    /// Print what users reported to the administrator when they blocked somebody
+    Reports,
     /// Make accounts from lines of `jid,password[,display name]`: all or none
     Import {
         /// The file, UTF-8

@@ -4,13 +4,16 @@
 //! Requests that change something take turns: each sees what the one before it has made durable.
 
 use crate::{
-    control::protocol::{AccountLine, Answer, DeviceLine, Listeners, NewAccount, Request, Status},
+    control::protocol::{
+        AccountLine, Answer, DeviceLine, Listeners, NewAccount, ReportLine, Request, StanzaId,
+        Status,
+    },
     machine::{self, MachineDice},
 };
 use anyhow::{Result, bail};
 use household::{Config, Health, Level, Numbers};
 use server::{
-    AccountChange,
+    AccountChange, Report,
     accounts::{self, Listed, Refusal},
     devices,
 };
@@ -144,6 +147,7 @@ impl Desk {
                     devices::sign_out(snapshot, localpart, id)
                 })
             }
+            Request::Reports => self.reports(),
             Request::CheckStorage => Ok(Answer::Findings(machine::check_store(
                 &self.store,
                 &self.host.config(),
@@ -256,6 +260,26 @@ impl Desk {
         anyhow::anyhow!("{localpart}@{}: {refusal}", self.host.config().domain)
     }
 
+    fn reports(&self) -> Result<Answer> {
+        let reports = accounts::reports(&self.snapshot()?)?.into_iter();
+        let lines = reports.map(|(by, report)| self.report(&by, report));
+        Ok(Answer::Reports(lines.collect()))
+    }
+
+    fn report(&self, by: &str, report: Report) -> ReportLine {
+        let ids = report.stanza_ids.into_iter();
+        ReportLine {
+            at: xmpp::datetime::format(report.at),
+            by: format!("{by}@{}", self.host.config().domain),
+            jid: report.jid.to_string(),
+            reason: report.reason,
+            text: report.text,
+            stanza_ids: ids.map(|(by, id)| StanzaId { by, id }).collect(),
+            may_go_to_origin: report.may_go_to_origin,
+            may_go_to_third_parties: report.may_go_to_third_parties,
+        }
+    }
+
     fn line(&self, listed: Listed) -> AccountLine {
         let config = self.host.config();
         let jid = format!("{}@{}", listed.localpart, config.domain);
@@ -274,6 +298,7 @@ impl Desk {
 pub(crate) fn answer_without_data(config: &Arc<Config>, request: &Request) -> Option<Answer> {
     match request {
         Request::List => Some(Answer::Accounts(Vec::new())),
+        Request::Reports => Some(Answer::Reports(Vec::new())),
         Request::Status => Some(Answer::Status(Alone(config.clone()).status(0))),
         _ => None,
     }

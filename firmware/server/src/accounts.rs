@@ -14,7 +14,10 @@ pub use record::{AccountKeys, AccountRecord, domain, find, secret};
 
 use crate::{
     devices,
-    features::last,
+    features::{
+        last,
+        reporting::{REPORTS, Report},
+    },
     world::{Dice, Timestamp},
 };
 use record::{BOOK, BookRecord, RECORD, REMOVED, RemovedRecord};
@@ -237,6 +240,23 @@ pub fn first_administrator(snapshot: &Snapshot) -> Result<Option<String>, store:
         }
     }
     Ok(first.map(|(_, localpart)| localpart))
+}
+
+/// What the users of this server reported about others (XEP-0377), by the name of who did; each one's oldest
+/// first.
+pub fn reports(snapshot: &Snapshot) -> Result<Vec<(String, Report)>, store::Error> {
+    let mut all = Vec::new();
+    for row in RECORD.range(snapshot, ..)? {
+        let (localpart, record) = row?;
+        let reports = REPORTS.get(snapshot, &record.id)?.unwrap_or_default();
+        all.extend(
+            reports
+                .0
+                .into_iter()
+                .map(|report| (localpart.clone(), report)),
+        );
+    }
+    Ok(all)
 }
 
 /// How many accounts there are.

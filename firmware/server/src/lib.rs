@@ -33,5 +33,6 @@ mod transport;
 
 pub use directory::Readers;
 pub use feature::{Spec, specs};
+pub use features::reporting::Report;
 pub use server::{AccountChange, Counts, Parts, Server, StartError};
 pub use session::Session;

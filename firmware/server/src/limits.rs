@@ -70,6 +70,14 @@ pub const DIRECTED_MAX: usize = 1_000;
 pub const BLOCKED_MAX: usize = 1_000;
 /// Bytes of all addresses that one account blocks. The list is in memory, and one row and one answer.
 pub const BLOCKED_BYTES_MAX: usize = 65_536;
+/// Reports of one account that are kept for the administrator; the oldest make room. A family has few.
+pub const REPORTS_MAX: usize = 50;
+/// Bytes of the reports of one account: they are one row, and in memory with their account.
+pub const REPORTS_BYTES_MAX: usize = 65_536;
+/// Bytes of what a reporter says in their own words; of more, the beginning is kept.
+pub const REPORT_TEXT_BYTES_MAX: usize = 1_024;
+/// Messages that one report may point at.
+pub const REPORT_IDS_MAX: usize = 20;
 /// Messages of one account that were copied to its other devices and may still come back as an error, eight
 /// bytes each: errors take seconds, and nobody sends so many in that time.
 pub const COPIED_MAX: usize = 64;

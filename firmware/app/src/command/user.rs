@@ -5,7 +5,7 @@ use crate::{
     Usage,
     cli::{Cli, PasswordSource, User},
     configuration,
-    control::protocol::{AccountLine, Answer, DeviceLine, NewAccount, Request},
+    control::protocol::{AccountLine, Answer, DeviceLine, NewAccount, ReportLine, Request},
     limits::{IMPORT_BYTES_MAX, IMPORTED_ACCOUNTS_MAX, PASSWORD_BYTES_MAX},
     password,
 };
@@ -35,6 +35,7 @@ pub(crate) fn run(user: &User, cli: &Cli) -> Result<ExitCode> {
         User::Show { jid } => show(jid, caller),
         User::Devices { jid } => devices(jid, caller),
         User::SignOut { jid, device } => sign_out(jid, device, caller),
+        User::Reports => reports(caller),
         User::Import { file } => import(file, caller),
     }
 }
@@ -114,6 +115,33 @@ fn list(caller: &Caller) -> Result<ExitCode> {
     }
     for account in accounts {
         print_line(&account.jid)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn reports(caller: &Caller) -> Result<ExitCode> {
+    let Answer::Reports(reports) = caller.ask(&Request::Reports)? else {
+        bail!(UNEXPECTED)
+    };
+    if caller.json {
+        print_line(&serde_json::to_string(&reports)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for report in reports {
+        let ReportLine {
+            at,
+            by,
+            jid,
+            reason,
+            text,
+            ..
+        } = report;
+        let reason = reason
+            .strip_prefix("urn:xmpp:reporting:")
+            .unwrap_or(&reason);
+        let line = format!("{at}  {by} reports {jid}: {reason}  {text}");
+        // A client wrote parts of it: nothing in it moves the terminal's cursor.
+        print_line(line.replace(char::is_control, " ").trim_end())?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -37,6 +37,7 @@ pub(crate) enum Request {
         localpart: String,
         device: String,
     },
+    Reports,
     CheckStorage,
     Status,
 }
@@ -59,6 +60,7 @@ pub(crate) enum Answer {
     Accounts(Vec<AccountLine>),
     Account(AccountLine),
     Devices(Vec<DeviceLine>),
+    Reports(Vec<ReportLine>),
     Findings(Vec<Finding>),
     Status(Status),
 }
@@ -90,6 +92,29 @@ pub(crate) struct DeviceLine {
     pub(crate) password: bool,
     /// Whether it has a token that it can sign in with.
     pub(crate) token: bool,
+}
+
+/// A report (XEP-0377) as `user reports` prints it.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct ReportLine {
+    /// RFC 3339, UTC.
+    pub(crate) at: String,
+    /// Who reports.
+    pub(crate) by: String,
+    /// Who is reported.
+    pub(crate) jid: String,
+    pub(crate) reason: String,
+    pub(crate) text: String,
+    pub(crate) stanza_ids: Vec<StanzaId>,
+    pub(crate) may_go_to_origin: bool,
+    pub(crate) may_go_to_third_parties: bool,
+}
+
+/// A message by its id (XEP-0359).
+#[derive(Serialize, Deserialize)]
+pub(crate) struct StanzaId {
+    pub(crate) by: String,
+    pub(crate) id: String,
 }
 
 /// What `status` prints.

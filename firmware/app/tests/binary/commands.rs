@@ -37,6 +37,8 @@ fn accounts_come_and_go() {
         user add Amy@localhost --admin --password-stdin < secret\\n
         user list
         user list --json
+        user reports
+        user reports --json
         user show amy@localhost
         user disable bob@localhost
         user show bob@localhost --json
@@ -62,6 +64,9 @@ fn accounts_come_and_go() {
             $ user list --json
             [{"jid":"amy@localhost","admin":true,"enabled":true,"display_name":"","last_seen":null,"bytes":0},
             {"jid":"bob@localhost","admin":false,"enabled":true,"display_name":"","last_seen":null,"bytes":0}]
+            $ user reports
+            $ user reports --json
+            []
             $ user show amy@localhost
             address        amy@localhost
             administrator  yes

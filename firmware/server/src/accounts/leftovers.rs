@@ -4,7 +4,7 @@
 use super::record::{REMOVED, domain, find};
 use crate::{
     archive, devices,
-    features::{blocking, last, offline},
+    features::{blocking, last, offline, reporting},
     roster,
     session::stored,
 };
@@ -21,6 +21,7 @@ const TABLES: &[&(dyn Owned + Sync)] = &[
     &stored::ENTRY,
     &blocking::LIST,
     &devices::KNOWN,
+    &reporting::REPORTS,
 ];
 
 /// A table whose keys begin with an account's id, whatever else is in it.

@@ -8,6 +8,7 @@
 //! server are never blocked, whatever the list says (§5, note): a block of the own domain is one of
 //! everybody else there.
 
+use super::reporting;
 use crate::{
     account::{Cx, State},
     feature::{Answer, Feature, Iq, On, Saved, Spec, Verdict, get, set},
@@ -133,7 +134,8 @@ fn list(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Answer {
 
 /// §3.3.
 fn block(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Answer {
-    let jids = items(&iq.payload.element())?;
+    let payload = iq.payload.element();
+    let jids = items(&payload)?;
     if jids.is_empty() {
         return Err(StanzaError::BAD_REQUEST);
     }
@@ -149,6 +151,7 @@ fn block(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Answer {
     }
     take_back_directed(cx, &hidden_from);
     push(cx, &command("block", &jids));
+    reporting::keep(cx, &payload);
     Ok(String::new())
 }
 

@@ -17,6 +17,7 @@ pub(crate) mod management;
 pub(crate) mod offline;
 mod ping;
 mod pre_approval;
+pub(crate) mod reporting;
 mod roster;
 mod time;
 mod version;
@@ -42,6 +43,7 @@ pub(crate) const ALL: &[&Feature] = &[
     &pre_approval::FEATURE,
     &bind::FEATURE,
     &management::FEATURE,
+    &reporting::FEATURE, // read by blocking
     &disco::FEATURE,
     &caps::FEATURE,
     &contact_addresses::FEATURE,
@@ -62,6 +64,7 @@ pub(crate) struct PerAccount {
     pub(crate) blocked: blocking::Blocklist,
     pub(crate) copied: carbons::Copied,
     pub(crate) devices: Devices,
+    pub(crate) reports: reporting::Reports,
 }
 
 impl PerAccount {
@@ -72,6 +75,7 @@ impl PerAccount {
             blocked: blocking::Blocklist::load(snapshot, account)?,
             copied: carbons::Copied::default(),
             devices: Devices::load(snapshot, account)?,
+            reports: reporting::Reports::load(snapshot, account)?,
         })
     }
 }
