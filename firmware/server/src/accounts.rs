@@ -13,11 +13,12 @@ pub use leftovers::{removed, swept, writes_to_remove};
 pub use record::{AccountKeys, AccountRecord, domain, find, secret};
 
 use crate::{
+    archive::{KEEP, KeepRecord},
     features::last,
     world::{Dice, Timestamp},
 };
 use record::{BOOK, BookRecord, RECORD, REMOVED, RemovedRecord};
-use std::{collections::BTreeSet, fmt};
+use std::{collections::BTreeSet, fmt, time::Duration};
 use store::{Snapshot, Write};
 
 /// Why nothing was done.
@@ -168,6 +169,23 @@ pub fn disable(snapshot: &Snapshot, localpart: &str) -> Result<Vec<Write>, Refus
     ))
 }
 
+/// How long an account's messages are kept: as long as all accounts' (`archive.keep`), or shorter by its
+/// own choice, in whole seconds.
+pub fn keep(
+    snapshot: &Snapshot,
+    localpart: &str,
+    own: Option<Duration>,
+) -> Result<Vec<Write>, Refusal> {
+    let account = existing(snapshot, localpart)?.id;
+    Ok(vec![match own {
+        Some(own) => {
+            let seconds = own.as_secs();
+            KEEP.put(&account, &KeepRecord { seconds })
+        }
+        None => KEEP.remove(&account),
+    }])
+}
+
 /// Lets a disabled account sign in again.
 pub fn enable(snapshot: &Snapshot, localpart: &str) -> Result<Vec<Write>, Refusal> {
     let record = existing(snapshot, localpart)?;
@@ -228,6 +246,14 @@ pub fn first_administrator(snapshot: &Snapshot) -> Result<Option<String>, store:
         }
     }
     Ok(first.map(|(_, localpart)| localpart))
+}
+
+/// Localpart and id of every account.
+pub(crate) fn all(snapshot: &Snapshot) -> Result<Vec<(String, u32)>, store::Error> {
+    RECORD
+        .range(snapshot, ..)?
+        .map(|row| row.map(|(localpart, record)| (localpart, record.id)))
+        .collect()
 }
 
 /// How many accounts there are.

@@ -147,7 +147,11 @@ impl Server {
         }
     }
 
-    fn read_account(&self, localpart: &str) -> Result<Option<Arc<Account>>, store::Error> {
+    /// On a thread that may block.
+    pub(crate) fn read_account(
+        &self,
+        localpart: &str,
+    ) -> Result<Option<Arc<Account>>, store::Error> {
         if let Some(account) = self.directory().get(localpart) {
             return Ok(Some(account));
         }

@@ -3,6 +3,7 @@
 use crate::{
     account::{Account, Resource},
     accounts::{self, AccountRecord},
+    archive,
     directory::{Directory, Readers},
     limits::RESOURCES_MAX,
     negotiation::Logins,
@@ -80,6 +81,8 @@ pub struct Server {
     administrator: ArcSwapOption<String>,
     /// Places in every account's archive.
     positions: Sequence,
+    archive_ids: Arc<archive::Ids>,
+    retention: archive::Retention,
     /// The last number given to a session, and to a request of ours.
     numbers: AtomicU64,
     started: Timestamp,
@@ -101,6 +104,7 @@ impl Server {
         let positions = store
             .sequence("archive.position")
             .map_err(StartError::Store)?;
+        let archive_ids = archive::Ids::open(&store, &*dice).map_err(StartError::Store)?;
         let server = Arc::new(Server {
             domain: Jid::parse(&config.domain)
                 .map_err(|_| StartError::Domain)?
@@ -116,6 +120,8 @@ impl Server {
             logins: Logins::default(),
             administrator: ArcSwapOption::empty(),
             positions,
+            archive_ids: Arc::new(archive_ids),
+            retention: archive::Retention::default(),
             numbers: AtomicU64::new(0),
         });
         server.note_administrator().map_err(StartError::Store)?;
@@ -205,6 +211,15 @@ impl Server {
     /// The next place in an archive; `None` while the disk takes nothing.
     pub(crate) fn next_position(&self) -> Option<u64> {
         self.positions.next()
+    }
+
+    /// What archives call their messages.
+    pub(crate) fn archive_ids(&self) -> &Arc<archive::Ids> {
+        &self.archive_ids
+    }
+
+    pub(crate) fn retention(&self) -> &archive::Retention {
+        &self.retention
     }
 
     /// A number that was never given before in this process.
@@ -348,8 +363,9 @@ impl Server {
     }
 
     /// Housekeeping, about once a minute.
-    pub fn tick(&self) {
+    pub fn tick(self: &Arc<Self>) {
         self.directory.evict(&self.store);
+        self.sweep_archives();
     }
 
     /// The connection should stop reading from this session for a moment: the card or a queue is behind

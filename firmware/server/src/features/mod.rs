@@ -9,10 +9,12 @@ mod contact_addresses;
 mod disco;
 mod hints;
 pub(crate) mod last;
+pub(crate) mod mam;
 pub(crate) mod offline;
 mod ping;
 mod pre_approval;
 mod roster;
+mod stanza_ids;
 mod time;
 mod version;
 
@@ -23,8 +25,12 @@ use store::Snapshot;
 
 /// The order matters, and this is where it is decided.
 pub(crate) const ALL: &[&Feature] = &[
-    &archive::FEATURE, // first: what goes on, goes on with its place in the archive
-    &hints::FEATURE,   // read by the archive and by offline
+    &stanza_ids::FEATURE, // first: what is forged is neither kept nor copied
+    &archive::FEATURE,    // what goes on, goes on with its place in the archive
+    &hints::FEATURE,      // read by the archive and by offline
+    &mam::FEATURE,
+    &mam::PREFERENCES_FEATURE,
+    &mam::SEARCH_FEATURE,
     &offline::FEATURE, // only asked when nobody was there, or told who was
     &roster::FEATURE,
     &pre_approval::FEATURE,
@@ -42,6 +48,8 @@ const _: () = assert_disjoint(ALL);
 /// What features keep in memory for an account while it is loaded.
 #[derive(Default)]
 pub(crate) struct PerAccount {
+    pub(crate) archive: crate::archive::Index,
+    pub(crate) preferences: mam::Preferences,
     pub(crate) waiting: offline::Waiting,
     pub(crate) last: last::LastSeen,
 }
@@ -49,6 +57,8 @@ pub(crate) struct PerAccount {
 impl PerAccount {
     pub(crate) fn load(snapshot: &Snapshot, account: u32) -> Result<PerAccount, store::Error> {
         Ok(PerAccount {
+            archive: crate::archive::Index::load(snapshot, account)?,
+            preferences: mam::Preferences::load(snapshot, account)?,
             waiting: offline::Waiting::load(snapshot, account)?,
             last: last::LastSeen::load(snapshot, account)?,
         })

@@ -6,10 +6,10 @@
 //!
 //! State: [`Waiting`] per account, in table `offline.mark`; [`Replay`] per resource.
 
-use super::{archive::is_bare_chat_state, hints};
+use super::archive::says_nothing;
 use crate::{
     account::Cx,
-    archive::{self, ENTRY, EntryKind, EntryRecord},
+    archive::{self, ENTRY, EntryKind, EntryRecord, Ids},
     feature::{Delivery, Feature, On, Spec, Verdict},
     limits::{OUTBOX_LOW, REPLAY_CHUNK, WAITING_MAX},
     server::Server,
@@ -133,6 +133,11 @@ impl Waiting {
         oldest.temporary.then_some(position)
     }
 
+    /// The first position that waits.
+    pub(crate) fn first(&self) -> Option<u64> {
+        self.holes.keys().next().copied()
+    }
+
     fn mark(&self) -> Mark {
         Mark {
             upto: self.upto,
@@ -152,7 +157,7 @@ fn on_its_way(cx: &mut Cx<'_>, message: &Passing, delivery: &mut Delivery<'_>) {
     };
     let hole = Hole {
         carriers: delivery.receivers.len().min(usize::from(u8::MAX)) as u8,
-        temporary: hints::no_permanent_store(message),
+        temporary: message.temporary,
     };
     add(cx, position, hole);
     delivery.entry.position = Some(position);
@@ -174,7 +179,7 @@ fn on_its_way(cx: &mut Cx<'_>, message: &Passing, delivery: &mut Delivery<'_>) {
 /// chat state alone is nothing to know about.
 fn wait(cx: &mut Cx<'_>, message: &mut Passing) -> Verdict {
     let Some(position) = message.position else {
-        return if is_bare_chat_state(message) {
+        return if says_nothing(message) {
             Verdict::Drop
         } else {
             Verdict::Pass
@@ -182,7 +187,7 @@ fn wait(cx: &mut Cx<'_>, message: &mut Passing) -> Verdict {
     };
     let hole = Hole {
         carriers: 0,
-        temporary: hints::no_permanent_store(message),
+        temporary: message.temporary,
     };
     add(cx, position, hole);
     Verdict::Taken
@@ -237,13 +242,19 @@ fn close_holes(cx: &mut Cx<'_>, jid: &Jid, positions: &[u64]) {
     if let Some(resource) = cx.state.resource(jid) {
         resource.memory.waiting.land(positions);
     }
+    let mut any = false;
     for position in positions {
-        let closed = cx.state.memory.waiting.holes.remove(position);
-        if closed.is_some_and(|hole| hole.temporary) {
+        let Some(closed) = cx.state.memory.waiting.holes.remove(position) else {
+            continue; // read again from the archive
+        };
+        any = true;
+        if closed.temporary {
             remove_temporary(cx, *position);
         }
     }
-    write_mark(cx);
+    if any {
+        write_mark(cx);
+    }
 }
 
 /// What a session carries waits for the next one: it is gone, or the archive cannot be read.
@@ -333,7 +344,13 @@ fn next_chunk(cx: &mut Cx<'_>, session: &Session) -> Option<Vec<u64>> {
 }
 
 fn deliver_chunk(cx: &mut Cx<'_>, session: &Session, chunk: &[u64], read: Option<Vec<Kept>>) {
-    let domain = cx.server.domain().clone();
+    let (server, id, own) = (cx.server, cx.id(), cx.jid().clone());
+    let stamps = Stamps {
+        domain: server.domain(),
+        ids: server.archive_ids(),
+        account: id,
+        jid: &own,
+    };
     let Some(resource) = cx
         .state
         .resource(&session.jid)
@@ -352,7 +369,7 @@ fn deliver_chunk(cx: &mut Cx<'_>, session: &Session, chunk: &[u64], read: Option
         replay.behind.push_front(*position);
     }
     for (position, kept) in fetched.iter().zip(kept) {
-        match kept.and_then(|(record, stanza)| entry(&domain, *position, &record, stanza)) {
+        match kept.and_then(|(record, stanza)| stamps.entry(*position, &record, stanza)) {
             Some(entry) => session.outbox.push(entry),
             None => gone_from_the_archive(cx, &session.jid, *position),
         }
@@ -366,17 +383,32 @@ fn gone_from_the_archive(cx: &mut Cx<'_>, jid: &Jid, position: u64) {
     }
 }
 
-/// The message as it waited, with the time it came (XEP-0203).
-fn entry(domain: &Jid, position: u64, record: &EntryRecord, stanza: Stanza) -> Option<Entry> {
-    let (from, to) = (stanza.from().ok()??, stanza.to().ok()??);
-    let mut passing = Passing::new(Arc::new(stanza), from, to);
-    let stamp = datetime::format(record.stamp);
-    passing.add(
-        format!("<delay xmlns='urn:xmpp:delay' from='{domain}' stamp='{stamp}'/>"),
-        Reach::ThisResource,
-    );
-    Some(Entry {
-        position: Some(position),
-        ..passing.entry()
-    })
+/// What is written onto messages that waited.
+struct Stamps<'a> {
+    domain: &'a Jid,
+    ids: &'a Ids,
+    account: u32,
+    jid: &'a Jid,
+}
+
+impl Stamps<'_> {
+    /// The message as it waited, with the time it came (XEP-0203) and its id in the archive, if it stays
+    /// there (XEP-0313 §3.5).
+    fn entry(&self, position: u64, record: &EntryRecord, stanza: Stanza) -> Option<Entry> {
+        let (from, to) = (stanza.from().ok()??, stanza.to().ok()??);
+        let mut passing = Passing::new(Arc::new(stanza), from, to);
+        if record.is_shown() {
+            let stanza_id = archive::stanza_id(self.ids, self.account, self.jid, position);
+            passing.add(stanza_id, Reach::ThisResource);
+        }
+        let (domain, stamp) = (self.domain, datetime::format(record.stamp));
+        passing.add(
+            format!("<delay xmlns='urn:xmpp:delay' from='{domain}' stamp='{stamp}'/>"),
+            Reach::ThisResource,
+        );
+        Some(Entry {
+            position: Some(position),
+            ..passing.entry()
+        })
+    }
 }
