@@ -248,3 +248,174 @@ impl Batch {
         Some(cx.server.store().queue(self.writes, Urgency::Idle))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        archive::{PAYLOAD, SHARED},
+        fixture::Fixture,
+        session::Session,
+    };
+    use household::Config;
+    use store::{Key, Value};
+
+    const DAY_MS: u64 = 86_400_000;
+
+    struct Home {
+        fixture: Fixture,
+        romeo: Arc<Session>,
+    }
+
+    impl Home {
+        /// Romeo is online, and all archives keep a message for so long.
+        fn keeping(days: u64) -> Home {
+            let fixture = Fixture::new(&["romeo", "juliet"]);
+            let mut config = Config::clone(&fixture.server.config());
+            config.archive.keep = Some(Duration::from_secs(days * 86_400));
+            fixture.server.configure(Arc::new(config));
+            let romeo = fixture.online("romeo", "orchard");
+            Home { fixture, romeo }
+        }
+
+        fn say(&self, messages: usize) {
+            for n in 0..messages {
+                let xml = "<message to='juliet@home.example' type='chat'><body>";
+                let message = format!("{xml}{n}</body></message>");
+                self.fixture.send(&self.romeo, &message);
+            }
+            self.fixture.write();
+        }
+
+        fn sweep_after(&self, days: u64) {
+            self.fixture.hands.pass(days * DAY_MS);
+            for _ in 0..8 {
+                self.fixture.server.tick();
+                self.fixture.write();
+            }
+        }
+
+        fn count<K: Key, V: Value>(&self, table: &Table<K, V>) -> usize {
+            let snapshot = self.fixture.server.store().snapshot().unwrap();
+            table.prefix(&snapshot, &()).unwrap().count()
+        }
+
+        /// Entries, payloads, shared ones, blocks.
+        fn rows(&self) -> [usize; 4] {
+            [
+                self.count(&ENTRY),
+                self.count(&PAYLOAD),
+                self.count(&SHARED),
+                self.count(&BLOCK),
+            ]
+        }
+
+        fn keep(&self, localpart: &str, days: u64) {
+            let store = self.fixture.server.store();
+            let own = Some(Duration::from_secs(days * 86_400));
+            let writes = accounts::keep(&store.snapshot().unwrap(), localpart, own).unwrap();
+            store.queue(writes, Urgency::Now);
+            self.fixture.write();
+        }
+
+        /// What somebody finds: how many there are by the count, and how many came.
+        fn found(&self, localpart: &str) -> (String, usize) {
+            let session = self.fixture.bind(localpart, "reader");
+            let query = "<iq type='set' id='q'><query xmlns='urn:xmpp:mam:2'>\
+                 <set xmlns='http://jabber.org/protocol/rsm'><max>250</max><before/></set></query></iq>";
+            self.fixture.send(&session, query);
+            let got = self.fixture.got(&session);
+            self.fixture.leave(&session);
+            let (_, count) = got.last().unwrap().split_once("<count>").unwrap();
+            (count.split_once('<').unwrap().0.to_owned(), got.len() - 1)
+        }
+    }
+
+    #[test]
+    fn old_messages_go_with_everything_that_lists_them() {
+        let home = Home::keeping(7);
+        home.say(600);
+        home.fixture.online("juliet", "balcony"); // takes what waited
+        home.fixture
+            .got(&home.fixture.online_with_waiting("juliet"));
+        assert_eq!(home.rows(), [1_200, 600, 600, 4]);
+        home.sweep_after(6);
+        assert_eq!(home.rows(), [1_200, 600, 600, 4]);
+        home.sweep_after(2);
+        assert_eq!(home.rows(), [0; 4]);
+        assert_eq!(home.found("romeo"), ("0".to_owned(), 0));
+        home.say(3);
+        assert_eq!(home.found("romeo"), ("3".to_owned(), 3));
+    }
+
+    #[test]
+    fn a_part_goes_and_the_rest_is_found() {
+        let home = Home::keeping(7);
+        home.say(300);
+        home.fixture.hands.pass(5 * DAY_MS);
+        home.say(100);
+        home.sweep_after(3);
+        assert_eq!(home.found("romeo"), ("100".to_owned(), 100));
+        let Some(account) = home.fixture.server.directory().get("romeo") else {
+            panic!("romeo is online")
+        };
+        let snapshot = home.fixture.server.store().snapshot().unwrap();
+        let loaded = Index::load(&snapshot, account.id).unwrap();
+        let memory = account.lock().memory.archive.clone();
+        assert_eq!((loaded.first, loaded.last), (memory.first, memory.last));
+        assert_eq!(loaded.block, memory.block);
+        assert_eq!(loaded.span.summary.count, memory.span.summary.count);
+        assert_eq!(index::bytes(&snapshot, account.id).unwrap(), {
+            let rows = ENTRY.prefix(&snapshot, &account.id).unwrap();
+            rows.map(|row| u64::from(row.unwrap().1.bytes)).sum::<u64>()
+        });
+    }
+
+    #[test]
+    fn a_shared_payload_goes_with_the_second_of_its_holders() {
+        for first in ["romeo", "juliet"] {
+            let home = Home::keeping(7);
+            home.say(10);
+            home.fixture
+                .got(&home.fixture.online_with_waiting("juliet"));
+            home.fixture.write();
+            home.keep(first, 1);
+            home.sweep_after(2);
+            let second = if first == "romeo" { "juliet" } else { "romeo" };
+            assert_eq!(
+                (home.count(&ENTRY), home.count(&PAYLOAD)),
+                (10, 10),
+                "{first}"
+            );
+            assert_eq!(home.found(second), ("10".to_owned(), 10));
+            home.sweep_after(6);
+            assert_eq!(home.rows(), [0; 4], "{first}");
+        }
+    }
+
+    #[test]
+    fn what_waits_is_spared_for_sixty_days() {
+        let home = Home::keeping(7);
+        home.say(10);
+        home.sweep_after(8);
+        assert_eq!(home.rows(), [10, 10, 0, 0], "juliet's wait");
+        home.sweep_after(53);
+        assert_eq!(home.rows(), [0; 4]);
+    }
+
+    #[test]
+    fn a_removed_account_leaves_what_the_other_still_shows() {
+        for (gone, stays) in [("romeo", "juliet"), ("juliet", "romeo")] {
+            let home = Home::keeping(7);
+            home.say(300);
+            home.fixture.leave(&home.romeo);
+            home.fixture.server.tick();
+            home.fixture.remove(gone);
+            assert_eq!((home.count(&ENTRY), home.count(&PAYLOAD)), (300, 300));
+            assert_eq!(home.found(stays), ("300".to_owned(), 250));
+            home.fixture.server.tick();
+            home.fixture.remove(stays);
+            assert_eq!(home.rows(), [0; 4]);
+        }
+    }
+}
