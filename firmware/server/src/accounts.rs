@@ -13,6 +13,7 @@ pub use leftovers::{removed, swept, writes_to_remove};
 pub use record::{AccountKeys, AccountRecord, domain, find, secret};
 
 use crate::{
+    archive::{KEEP, KeepRecord},
     devices,
     features::{
         last,
@@ -21,7 +22,7 @@ use crate::{
     world::{Dice, Timestamp},
 };
 use record::{BOOK, BookRecord, RECORD, REMOVED, RemovedRecord};
-use std::{collections::BTreeSet, fmt};
+use std::{collections::BTreeSet, fmt, time::Duration};
 use store::{Snapshot, Write};
 
 /// Why nothing was done.
@@ -180,6 +181,23 @@ pub fn disable(snapshot: &Snapshot, localpart: &str) -> Result<Vec<Write>, Refus
     Ok(writes)
 }
 
+/// How long an account's messages are kept: as long as all accounts' (`archive.keep`), or shorter by its
+/// own choice, in whole seconds.
+pub fn keep(
+    snapshot: &Snapshot,
+    localpart: &str,
+    own: Option<Duration>,
+) -> Result<Vec<Write>, Refusal> {
+    let account = existing(snapshot, localpart)?.id;
+    Ok(vec![match own {
+        Some(own) => {
+            let seconds = own.as_secs();
+            KEEP.put(&account, &KeepRecord { seconds })
+        }
+        None => KEEP.remove(&account),
+    }])
+}
+
 /// Lets a disabled account sign in again.
 pub fn enable(snapshot: &Snapshot, localpart: &str) -> Result<Vec<Write>, Refusal> {
     let record = existing(snapshot, localpart)?;
@@ -257,6 +275,14 @@ pub fn reports(snapshot: &Snapshot) -> Result<Vec<(String, Report)>, store::Erro
         );
     }
     Ok(all)
+}
+
+/// Localpart and id of every account.
+pub(crate) fn all(snapshot: &Snapshot) -> Result<Vec<(String, u32)>, store::Error> {
+    RECORD
+        .range(snapshot, ..)?
+        .map(|row| row.map(|(localpart, record)| (localpart, record.id)))
+        .collect()
 }
 
 /// How many accounts there are.

@@ -150,6 +150,7 @@ impl Server {
         }
     }
 
+    /// On a thread that may block.
     pub(crate) fn read_account(
         &self,
         localpart: &str,

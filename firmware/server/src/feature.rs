@@ -10,6 +10,7 @@ use crate::{
     session::Session,
 };
 use std::sync::Arc;
+use store::Snapshot;
 use xmpp::{Element, Entry, Jid, Passing, StanzaError, StreamError, stanza::Child};
 
 /// One protocol extension. Stages are a closed set of fields; each names in whose account its hook runs.
@@ -159,6 +160,20 @@ pub(crate) enum IqHook {
     Account(fn(&mut Cx<'_>, &Iq<'_>) -> Answer),
     /// Without any account.
     Server(fn(&Server, &Iq<'_>) -> Answer),
+    /// Of a session to its own account: authorised under the lock, then read from the disk, off the threads
+    /// that route. The session's next stanza waits for it.
+    Reads(fn(&mut Cx<'_>, &Iq<'_>) -> Result<Plan, StanzaError>),
+}
+
+/// What is to be read, on a snapshot that holds everything decided in the account before it was asked.
+pub(crate) type Plan = Box<dyn FnOnce(&Snapshot) -> Result<Read, StanzaError> + Send>;
+
+/// What was read, for the session that asked.
+pub(crate) struct Read {
+    /// They go before the result. The plan bounds them.
+    pub(crate) stanzas: Vec<Entry>,
+    /// The payload of the result, as XML.
+    pub(crate) result: String,
 }
 
 #[derive(Clone, Copy)]
@@ -192,6 +207,21 @@ pub(crate) const fn set(
         type_: "set",
         payload,
         hook: IqHook::Account(answer),
+    }
+}
+
+/// A request that is refused, whoever asks.
+pub(crate) const fn refuse(
+    on: On,
+    type_: &'static str,
+    payload: (&'static str, &'static str),
+    refusal: fn(&Server, &Iq<'_>) -> Answer,
+) -> IqHandler {
+    IqHandler {
+        on,
+        type_,
+        payload,
+        hook: IqHook::Server(refusal),
     }
 }
 
@@ -229,7 +259,9 @@ pub(crate) enum Verdict {
 }
 
 /// What is spoken below the features, on the way to a session, and by several of them.
-const BELOW: [Spec; 10] = [
+const BELOW: [Spec; 12] = [
+    Spec::Xep(4, "2.13.2", "Data Forms"),
+    Spec::Xep(59, "1.0", "Result Set Management"),
     Spec::Xep(82, "1.1.1", "XMPP Date and Time Profiles"),
     Spec::Xep(203, "2.0", "Delayed Delivery"),
     Spec::Xep(368, "1.1.0", "SRV records for XMPP over TLS"),

@@ -25,6 +25,7 @@ mod features;
 mod fixture;
 mod negotiation;
 mod presence;
+mod reading;
 mod roster;
 mod router;
 mod server;

@@ -88,6 +88,51 @@ pub const REPLAY_CHUNK: usize = 32;
 /// Bytes in an outbox below which waiting messages are fetched from the archive.
 pub const OUTBOX_LOW: usize = 262_144;
 
+// --- The archive ---
+
+/// Messages of an archive page where the client does not say: a screen, and what it scrolls to next.
+pub const PAGE_MESSAGES_DEFAULT: usize = 50;
+/// Messages of an archive page at most.
+pub const PAGE_MESSAGES_MAX: usize = 250;
+/// Bytes of the messages of an archive page, above which it ends: several pages that were asked for at once
+/// fit into an outbox.
+pub const PAGE_BYTES_MAX: usize = 262_144;
+/// Messages looked at for one page: a search through this many takes about a tenth of a second on a desktop
+/// machine, and a reader that others wait for.
+pub const LOOKED_AT_MAX: usize = 20_000;
+/// Ids that one query may name, so that all of them fit into one page.
+pub const QUERY_IDS_MAX: usize = PAGE_MESSAGES_MAX;
+/// Words of a search; each is looked for in every body.
+pub const SEARCH_WORDS_MAX: usize = 16;
+/// Bytes of what is searched for.
+pub const SEARCH_BYTES_MAX: usize = 1_024;
+/// Characters of a query's own id, which is repeated in every message of its answer.
+pub const QUERY_ID_BYTES_MAX: usize = 128;
+/// Contacts listed for some sixteen thousand messages of an archive (8 KB); with more of them, spam as a
+/// rule, a search for one contact opens the parts of the run.
+pub const SPAN_CONTACTS_MAX: usize = 1_024;
+/// Addresses in the preferences of one archive, both lists together.
+pub const PREFERENCES_MAX: usize = 1_000;
+/// Bytes of the addresses in the preferences of one archive: they are in memory.
+pub const PREFERENCES_BYTES_MAX: usize = 65_536;
+/// Milliseconds between two looks for messages that are too old, where nothing was left over by the last
+/// one.
+pub const RETENTION_MS: u64 = 3_600_000;
+/// Messages of one account removed at a time; three rows each, and those of the index that list them.
+pub const RETENTION_MESSAGES_MAX: usize = 160;
+/// Milliseconds that a message waits for its delivery, whatever its archive keeps: 60 days. Nobody who is
+/// away for a summer loses anything, and an abandoned account does not keep the words of others for ever.
+pub const WAITING_MS_MAX: u64 = 60 * 86_400_000;
+
+const _: () = assert!(
+    RETENTION_MESSAGES_MAX * 3 + 16 <= store::limits::SWEEP_ROWS_MAX,
+    "a sweep is one small group"
+);
+const _: () = assert!(
+    PAGE_BYTES_MAX * 4 + PAGE_MESSAGES_MAX * 1_024 < OUTBOX_BYTES_MAX,
+    "several archive pages must fit"
+);
+
 // --- Connections and their negotiation ---
 
 /// Milliseconds from accepting a connection to a bound resource. A phone on a bad line needs several round

@@ -5,11 +5,12 @@ use crate::{
     account::{Account, Cx, Leaving},
     delivery::{self, Choice},
     feature::{
-        Answer, BoundHook, DeliveredHook, Delivery, Feature, Iq, IqHook, Nonza, On, StanzaHook,
-        Verdict,
+        Answer, BoundHook, DeliveredHook, Delivery, Feature, Iq, IqHook, Nonza, On, Plan,
+        StanzaHook, Verdict,
     },
     features::{ALL, worth_keeping},
     presence,
+    reading::Question,
     roster::Verb,
     server::Server,
     session::{
@@ -68,17 +69,18 @@ impl Router {
         stanza: Stanza,
     ) {
         let admitted = admit(server, session, stanza);
-        server.at(&session.account, 0, |cx| {
+        let question = server.at(&session.account, 0, |cx| {
             if !cx.state.has(session) || session.outbox.epoch() != epoch {
-                return; // its end is on its way; what it says now would come from its successor
+                return None; // its end is on its way; what it says now would come from its successor
             }
             cx.cause = Intake::begin(session);
-            let Some(passing) = admitted else {
-                return; // refused, and so handled
-            };
-            self.leave(cx, session, passing);
+            // Where it was refused, that is how it was handled.
+            self.leave(cx, session, admitted?)
         });
         server.settle(&session.account).await;
+        if let Some(question) = question {
+            Box::pin(server.read_for(session, question)).await;
+        }
         server.catch_up(session).await;
     }
 
@@ -163,8 +165,13 @@ impl Router {
         }
     }
 
-    /// In the sender's account, whatever it is.
-    fn leave(&self, cx: &mut Cx<'_>, session: &Arc<Session>, mut passing: Passing) {
+    /// In the sender's account, whatever it is. A question that the disk answers comes back.
+    fn leave(
+        &self,
+        cx: &mut Cx<'_>,
+        session: &Arc<Session>,
+        mut passing: Passing,
+    ) -> Option<Question> {
         match ask(&self.stanza_out, cx, &mut passing) {
             Verdict::Pass => {}
             Verdict::Refuse(error) => {
@@ -172,15 +179,16 @@ impl Router {
                 if !is_an_answer(&passing) {
                     session.outbox.push(passing.refused(error).entry());
                 }
-                return;
+                return None;
             }
-            Verdict::Drop | Verdict::Taken => return,
+            Verdict::Drop | Verdict::Taken => return None,
         }
         match passing.stanza.kind {
             Kind::Message => self.message_out(cx, passing),
             Kind::Presence => presence::from_client(cx, session, passing),
-            Kind::Iq => self.iq_from_client(cx, session, passing),
+            Kind::Iq => return self.iq_from_client(cx, session, passing),
         }
+        None
     }
 
     /// In the sender's account: every hook may end the message; otherwise it leaves.
@@ -270,19 +278,44 @@ impl Router {
     }
 
     /// An IQ of a client: to its own account or the server it is answered here, under its own lock, so that
-    /// answers keep their order; anybody else's is on its way.
-    fn iq_from_client(&self, cx: &mut Cx<'_>, session: &Arc<Session>, passing: Passing) {
+    /// answers keep their order; anybody else's is on its way. What must be read first is given back.
+    fn iq_from_client(
+        &self,
+        cx: &mut Cx<'_>,
+        session: &Arc<Session>,
+        passing: Passing,
+    ) -> Option<Question> {
         let own = passing.to == *cx.jid();
         if !own && passing.to != *cx.server.domain() {
-            return cx.route(passing);
+            cx.route(passing);
+            return None;
         }
         if !matches!(passing.stanza.type_(), "get" | "set") {
-            return; // answers to what the server asked (roster pushes) need no action
+            return None; // answers to what the server asked (roster pushes) need no action
         }
         let on = if own { On::OwnAccount } else { On::Server };
-        let answer = self.answer(cx, on, &passing);
+        let answer = match self.plan(cx, on, &passing) {
+            None => self.answer(cx, on, &passing),
+            Some(Ok(plan)) => return Some(Question { passing, plan }),
+            Some(Err(refusal)) => Err(refusal),
+        };
         let broken = answer_entry(&passing, Err(StanzaError::RESOURCE_CONSTRAINT));
         cx.answer(session, answer_entry(&passing, answer), broken);
+        None
+    }
+
+    /// What is to be read before a request can be answered, where something is.
+    fn plan(
+        &self,
+        cx: &mut Cx<'_>,
+        on: On,
+        passing: &Passing,
+    ) -> Option<Result<Plan, StanzaError>> {
+        let iq = request(passing)?;
+        match self.hook(on, &iq)? {
+            IqHook::Reads(ask) => Some(ask(cx, &iq)),
+            _ => None,
+        }
     }
 
     /// RFC 6121 §8.5.2.1.3, §8.5.3: an IQ for another account of ours or one of its resources.
@@ -314,7 +347,8 @@ impl Router {
         match self.hook(on, &iq) {
             Some(IqHook::Account(hook)) => hook(cx, &iq),
             Some(IqHook::Server(hook)) => hook(cx.server, &iq),
-            None => Err(StanzaError::SERVICE_UNAVAILABLE),
+            // Reading is for the account's own sessions (`plan`).
+            Some(IqHook::Reads(_)) | None => Err(StanzaError::SERVICE_UNAVAILABLE),
         }
     }
 
@@ -492,7 +526,7 @@ fn ask(stage: &[StanzaHook], cx: &mut Cx<'_>, passing: &mut Passing) -> Verdict 
 }
 
 /// The answer to a request of a session, for its outbox.
-fn answer_entry(passing: &Passing, answer: Answer) -> Entry {
+pub(crate) fn answer_entry(passing: &Passing, answer: Answer) -> Entry {
     answered(passing, answer).entry()
 }
 

@@ -3,7 +3,7 @@
 use crate::{
     account::{Account, Cx, Resource},
     accounts::{self, AccountRecord},
-    devices,
+    archive, devices,
     directory::{Directory, Readers},
     limits::{LEAVING_MAX, RESOURCES_MAX, UNDURABLE_MAX},
     negotiation::Logins,
@@ -86,6 +86,8 @@ pub struct Server {
     ended: Ended,
     /// Places in every account's archive.
     positions: Sequence,
+    archive_ids: Arc<archive::Ids>,
+    retention: archive::Retention,
     /// The last number given to a session, and to a request of ours.
     numbers: AtomicU64,
     started: Timestamp,
@@ -107,6 +109,7 @@ impl Server {
         let positions = store
             .sequence("archive.position")
             .map_err(StartError::Store)?;
+        let archive_ids = archive::Ids::open(&store, &*dice).map_err(StartError::Store)?;
         let server = Arc::new(Server {
             domain: Jid::parse(&config.domain)
                 .map_err(|_| StartError::Domain)?
@@ -123,6 +126,8 @@ impl Server {
             administrator: ArcSwapOption::empty(),
             ended: Ended::default(),
             positions,
+            archive_ids: Arc::new(archive_ids),
+            retention: archive::Retention::default(),
             numbers: AtomicU64::new(0),
         });
         server.note_administrator().map_err(StartError::Store)?;
@@ -216,6 +221,15 @@ impl Server {
     /// The next place in an archive; `None` while the disk takes nothing.
     pub(crate) fn next_position(&self) -> Option<u64> {
         self.positions.next()
+    }
+
+    /// What archives call their messages.
+    pub(crate) fn archive_ids(&self) -> &Arc<archive::Ids> {
+        &self.archive_ids
+    }
+
+    pub(crate) fn retention(&self) -> &archive::Retention {
+        &self.retention
     }
 
     /// A number that was never given before in this process.
@@ -417,6 +431,7 @@ impl Server {
     pub async fn tick(self: &Arc<Self>) {
         self.expire_sessions().await;
         self.directory.evict(&self.store);
+        self.sweep_archives();
     }
 
     /// The connection should stop reading from this session for a moment: the card or a queue is behind

@@ -67,9 +67,13 @@ macro_rules! plain_records {
 }
 plain_records!((), bool, u8, u16, u32, u64, String);
 
+/// Bytes that most records stay below: they are written without growing.
+const RECORD_BYTES: usize = 64;
+
 /// The stored form of a value.
 pub(crate) fn to_stored<V: Value>(version: u8, value: &V) -> Vec<u8> {
-    let mut out = vec![version];
+    let mut out = Vec::with_capacity(RECORD_BYTES);
+    out.push(version);
     value.encode(&mut out);
     out
 }

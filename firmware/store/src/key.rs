@@ -19,9 +19,12 @@ pub trait Key: Sized {
     fn decode(input: &mut &[u8]) -> Result<Self, Error>;
 }
 
+/// Bytes that most keys stay below: they are written without growing.
+const KEY_BYTES: usize = 16;
+
 /// The key's bytes alone.
 pub(crate) fn encoded<K: Key>(key: &K) -> Vec<u8> {
-    let mut out = Vec::new();
+    let mut out = Vec::with_capacity(KEY_BYTES);
     key.encode(&mut out);
     out
 }

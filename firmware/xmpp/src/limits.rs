@@ -24,6 +24,10 @@ pub const NAMESPACE_BYTES_MAX: usize = 256;
 /// Namespace declarations in force at one place of a stanza. Every name is looked up among them, so that this
 /// bounds the work a stanza can cause; real stanzas have a dozen.
 pub const NAMESPACES_MAX: usize = 128;
+/// Fields of a data form that is submitted. The largest known one, a room's configuration, has some forty.
+pub const FORM_FIELDS_MAX: usize = 128;
+/// Values of all fields of a form together: a list of ids or addresses in one of them is the longest.
+pub const FORM_VALUES_MAX: usize = 1_000;
 /// Bytes of a stream's `xml:lang`, which is stamped on every stanza. RFC 5646 §4.4.1 shows that 35 are
 /// enough.
 pub const LANG_BYTES_MAX: usize = 64;

@@ -4,7 +4,7 @@
 use super::record::{REMOVED, domain, find};
 use crate::{
     archive, devices,
-    features::{blocking, last, offline, reporting},
+    features::{blocking, last, mam, offline, reporting},
     roster,
     session::stored,
 };
@@ -13,6 +13,8 @@ use store::{Error, Key, Snapshot, Table, Value, Write, limits::SWEEP_ROWS_MAX};
 /// Every table with rows by account. What is missing here is kept for ever.
 const TABLES: &[&(dyn Owned + Sync)] = &[
     &Messages,
+    &archive::KEEP,
+    &mam::PREFERENCES,
     &roster::ITEM,
     &roster::VERSION,
     &last::SEEN,
@@ -55,14 +57,12 @@ struct Messages;
 impl Owned for Messages {
     fn removals_of(&self, snapshot: &Snapshot, id: u32, max: usize) -> Result<Vec<Write>, Error> {
         let domain = domain(snapshot)?.unwrap_or_default();
-        // Two writes a message at most.
-        archive::removals(snapshot, id, max / 2, |contact| {
-            let local = contact.domainpart() == domain;
-            Ok(local
-                && contact
-                    .localpart()
-                    .map_or(Ok(None), |name| find(snapshot, name))?
-                    .is_some())
+        archive::removals(snapshot, id, max, &|contact| {
+            let name = contact
+                .localpart()
+                .filter(|_| contact.domainpart() == domain);
+            let record = name.map_or(Ok(None), |name| find(snapshot, name))?;
+            Ok(record.map(|record| record.id))
         })
     }
 

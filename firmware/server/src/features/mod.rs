@@ -13,12 +13,14 @@ mod devices;
 mod disco;
 mod hints;
 pub(crate) mod last;
+pub(crate) mod mam;
 pub(crate) mod management;
 pub(crate) mod offline;
 mod ping;
 mod pre_approval;
 pub(crate) mod reporting;
 mod roster;
+mod stanza_ids;
 mod time;
 mod version;
 
@@ -34,9 +36,13 @@ use xmpp::{Jid, Passing};
 
 /// The order matters, and this is where it is decided.
 pub(crate) const ALL: &[&Feature] = &[
-    &blocking::FEATURE, // first: a blocked stanza is neither stored nor copied
-    &archive::FEATURE,  // what goes on, goes on with its place in the archive
-    &hints::FEATURE,    // read by the archive, carbons and offline
+    &blocking::FEATURE,   // first: a blocked stanza is neither stored nor copied
+    &stanza_ids::FEATURE, // what is forged is neither kept nor copied
+    &archive::FEATURE,    // what goes on, goes on with its place in the archive
+    &hints::FEATURE,      // read by the archive, carbons and offline
+    &mam::FEATURE,
+    &mam::PREFERENCES_FEATURE,
+    &mam::SEARCH_FEATURE,
     &carbons::FEATURE, // behind the archive, whose ids are in the copies; who gets one counts for offline
     &offline::FEATURE, // only asked when nobody was there, or told who was
     &roster::FEATURE,
@@ -59,6 +65,8 @@ const _: () = assert_disjoint(ALL);
 /// What features keep in memory for an account while it is loaded.
 #[derive(Default)]
 pub(crate) struct PerAccount {
+    pub(crate) archive: crate::archive::Index,
+    pub(crate) preferences: mam::Preferences,
     pub(crate) waiting: offline::Waiting,
     pub(crate) last: last::LastSeen,
     pub(crate) blocked: blocking::Blocklist,
@@ -70,6 +78,8 @@ pub(crate) struct PerAccount {
 impl PerAccount {
     pub(crate) fn load(snapshot: &Snapshot, account: u32) -> Result<PerAccount, store::Error> {
         Ok(PerAccount {
+            archive: crate::archive::Index::load(snapshot, account)?,
+            preferences: mam::Preferences::load(snapshot, account)?,
             waiting: offline::Waiting::load(snapshot, account)?,
             last: last::LastSeen::load(snapshot, account)?,
             blocked: blocking::Blocklist::load(snapshot, account)?,

@@ -6,7 +6,7 @@
 //!
 //! State: [`Waiting`] per account, in table `offline.mark`; [`Replay`] per resource.
 
-use super::{archive::is_bare_chat_state, carbons, hints, passes};
+use super::{archive::says_nothing, carbons, passes};
 use crate::{
     account::Cx,
     archive::{self, ENTRY, EntryKind, EntryRecord},
@@ -142,6 +142,11 @@ impl Waiting {
         oldest.temporary.then_some(position)
     }
 
+    /// The first position that waits.
+    pub(crate) fn first(&self) -> Option<u64> {
+        self.holes.keys().next().copied()
+    }
+
     fn mark(&self) -> Mark {
         Mark {
             upto: self.upto,
@@ -165,7 +170,7 @@ fn on_its_way(cx: &mut Cx<'_>, message: &Passing, delivery: &mut Delivery<'_>) {
     }
     let hole = Hole {
         carriers: carriers.min(usize::from(u8::MAX)) as u8,
-        temporary: hints::no_permanent_store(message),
+        temporary: message.temporary,
     };
     add(cx, position, hole);
     delivery.entry.position = Some(position);
@@ -189,7 +194,7 @@ fn on_its_way(cx: &mut Cx<'_>, message: &Passing, delivery: &mut Delivery<'_>) {
 /// chat state alone is nothing to know about.
 fn wait(cx: &mut Cx<'_>, message: &mut Passing) -> Verdict {
     let Some(position) = message.position else {
-        return if is_bare_chat_state(message) {
+        return if says_nothing(message) {
             Verdict::Drop
         } else {
             Verdict::Pass
@@ -197,7 +202,7 @@ fn wait(cx: &mut Cx<'_>, message: &mut Passing) -> Verdict {
     };
     let hole = Hole {
         carriers: 0,
-        temporary: hints::no_permanent_store(message),
+        temporary: message.temporary,
     };
     add(cx, position, hole);
     Verdict::Taken
@@ -252,13 +257,19 @@ fn close_holes(cx: &mut Cx<'_>, jid: &Jid, positions: &[u64]) {
     if let Some(resource) = cx.state.resource(jid) {
         resource.memory.waiting.land(positions);
     }
+    let mut any = false;
     for position in positions {
-        let closed = cx.state.memory.waiting.holes.remove(position);
-        if closed.is_some_and(|hole| hole.temporary) {
+        let Some(closed) = cx.state.memory.waiting.holes.remove(position) else {
+            continue; // read again from the archive
+        };
+        any = true;
+        if closed.temporary {
             remove_temporary(cx, *position);
         }
     }
-    write_mark(cx);
+    if any {
+        write_mark(cx);
+    }
 }
 
 /// A session is gone: what it carried goes to whoever else is there, or waits for the next one.
@@ -378,7 +389,6 @@ fn next_chunk(cx: &mut Cx<'_>, session: &Session) -> Option<Vec<u64>> {
 }
 
 fn deliver_chunk(cx: &mut Cx<'_>, session: &Session, chunk: &[u64], read: Option<Vec<Kept>>) {
-    let domain = cx.server.domain().clone();
     let Some(resource) = cx
         .state
         .resource(&session.jid)
@@ -397,7 +407,7 @@ fn deliver_chunk(cx: &mut Cx<'_>, session: &Session, chunk: &[u64], read: Option
         replay.behind.push_front(*position);
     }
     for (position, kept) in fetched.iter().zip(kept) {
-        match kept.and_then(|(record, stanza)| as_it_waited(cx, &domain, &record, stanza)) {
+        match kept.and_then(|(record, stanza)| as_it_waited(cx, *position, &record, stanza)) {
             Some(waited) => {
                 let to = waited.to.clone().unwrap_or_else(|| session.jid.clone());
                 let entry = Entry {
@@ -412,20 +422,25 @@ fn deliver_chunk(cx: &mut Cx<'_>, session: &Session, chunk: &[u64], read: Option
     }
 }
 
-/// The message as it waited, with the time it came (XEP-0203). Nothing of somebody blocked since (XEP-0191
-/// §3.3): that stays in the archive.
+/// The message as it waited, with its id in the archive, if it stays there (XEP-0313 §3.5), and the time it
+/// came (XEP-0203). Nothing of somebody blocked since (XEP-0191 §3.3): that stays in the archive.
 fn as_it_waited(
     cx: &mut Cx<'_>,
-    domain: &Jid,
+    position: u64,
     record: &EntryRecord,
     stanza: Stanza,
 ) -> Option<Entry> {
     let (from, to) = (stanza.from().ok()??, stanza.to().ok()??);
     let mut passing = Passing::new(Arc::new(stanza), from, to);
+    if record.is_shown() {
+        let ids = cx.server.archive_ids();
+        let stanza_id = archive::stanza_id(ids, cx.id(), cx.jid(), position);
+        passing.add(stanza_id, Reach::ThisResource);
+    }
     if record.kind == EntryKind::Sent {
         return Some(carbons::sent(cx.jid(), &passing)); // queued behind, not waiting
     }
-    let stamp = datetime::format(record.stamp);
+    let (domain, stamp) = (cx.server.domain(), datetime::format(record.stamp));
     passing.add(
         format!("<delay xmlns='urn:xmpp:delay' from='{domain}' stamp='{stamp}'/>"),
         Reach::ThisResource,

@@ -272,7 +272,8 @@ fn bind_2_gives_an_installation_the_same_resource_again_and_ends_its_earlier_ses
         client.say(HEADER);
         let heard = client.say(&plain2("juliet", "pencil", inline));
         assert!(heard.contains(
-            "</authorization-identifier><bound xmlns='urn:xmpp:bind:0'/></success><features>"
+            "</authorization-identifier><bound xmlns='urn:xmpp:bind:0'>\
+             <metadata xmlns='urn:xmpp:mam:2'/></bound></success><features>"
         ));
         (client, bound(&heard))
     };

@@ -26,11 +26,13 @@ pub struct Passing {
     /// Stamped by the server (RFC 6120 §8.1.2.1).
     pub from: Jid,
     pub to: Jid,
-    /// Position at which an archive keeps this very stanza; a later archive may point there. Forgotten with
-    /// any edit that reaches everybody.
-    pub archived: Option<u64>,
-    /// Position in the archive of the account it is in now.
+    /// Position at which an archive keeps this very stanza, and its bytes there; a later archive may point
+    /// there. Forgotten with any edit that reaches everybody.
+    pub archived: Option<(u64, u32)>,
+    /// Position in the archive of the account it is in now: in the sender's own that of the sent copy.
     pub position: Option<u64>,
+    /// That archive keeps it until it is delivered, and no longer.
+    pub temporary: bool,
     /// Shared by the clones until one of them is edited; most stanzas have none.
     edits: Option<Arc<Edits>>,
 }
@@ -58,6 +60,7 @@ impl Passing {
             to,
             archived: None,
             position: None,
+            temporary: false,
             edits: None,
         }
     }
@@ -87,6 +90,7 @@ impl Passing {
     /// Forgets the edits that were for one account only.
     pub fn leave_account(&mut self) {
         self.position = None;
+        self.temporary = false;
         self.keep(Reach::Everybody);
     }
 
