@@ -86,6 +86,18 @@ pub(crate) enum User {
         /// Address of the account
         jid: String,
     },
+    /// Print the devices that have access to an account, one a line
+    Devices {
+        /// Address of the account
+        jid: String,
+    },
+    /// End a device's session, and forget the token it signs in with
+    SignOut {
+        /// Address of the account
+        jid: String,
+        /// The device, as `user devices` prints it first
+        device: String,
+    },
     /// Make accounts from lines of `jid,password[,display name]`: all or none
     Import {
         /// The file, UTF-8

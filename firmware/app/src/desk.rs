@@ -4,7 +4,7 @@
 //! Requests that change something take turns: each sees what the one before it has made durable.
 
 use crate::{
-    control::protocol::{AccountLine, Answer, Listeners, NewAccount, Request, Status},
+    control::protocol::{AccountLine, Answer, DeviceLine, Listeners, NewAccount, Request, Status},
     machine::{self, MachineDice},
 };
 use anyhow::{Result, bail};
@@ -12,6 +12,7 @@ use household::{Config, Health, Level, Numbers};
 use server::{
     AccountChange,
     accounts::{self, Listed, Refusal},
+    devices,
 };
 use std::sync::{
     Arc, Mutex, PoisonError,
@@ -25,6 +26,8 @@ pub(crate) trait Host: Send + Sync {
     fn config(&self) -> Arc<Config>;
     /// An account was changed, durably. Called outside of the runtime; may block.
     fn account_changed(&self, localpart: &str, change: AccountChange);
+    /// Devices of an account that are connected now.
+    fn connected_devices(&self, localpart: &str) -> Vec<devices::Id>;
     fn status(&self, accounts: u64) -> Status;
 }
 
@@ -132,6 +135,8 @@ impl Desk {
                 Ok(listed) => Ok(Answer::Account(self.line(listed))),
                 Err(refusal) => Err(self.refused(localpart, &refusal)),
             },
+            Request::Devices { localpart } => self.devices(localpart),
+            Request::SignOut { localpart, device } => self.sign_out(localpart, device),
             Request::CheckStorage => Ok(Answer::Findings(machine::check_store(
                 &self.store,
                 &self.host.config(),
@@ -154,6 +159,32 @@ impl Desk {
         drop(turn);
         self.host.account_changed(localpart, change);
         Ok(Answer::Done)
+    }
+
+    fn devices(&self, localpart: &str) -> Result<Answer> {
+        let listed = devices::list(&self.snapshot()?, localpart, machine::now_ms())
+            .map_err(|refusal| self.refused(localpart, &refusal))?;
+        let connected = self.host.connected_devices(localpart);
+        let line = |listed: devices::Listed| DeviceLine {
+            connected: connected.contains(&listed.id),
+            id: listed.id.to_string(),
+            software: listed.software,
+            device: listed.name,
+            first_seen: xmpp::datetime::format(listed.first_seen_ms),
+            last_seen: xmpp::datetime::format(listed.last_seen_ms),
+            password: listed.password,
+            token: listed.token,
+        };
+        Ok(Answer::Devices(listed.into_iter().map(line).collect()))
+    }
+
+    fn sign_out(&self, localpart: &str, device: &str) -> Result<Answer> {
+        let id = device
+            .parse()
+            .map_err(|()| self.refused(localpart, &Refusal::UnknownDevice))?;
+        self.change(localpart, AccountChange::SignedOut(id), |snapshot| {
+            devices::sign_out(snapshot, localpart, id)
+        })
     }
 
     fn import(&self, lines: &[(u64, NewAccount)]) -> Result<Answer> {
@@ -268,6 +299,10 @@ impl Host for Alone {
     }
 
     fn account_changed(&self, _: &str, _: AccountChange) {}
+
+    fn connected_devices(&self, _: &str) -> Vec<devices::Id> {
+        Vec::new()
+    }
 
     fn status(&self, accounts: u64) -> Status {
         let mut health = Health::default();

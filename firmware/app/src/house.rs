@@ -11,7 +11,7 @@ use crate::{
 use anyhow::Result;
 use household::{Config, Health, Level, Numbers, config::TlsMode};
 use server::{
-    AccountChange, Parts, Server,
+    AccountChange, Parts, Server, devices,
     tls::{Source, Tls},
 };
 use std::{
@@ -198,6 +198,10 @@ impl Host for Arc<House> {
     fn account_changed(&self, localpart: &str, change: AccountChange) {
         self.runtime
             .block_on(self.server.account_changed(localpart, change));
+    }
+
+    fn connected_devices(&self, localpart: &str) -> Vec<devices::Id> {
+        self.server.connected_devices(localpart)
     }
 
     fn status(&self, accounts: u64) -> Status {

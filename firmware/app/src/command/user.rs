@@ -5,7 +5,7 @@ use crate::{
     Usage,
     cli::{Cli, PasswordSource, User},
     configuration,
-    control::protocol::{AccountLine, Answer, NewAccount, Request},
+    control::protocol::{AccountLine, Answer, DeviceLine, NewAccount, Request},
     limits::{IMPORT_BYTES_MAX, IMPORTED_ACCOUNTS_MAX, PASSWORD_BYTES_MAX},
     password,
 };
@@ -33,6 +33,8 @@ pub(crate) fn run(user: &User, cli: &Cli) -> Result<ExitCode> {
         User::Enable { jid } => act(jid, caller, |localpart| Request::Enable { localpart }),
         User::List => list(caller),
         User::Show { jid } => show(jid, caller),
+        User::Devices { jid } => devices(jid, caller),
+        User::SignOut { jid, device } => sign_out(jid, device, caller),
         User::Import { file } => import(file, caller),
     }
 }
@@ -146,6 +148,65 @@ fn show(jid: &str, caller: &Caller) -> Result<ExitCode> {
         print_line(&format!("{what:<14} {value}"))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn devices(jid: &str, caller: &Caller) -> Result<ExitCode> {
+    let devices = devices_of(&Name::read(jid, caller)?.localpart, caller)?;
+    if caller.json {
+        print_line(&serde_json::to_string(&devices)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for device in devices {
+        print_line(&in_words(&device))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn devices_of(localpart: &str, caller: &Caller) -> Result<Vec<DeviceLine>> {
+    let localpart = localpart.to_owned();
+    match caller.ask(&Request::Devices { localpart })? {
+        Answer::Devices(devices) => Ok(devices),
+        _ => bail!(UNEXPECTED),
+    }
+}
+
+/// One line: what to sign it out by, when it was there, what it signs in with, and what it is.
+fn in_words(device: &DeviceLine) -> String {
+    let seen = if device.connected {
+        "connected"
+    } else {
+        &device.last_seen
+    };
+    let key = match (device.password, device.token) {
+        (true, true) => "password, token",
+        (true, false) => "password",
+        (false, true) => "token",
+        (false, false) => "nothing",
+    };
+    let names = [&device.software, &device.device].map(String::as_str);
+    let names = names.into_iter().filter(|name| !name.is_empty());
+    let names = names.collect::<Vec<_>>().join(" on ");
+    let line = format!("{}  {seen:<20}  {key:<15}  {names}", device.id);
+    line.trim_end().to_owned()
+}
+
+fn sign_out(jid: &str, device: &str, caller: &Caller) -> Result<ExitCode> {
+    let Name { jid, localpart } = Name::read(jid, caller)?;
+    let known = devices_of(&localpart, caller)?;
+    let knows_password = known
+        .iter()
+        .any(|known| known.id == device && known.password);
+    let device = device.to_owned();
+    caller.act(&Request::SignOut { localpart, device })?;
+    let hint = if knows_password {
+        format!("it knows the password: to keep it out, `hearth user passwd {jid}`")
+    } else {
+        String::new()
+    };
+    caller.say_done(
+        json!({ "jid": jid, "knows_password": knows_password }),
+        &hint,
+    )
 }
 
 fn import(file: &Path, caller: &Caller) -> Result<ExitCode> {
@@ -268,6 +329,34 @@ mod tests {
             Err(error) => format!("{error:#}"),
         };
         expected.assert_eq(&answer);
+    }
+
+    #[test]
+    fn devices_in_words() {
+        let device = |software: &str, device: &str, connected, password, token| {
+            in_words(&DeviceLine {
+                id: "abcdefghabcdefgh".to_owned(),
+                software: software.to_owned(),
+                device: device.to_owned(),
+                first_seen: "2026-09-21T14:13:20Z".to_owned(),
+                last_seen: "2026-09-22T14:13:20Z".to_owned(),
+                connected,
+                password,
+                token,
+            })
+        };
+        let lines = [
+            device("Script", "Desk", true, true, true),
+            device("", "Desk", false, true, false),
+            device("Script", "", false, false, true),
+            device("", "", false, false, false),
+        ];
+        expect![[r"
+            abcdefghabcdefgh  connected             password, token  Script on Desk
+            abcdefghabcdefgh  2026-09-22T14:13:20Z  password         Desk
+            abcdefghabcdefgh  2026-09-22T14:13:20Z  token            Script
+            abcdefghabcdefgh  2026-09-22T14:13:20Z  nothing"]]
+        .assert_eq(&lines.join("\n"));
     }
 
     #[test]

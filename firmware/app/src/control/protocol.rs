@@ -30,6 +30,13 @@ pub(crate) enum Request {
     Show {
         localpart: String,
     },
+    Devices {
+        localpart: String,
+    },
+    SignOut {
+        localpart: String,
+        device: String,
+    },
     CheckStorage,
     Status,
 }
@@ -51,6 +58,7 @@ pub(crate) enum Answer {
     Refused(String),
     Accounts(Vec<AccountLine>),
     Account(AccountLine),
+    Devices(Vec<DeviceLine>),
     Findings(Vec<Finding>),
     Status(Status),
 }
@@ -65,6 +73,23 @@ pub(crate) struct AccountLine {
     /// When its last device went offline, RFC 3339, UTC; `None` where none ever did.
     pub(crate) last_seen: Option<String>,
     pub(crate) bytes: u64,
+}
+
+/// A device as `user devices` prints it.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct DeviceLine {
+    pub(crate) id: String,
+    /// As the client told; empty where it did not.
+    pub(crate) software: String,
+    pub(crate) device: String,
+    /// RFC 3339, UTC.
+    pub(crate) first_seen: String,
+    pub(crate) last_seen: String,
+    pub(crate) connected: bool,
+    /// Whether it signed in with the password that is in force.
+    pub(crate) password: bool,
+    /// Whether it has a token that it can sign in with.
+    pub(crate) token: bool,
 }
 
 /// What `status` prints.

@@ -107,6 +107,39 @@ fn a_token_is_good_on_the_channel_that_it_was_asked_for() {
     }
 }
 
+/// XEP-0509: everything in the first packet after the handshake, before our features are on their way.
+#[test]
+fn both_doors_take_a_login_that_comes_with_the_header() {
+    let world = World::new("");
+    let token = token_for(&world, "HT-SHA-256-EXPR");
+    let mut versions = Vec::new();
+    for door in [Door::StartTls, Door::DirectTls] {
+        let mut client = world.connect(door);
+        if door == Door::StartTls {
+            let starttls = "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
+            assert!(
+                client
+                    .say(&format!("{HEADER}{starttls}"))
+                    .ends_with("<proceed/>[TLS]")
+            );
+        }
+        client.connection.secured(ChannelBindings {
+            exporter: Some(vec![1; 32]),
+            end_point: Some(vec![9; 32]),
+        });
+        let login = with_token("juliet", &token, "HT-SHA-256-EXPR", &[1; 32], BIND2);
+        let heard = client.say_raw(&format!("{HEADER}{login}"));
+        let (before, after) = heard.split_once("<success ").unwrap();
+        assert!(
+            before.contains("<stream:features>") && after.contains("<bound "),
+            "{heard}"
+        );
+        let (_, version) = before.split_once("<config-version ").unwrap();
+        versions.push(version.to_owned());
+    }
+    assert_eq!(versions[0], versions[1], "the same on all ports");
+}
+
 #[test]
 fn a_proof_for_one_channel_is_none_for_another() {
     let world = World::new("");
