@@ -30,10 +30,10 @@ fn a_message_of_400_bytes_on_its_way_through_memory() {
     // The goal is 6 for routing alone; reading it off the wire is two more.
     check(
         &report,
-        expect![[r#"
+        expect![[r"
             routed and not kept: 8
             routed and queued for both archives: 31
-        "#]],
+        "]],
     );
 }
 

@@ -139,14 +139,7 @@ impl Desk {
                 Err(refusal) => Err(self.refused(localpart, &refusal)),
             },
             Request::Devices { localpart } => self.devices(localpart),
-            Request::SignOut { localpart, device } => {
-                let Ok(id) = device.parse() else {
-                    bail!(self.refused(localpart, &Refusal::UnknownDevice));
-                };
-                self.change(localpart, AccountChange::SignedOut(id), |snapshot| {
-                    devices::sign_out(snapshot, localpart, id)
-                })
-            }
+            Request::SignOut { localpart, device } => self.sign_out(localpart, device),
             Request::Reports => self.reports(),
             Request::CheckStorage => Ok(Answer::Findings(machine::check_store(
                 &self.store,
@@ -187,6 +180,15 @@ impl Desk {
             token: listed.token,
         };
         Ok(Answer::Devices(listed.into_iter().map(line).collect()))
+    }
+
+    fn sign_out(&self, localpart: &str, device: &str) -> Result<Answer> {
+        let id = device
+            .parse()
+            .map_err(|()| self.refused(localpart, &Refusal::UnknownDevice))?;
+        self.change(localpart, AccountChange::SignedOut(id), |snapshot| {
+            devices::sign_out(snapshot, localpart, id)
+        })
     }
 
     fn import(&self, lines: &[(u64, NewAccount)]) -> Result<Answer> {

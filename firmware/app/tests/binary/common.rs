@@ -1,12 +1,17 @@
 //! A home directory of its own for each test, and the real binary run in it.
 
 use rustix::process::{Pid, Signal, kill_process};
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
+    pki_types::{CertificateDer, pem::PemObject},
+};
 use std::{
     fs,
     io::{BufRead, BufReader, Lines, Read, Write},
-    net::SocketAddr,
+    net::{SocketAddr, TcpStream},
     path::PathBuf,
     process::{Child, ChildStderr, Command, Stdio},
+    sync::Arc,
 };
 use tempfile::TempDir;
 
@@ -76,6 +81,26 @@ impl Home {
             err: text(output.stderr),
             status: output.status.code().expect("no signal"),
         }
+    }
+}
+
+/// A connection over TLS.
+pub(crate) type Tls = StreamOwned<ClientConnection, TcpStream>;
+
+impl Home {
+    /// TLS that is verified against the certificate which the server made.
+    pub(crate) fn secure(&self, socket: TcpStream) -> Tls {
+        let certificate = self.path("hearth-data/tls/self-signed.pem");
+        let mut roots = RootCertStore::empty();
+        roots
+            .add(CertificateDer::from_pem_file(certificate).expect("PEM"))
+            .expect("a certificate");
+        let config = ClientConfig::builder()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let name = "localhost".try_into().expect("a name");
+        let tls = ClientConnection::new(Arc::new(config), name).expect("a client");
+        StreamOwned::new(tls, socket)
     }
 }
 

@@ -2,16 +2,11 @@
 
 use crate::common::{Home, Running, Said};
 use rustix::process::Signal;
-use rustls::{
-    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
-    pki_types::{CertificateDer, pem::PemObject},
-};
 use std::{
     fs,
     io::{Read, Write},
     net::{Shutdown, TcpStream},
     os::unix::{fs::PermissionsExt, net::UnixStream},
-    sync::Arc,
 };
 
 const CONFIG: &str = "[listen]\n\
@@ -42,18 +37,8 @@ fn http(running: &Running, path: &str) -> String {
 
 /// The answer to a GET over TLS that is verified against the certificate which the server made.
 fn https(home: &Home, running: &Running, path: &str) -> String {
-    let certificate = home.path("hearth-data/tls/self-signed.pem");
-    let mut roots = RootCertStore::empty();
-    roots
-        .add(CertificateDer::from_pem_file(certificate).expect("PEM"))
-        .expect("a certificate");
-    let config = ClientConfig::builder()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let name = "localhost".try_into().expect("a name");
-    let tls = ClientConnection::new(Arc::new(config), name).expect("a client");
     let socket = TcpStream::connect(running.address("https")).expect("listening");
-    let mut stream = StreamOwned::new(tls, socket);
+    let mut stream = home.secure(socket);
     write!(
         stream,
         "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
