@@ -18,7 +18,7 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
 };
-use xmpp::{Element, Entry, Jid, Kind, Passing, StanzaError, ns};
+use xmpp::{Class, Element, Entry, Jid, Kind, Passing, StanzaError, ns};
 
 const NS: &str = "urn:xmpp:carbons:2";
 /// XEP-0045.
@@ -32,6 +32,9 @@ const CONVERSATION: [&str; 5] = [
     "jabber:x:conference",
     "urn:xmpp:jingle-message:0",
 ];
+
+/// XEP-0353: rings, and stops ringing.
+const CALLS: [&str; 2] = ["urn:xmpp:jingle-message:0", "urn:xmpp:jingle-message:1"];
 
 pub(super) const FEATURE: Feature = Feature {
     spec: Spec::Xep(280, "1.0.1", "Message Carbons"),
@@ -213,7 +216,9 @@ fn is_in_room(resource: &Resource, occupant: &Jid) -> bool {
 
 /// What the account's other resources get to know of a message that it sent.
 pub(super) fn sent(own: &Jid, message: &Passing) -> Entry {
-    copy(own, message, "sent")
+    let mut copy = copy(own, message, "sent");
+    copy.class = class_of_sent(message);
+    copy
 }
 
 /// The content is built once and shared by all who get it.
@@ -230,6 +235,17 @@ fn copy(own: &Jid, message: &Passing, way: &str) -> Entry {
         message.to_xml()
     );
     Entry::compose(Kind::Message, None, attributes, content)
+}
+
+/// How soon the copy (XEP-0280) of what the user does on another device must reach this one: it is known
+/// there, so only a call that was taken elsewhere is urgent.
+fn class_of_sent(message: &Passing) -> Class {
+    let mut children = message.stanza.children();
+    if children.any(|child| CALLS.contains(&child.ns())) {
+        Class::Urgent
+    } else {
+        Class::Later
+    }
 }
 
 #[cfg(test)]

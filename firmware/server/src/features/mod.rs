@@ -9,6 +9,7 @@ pub(crate) mod blocking;
 mod caps;
 pub(crate) mod carbons;
 mod contact_addresses;
+mod csi;
 mod devices;
 mod disco;
 mod hints;
@@ -45,6 +46,7 @@ pub(crate) const ALL: &[&Feature] = &[
     &mam::SEARCH_FEATURE,
     &carbons::FEATURE, // behind the archive, whose ids are in the copies; who gets one counts for offline
     &offline::FEATURE, // only asked when nobody was there, or told who was
+    &csi::FEATURE,     // told of all copies
     &roster::FEATURE,
     &pre_approval::FEATURE,
     &bind::FEATURE,
