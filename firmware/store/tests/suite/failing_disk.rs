@@ -236,7 +236,8 @@ fn a_disk_that_is_full_without_warning_loses_nothing() {
     }
 }
 
-/// What is durable waits in memory for whoever reads first, and it is their thread that finds the file broken.
+/// What is durable waits in memory for whoever reads first, and it is their thread that finds the file
+/// broken.
 #[test]
 fn a_reader_who_cannot_give_redb_what_waits_loses_nothing() {
     for after in 0..8 {
