@@ -206,7 +206,7 @@ fn talk(store: &Store, plan: &Plan) -> (Vec<f64>, Vec<f64>) {
     let latencies = Arc::new(Mutex::new(Vec::new()));
     let mut queueing = Vec::new();
     let epoch = Instant::now();
-    let count = (plan.rate * plan.seconds).max(plan.seconds / 5);
+    let count = (plan.rate * plan.seconds).max(plan.seconds / 5).max(1);
     let every = Duration::from_secs(plan.seconds) / count as u32;
     for index in 0..count {
         thread::sleep((every * index as u32).saturating_sub(epoch.elapsed()));

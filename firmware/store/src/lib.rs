@@ -1,13 +1,13 @@
 //! redb behind typed tables, with a journal in front of it (DESIGN §9). Nothing else in Hearth touches redb.
 //!
 //! A feature declares a [`Table`], makes [`Write`]s of it and queues them; [`Store`] gathers what is queued
-//! into groups, writes each group to the journal with one sync, and only then lets redb have it. Readers take
-//! a [`Snapshot`].
+//! into groups and writes each to the journal with one sync. redb is given what is durable when somebody
+//! takes a [`Snapshot`], or at the next checkpoint.
 //!
 //! ```text
 //! Table::put → Write → Store::queue → queue.rs ──▶ engine.rs ──▶ journal.rs   one append, one sync: durable
 //!                       (Ticket)      two lanes     │  group.rs    └──▶ when_durable callbacks
-//!                                                   └────────────▶ database.rs  redb: visible at once
+//!                                                   └─▶ shared.rs ──▶ database.rs  redb: when somebody reads
 //! ```
 
 mod codec;

@@ -1,7 +1,8 @@
 //! Disks that fail or are full: what was acknowledged stays, reads go on, writes are refused at once, and it
 //! ends by itself.
 
-use crate::house::{House, LOG, ROWS, counter, put, settle};
+use crate::house::{House, LOG, ROWS, counter, put, rows, settle};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use store::disk::{Fault, FileName};
 use store::limits::CHECKPOINT_SECONDS_MAX;
@@ -233,6 +234,76 @@ fn a_disk_that_is_full_without_warning_loses_nothing() {
         settle(&store);
         assert_eq!(counter(&store), 1_000);
     }
+}
+
+/// What is durable waits in memory for whoever reads first, and it is their thread that finds the file
+/// broken.
+#[test]
+fn a_reader_who_cannot_give_redb_what_waits_loses_nothing() {
+    for after in 0..8 {
+        for seed in 0..20 {
+            let house = House::new();
+            let options = Options {
+                cache_bytes: 0,
+                ..house.options()
+            };
+            let store = Store::open(Arc::new(house.disk.clone()), options).unwrap();
+            house
+                .disk
+                .fail_after(FileName::Database, Fault::Write, after);
+            let mut tickets = Vec::new();
+            for value in 1..=5 {
+                let row = LOG.put(&(0, value), &"x".repeat(500));
+                tickets.push(store.queue(vec![ROWS.put(&0, &value), row], Urgency::Now));
+                settle(&store);
+            }
+            // Nothing has touched the file yet.
+            assert!(store.health().writable);
+            assert!(
+                tickets
+                    .iter()
+                    .all(|ticket| store.is_durable(*ticket) == Some(Durable::Yes))
+            );
+            let read = store
+                .snapshot()
+                .and_then(|snapshot| ROWS.get(&snapshot, &0));
+            assert!(matches!(read, Err(_) | Ok(Some(5))), "{read:?}");
+            settle(&store);
+            assert_eq!(counter(&store), 5, "after {after}: from the journal again");
+            if seed % 2 == 0 {
+                house.disk.heal();
+                house.pass(60);
+                settle(&store);
+                put(&store, 0, 6);
+                settle(&store);
+                assert_eq!((counter(&store), store.health().writable), (6, true));
+            }
+            let kept = counter(&store);
+            house.disk.heal();
+            house.disk.power_fails(seed);
+            assert_eq!(counter(&house.open()), kept, "after {after} seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn an_edit_sees_what_waits_in_memory() {
+    let house = House::new();
+    let store = house.open();
+    put(&store, 0, 5);
+    settle(&store);
+    for _ in 0..3 {
+        store.queue(vec![ROWS.edit(&0, |value| *value += 1)], Urgency::Now);
+        settle(&store);
+    }
+    store.queue(vec![ROWS.remove(&0)], Urgency::Now);
+    settle(&store);
+    store.queue(vec![ROWS.edit(&0, |value| *value += 1)], Urgency::Now);
+    put(&store, 1, 9);
+    settle(&store);
+    assert_eq!(rows(&store), BTreeMap::from([(1, 9)]));
+    house.disk.power_fails(0);
+    assert_eq!(rows(&house.open()), BTreeMap::from([(1, 9)]));
 }
 
 #[test]

@@ -30,6 +30,8 @@ enum Step {
     Sweep,
     Turn,
     Settle,
+    /// Without this, what is durable waits in memory for a checkpoint.
+    Read,
     Pass(u64),
     Fail(FileName, Fault, u64),
     Heal,
@@ -57,6 +59,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(Step::Sweep),
         6 => Just(Step::Turn),
         6 => Just(Step::Settle),
+        4 => Just(Step::Read),
         2 => prop_oneof![Just(1), Just(60), Just(4_000)].prop_map(Step::Pass),
         1 => (file, fault, 0..6_u64).prop_map(|(file, fault, after)| Step::Fail(file, fault, after)),
         1 => Just(Step::Heal),
@@ -166,6 +169,10 @@ impl Model {
             }
             Step::Turn => drop(self.store.turn()),
             Step::Settle => while self.store.turn() {},
+            Step::Read => {
+                self.note_settled();
+                self.read();
+            }
             Step::Pass(seconds) => drop(self.seconds.fetch_add(*seconds, Ordering::Relaxed)),
             Step::Fail(file, fault, after) => self.disk.fail_after(*file, *fault, *after),
             Step::Heal => self.disk.heal(),
@@ -207,7 +214,10 @@ impl Model {
                     false
                 }
             });
-        // While a store works, readers see what is durable and nothing else.
+    }
+
+    /// While a store works, readers see what is durable and nothing else.
+    fn read(&self) {
         if self
             .open
             .iter()
