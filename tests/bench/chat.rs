@@ -2,14 +2,16 @@
 //! both.
 //!
 //! First as fast as it goes, with a bounded number of messages on their way; then 200 a second, like a
-//! large and talkative family. Every message carries the time at which it was sent.
+//! large and talkative family. Every message carries the time at which it was sent; where the server manages
+//! streams, every eighth of a pair asks for an acknowledgement.
 
 use crate::{
     Bench,
-    client::{Incoming, Outgoing, Session},
+    disk::DeviceWork,
     login::{AT_ONCE, people},
-    process::{Device, DeviceWork, Process},
+    meter::Meter,
     server::{Kind, Place, Running},
+    session::{Incoming, Outgoing, Session},
     table::{Figure, figure},
 };
 use anyhow::{Context, Result, bail};
@@ -29,6 +31,8 @@ const WINDOW: usize = 8;
 const RATE: u32 = 200;
 /// Bytes of a message as its sender writes it.
 const MESSAGE_BYTES: usize = 400;
+/// Messages of a pair between two requests for an acknowledgement.
+const ASK_EVERY: usize = 8;
 /// Messages of each pair before we look at the clock.
 const WARM_UP: usize = 50;
 
@@ -65,7 +69,7 @@ pub(crate) async fn run(bench: &Bench, kind: &dyn Kind) -> Result<Vec<Figure>> {
     let accounts = people(2 * PAIRS);
     let place = bench.place()?;
     kind.prepare(&place, &accounts)?;
-    let server = Running::start(kind, &place)?;
+    let server = bench.start(kind, &place, &accounts[0]).await?;
     let mut sessions = server
         .door
         .log_in_all(&accounts, AT_ONCE)
@@ -86,45 +90,14 @@ pub(crate) async fn run(bench: &Bench, kind: &dyn Kind) -> Result<Vec<Figure>> {
         &server,
         &place,
         pairs,
-        bench.messages / PAIRS,
+        bench.sizes().messages / PAIRS,
         Pace::Window(WINDOW),
     )
     .await?;
-    let count = bench.seconds as usize * RATE as usize / PAIRS;
+    let count = bench.sizes().seconds * RATE as usize / PAIRS;
     let every = Duration::from_secs(1) * PAIRS as u32 / RATE;
     let (_, steady) = exchange(&server, &place, pairs, count, Pace::Every(every)).await?;
     Ok([quick.at_saturation(), steady.at_rate()].concat())
-}
-
-/// What a server has done since a moment at which it was at rest.
-struct Meter {
-    process: Process,
-    cpu: Duration,
-    device: Option<(Device, DeviceWork)>,
-}
-
-impl Meter {
-    async fn start(process: Process, device: Option<Device>) -> Result<Meter> {
-        process.rest().await?;
-        let work = device.as_ref().map(Device::work).transpose()?;
-        Ok(Meter {
-            process,
-            cpu: process.cpu()?,
-            device: device.zip(work),
-        })
-    }
-
-    /// Once it is at rest again.
-    async fn stop(self) -> Result<(Duration, Option<DeviceWork>)> {
-        self.process.rest().await?;
-        let cpu = self.process.cpu()?.saturating_sub(self.cpu);
-        let Some((device, before)) = self.device else {
-            return Ok((cpu, None));
-        };
-        let after = device.work()?;
-        let (bytes, flushes) = (after.bytes - before.bytes, after.flushes - before.flushes);
-        Ok((cpu, Some(DeviceWork { bytes, flushes })))
-    }
 }
 
 /// Every pair exchanges `count` messages.
@@ -145,7 +118,7 @@ async fn exchange(
             let free = Semaphore::new(0);
             let Pair { from, to, address } = &mut pair;
             let sends = send(
-                &mut from.outgoing,
+                &from.outgoing,
                 address,
                 count,
                 pace,
@@ -185,7 +158,7 @@ async fn exchange(
 }
 
 async fn send(
-    outgoing: &mut Outgoing,
+    outgoing: &Outgoing,
     to: &str,
     count: usize,
     pace: Pace,
@@ -203,24 +176,29 @@ async fn send(
     if let Pace::Window(window) = pace {
         free.add_permits(window);
     }
-    for _ in 0..count {
+    for number in 1..=count {
         match pace {
             Pace::Window(_) => free.acquire().await?.forget(),
             Pace::Every(_) => {
                 ticks.tick().await;
             }
         }
-        let head = format!(
-            "<message to='{to}' type='chat' id='{}'><body>",
-            epoch.elapsed().as_nanos()
-        );
-        let tail = "</body></message>";
-        let text = "x".repeat(MESSAGE_BYTES.saturating_sub(head.len() + tail.len()));
-        outgoing
-            .send(&[&head, text.as_str(), tail].concat())
-            .await?;
+        let message = message(to, &epoch.elapsed().as_nanos().to_string());
+        if outgoing.is_managed() && number % ASK_EVERY == 0 {
+            outgoing.send_and_ask(&message).await?;
+        } else {
+            outgoing.send(&message).await?;
+        }
     }
     Ok(())
+}
+
+/// A message of [`MESSAGE_BYTES`].
+pub(crate) fn message(to: &str, id: &str) -> String {
+    let head = format!("<message to='{to}' type='chat' id='{id}'><body>");
+    let tail = "</body></message>";
+    let text = "x".repeat(MESSAGE_BYTES.saturating_sub(head.len() + tail.len()));
+    [&head, text.as_str(), tail].concat()
 }
 
 /// Returns how long each message was on its way.
@@ -251,7 +229,7 @@ async fn receive(
 }
 
 /// Waits for an error in answer to a message: then there is nothing to measure.
-async fn refusal(incoming: &mut Incoming) -> Result<String> {
+pub(crate) async fn refusal(incoming: &mut Incoming) -> Result<String> {
     loop {
         let stanza = incoming.stanza().await?;
         if stanza.kind == StanzaKind::Message && stanza.type_() == "error" {

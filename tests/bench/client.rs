@@ -1,28 +1,23 @@
-//! A small XMPP client, thousands of which fit into one process. What it costs itself is not measured.
+//! A small XMPP client, thousands of which fit into one process: the ways in. What it costs itself is not
+//! measured.
 
-use crate::scram::{Attempt, MECHANISMS};
-use anyhow::{Context, Result, anyhow, bail};
+use crate::{
+    quick::Quick,
+    scram::{Attempt, MECHANISMS},
+    session::{Left, SM, Session},
+};
+use anyhow::{Context, Result, bail, ensure};
 use rustls::{ClientConfig, RootCertStore, client::Resumption};
 use rustls_pki_types::{CertificateDer, ServerName};
 use std::{net::SocketAddr, sync::Arc};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf},
-    net::TcpStream,
-    sync::Semaphore,
-    task::JoinSet,
-};
-use tokio_rustls::{TlsConnector, client::TlsStream};
-use xmpp::{
-    Element, Stanza, ns,
-    stream::{Event, Reader},
-};
+use tokio::{net::TcpStream, sync::Semaphore, task::JoinSet};
+use tokio_rustls::TlsConnector;
+use xmpp::{Element, ns};
 
 /// The resource of every session.
 pub(crate) const RESOURCE: &str = "bench";
-/// Bytes of one element that a server may send us.
-const ELEMENT_BYTES_MAX: usize = 1 << 20;
-/// Bytes read at once.
-const READ_BYTES: usize = 4096;
+/// Keying material of a connection, for channel binding (RFC 9266 §2).
+const EXPORTER: &[u8] = b"EXPORTER-Channel-Binding";
 
 /// Somebody who can log in.
 #[derive(Clone, Debug)]
@@ -31,29 +26,48 @@ pub(crate) struct Account {
     pub(crate) password: String,
 }
 
+/// What a server can do beyond RFC 6120 and RFC 6121.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Offer {
+    /// XEP-0198.
+    pub(crate) management: bool,
+    /// XEP-0280.
+    pub(crate) carbons: bool,
+    /// XEP-0313.
+    pub(crate) archive: bool,
+    /// Logins and resumption in one round trip.
+    pub(crate) quick: Option<Quick>,
+}
+
+impl Offer {
+    /// In words.
+    pub(crate) fn in_words(&self) -> String {
+        let all = [
+            (self.management, "stream management"),
+            (self.carbons, "carbons"),
+            (self.archive, "archive queries"),
+            (self.quick.is_some(), "SASL2 with FAST and resumption"),
+        ];
+        let names: Vec<&str> = all
+            .iter()
+            .filter(|(offered, _)| *offered)
+            .map(|(_, name)| *name)
+            .collect();
+        if names.is_empty() {
+            return "nothing".to_owned();
+        }
+        names.join(", ")
+    }
+}
+
 /// The door of a server: an address for direct TLS (XEP-0368), the domain behind it, whom to trust.
 #[derive(Clone)]
 pub(crate) struct Door {
     address: SocketAddr,
-    domain: String,
+    pub(crate) domain: String,
     tls: TlsConnector,
-}
-
-/// A bound resource.
-pub(crate) struct Session {
-    pub(crate) incoming: Incoming,
-    pub(crate) outgoing: Outgoing,
-}
-
-/// What comes.
-pub(crate) struct Incoming {
-    tls: ReadHalf<TlsStream<TcpStream>>,
-    reader: Reader,
-}
-
-/// What goes.
-pub(crate) struct Outgoing {
-    tls: WriteHalf<TlsStream<TcpStream>>,
+    /// Nothing until somebody has looked, so that clients ask for nothing else.
+    pub(crate) offer: Offer,
 }
 
 impl Door {
@@ -74,6 +88,7 @@ impl Door {
             address,
             domain: domain.into(),
             tls: Arc::new(tls).into(),
+            offer: Offer::default(),
         })
     }
 
@@ -82,40 +97,70 @@ impl Door {
         format!("{}@{}", account.localpart, self.domain)
     }
 
-    /// Connects, authenticates and binds (RFC 6120 §6, §7).
-    pub(crate) async fn bind(&self, account: &Account) -> Result<Session> {
+    /// Connects for an account: a stream before its header, and what its channel can be bound with.
+    pub(crate) async fn connect(&self, account: &Account) -> Result<(Session, [u8; 32])> {
         let tcp = TcpStream::connect(self.address).await?;
         tcp.set_nodelay(true)?;
         let name = ServerName::try_from(self.domain.clone())?;
-        let (incoming, outgoing) = tokio::io::split(self.tls.connect(name, tcp).await?);
-        let reader = Reader::new(ns::CLIENT, ELEMENT_BYTES_MAX);
-        let mut session = Session {
-            incoming: Incoming {
-                tls: incoming,
-                reader,
-            },
-            outgoing: Outgoing { tls: outgoing },
-        };
+        let tls = self.tls.connect(name, tcp).await?;
+        let (_, connection) = tls.get_ref();
+        let exporter = connection.export_keying_material([0; 32], EXPORTER, Some(b""))?;
+        Ok((Session::new(tls, self.jid(account)), exporter))
+    }
+
+    /// Connects and authenticates (RFC 6120 §6); the features of the stream after that.
+    async fn authenticated(&self, account: &Account) -> Result<(Session, Element)> {
+        let (mut session, _) = self.connect(account).await?;
         let features = session.open(&self.domain).await?;
         session.authenticate(account, &features).await?;
-        session.incoming.reader.restart();
-        session.open(&self.domain).await?;
-        let (bind, ns) = (format!("<resource>{RESOURCE}</resource>"), ns::BIND);
-        session
-            .ask(&format!(
-                "<iq type='set' id='bind'><bind xmlns='{ns}'>{bind}</bind></iq>"
-            ))
-            .await?;
+        let features = session.reopen(&self.domain).await?;
+        Ok((session, features))
+    }
+
+    /// Looks at what the server offers, and keeps it for the logins to come.
+    pub(crate) async fn look(&mut self, account: &Account) -> Result<()> {
+        let (mut session, _) = self.connect(account).await?;
+        let before = session.open(&self.domain).await?;
+        session.authenticate(account, &before).await?;
+        let after = session.reopen(&self.domain).await?;
+        session.bind().await?;
+        let (domain, own) = (self.domain.clone(), self.jid(account));
+        self.offer = Offer {
+            management: after.child(SM, "sm").is_some(),
+            carbons: session.discloses(&domain, "urn:xmpp:carbons:2").await?,
+            archive: session.discloses(&own, "urn:xmpp:mam:2").await?,
+            quick: Quick::offered(&before),
+        };
+        session.close().await
+    }
+
+    /// What every client does: connects, authenticates, binds, asks for the roster and becomes available
+    /// (RFC 6120 §6, §7, RFC 6121 §2.2, §4.2); with stream management and carbons if the server is known
+    /// to have them.
+    pub(crate) async fn log_in(&self, account: &Account) -> Result<Session> {
+        let (mut session, _) = self.authenticated(account).await?;
+        session.bind().await?;
+        if self.offer.management {
+            session.manage().await?;
+        }
+        if self.offer.carbons {
+            session
+                .ask("<iq type='set' id='carbons'><enable xmlns='urn:xmpp:carbons:2'/></iq>")
+                .await?;
+        }
+        session.appear().await?;
         Ok(session)
     }
 
-    /// As [`Door::bind`], then what every client does: asks for the roster and becomes available.
-    pub(crate) async fn log_in(&self, account: &Account) -> Result<Session> {
-        let mut session = self.bind(account).await?;
+    /// Comes back into a session (XEP-0198 §5).
+    pub(crate) async fn resume(&self, account: &Account, left: &Left) -> Result<Session> {
+        let (mut session, _) = self.authenticated(account).await?;
+        let (previd, h) = (&left.resumption, left.handled);
         session
-            .ask("<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>")
+            .outgoing
+            .write(&format!("<resume xmlns='{SM}' previd='{previd}' h='{h}'/>"))
             .await?;
-        session.outgoing.send("<presence/>").await?;
+        session.incoming.nonza("resumed").await?;
         Ok(session)
     }
 
@@ -125,45 +170,45 @@ impl Door {
         accounts: &[Account],
         at_once: usize,
     ) -> Result<Vec<Session>> {
-        let free = Arc::new(Semaphore::new(at_once));
-        let mut tasks = JoinSet::new();
-        for (index, account) in accounts.iter().cloned().enumerate() {
-            let (door, free) = (self.clone(), free.clone());
-            tasks.spawn(async move {
-                let _turn = free.acquire().await?;
+        in_turn(accounts.to_vec(), at_once, |account| {
+            let door = self.clone();
+            async move {
                 let session = door.log_in(&account).await;
-                session
-                    .map(|session| (index, session))
-                    .with_context(|| format!("{} cannot log in", account.localpart))
-            });
-        }
-        let mut sessions = Vec::with_capacity(accounts.len());
-        while let Some(task) = tasks.join_next().await {
-            sessions.push(task??);
-        }
-        sessions.sort_unstable_by_key(|(index, _)| *index);
-        Ok(sessions.into_iter().map(|(_, session)| session).collect())
+                session.with_context(|| format!("{} cannot log in", account.localpart))
+            }
+        })
+        .await
     }
 }
 
-impl Session {
-    /// A stream header, and the features in answer to it (RFC 6120 §4.3).
-    async fn open(&mut self, domain: &str) -> Result<Element> {
-        let (client, streams) = (ns::CLIENT, ns::STREAMS);
-        let header = format!(
-            "<?xml version='1.0'?><stream:stream to='{domain}' version='1.0' xmlns='{client}' \
-             xmlns:stream='{streams}'>"
-        );
-        self.outgoing.send(&header).await?;
-        loop {
-            match self.incoming.event().await? {
-                Event::Opened(_) => {}
-                Event::Nonza(features) if features.name == "features" => return Ok(features),
-                other => bail!("stream features were expected and {other:?} came"),
-            }
-        }
+/// Does something with everything, with `at_once` under way at a time; the results in the order of the
+/// things.
+pub(crate) async fn in_turn<T, R, F>(
+    things: Vec<T>,
+    at_once: usize,
+    what: impl Fn(T) -> F,
+) -> Result<Vec<R>>
+where
+    R: Send + 'static,
+    F: Future<Output = Result<R>> + Send + 'static,
+{
+    let free = Arc::new(Semaphore::new(at_once));
+    let (mut tasks, mut results) = (JoinSet::new(), Vec::with_capacity(things.len()));
+    for (index, thing) in things.into_iter().enumerate() {
+        let (doing, free) = (what(thing), free.clone());
+        tasks.spawn(async move {
+            let _turn = free.acquire().await?;
+            anyhow::Ok((index, doing.await?))
+        });
     }
+    while let Some(task) = tasks.join_next().await {
+        results.push(task??);
+    }
+    results.sort_unstable_by_key(|(index, _)| *index);
+    Ok(results.into_iter().map(|(_, result)| result).collect())
+}
 
+impl Session {
     async fn authenticate(&mut self, account: &Account, features: &Element) -> Result<()> {
         let offered = features
             .child(ns::SASL, "mechanisms")
@@ -177,14 +222,14 @@ impl Session {
         let attempt = Attempt::new(mechanism, &account.localpart)?;
         let (ns, name, first) = (ns::SASL, mechanism.name, attempt.first());
         self.outgoing
-            .send(&format!(
+            .write(&format!(
                 "<auth xmlns='{ns}' mechanism='{name}'>{first}</auth>"
             ))
             .await?;
         let challenge = self.incoming.nonza("challenge").await?;
         let (response, last) = attempt.answer(&challenge.text(), &account.password)?;
         self.outgoing
-            .send(&format!("<response xmlns='{ns}'>{response}</response>"))
+            .write(&format!("<response xmlns='{ns}'>{response}</response>"))
             .await?;
         let success = self.incoming.nonza("success").await?;
         if success.text() != last {
@@ -193,72 +238,40 @@ impl Session {
         Ok(())
     }
 
-    /// Sends a request and waits for its result; what comes in between is passed over.
-    async fn ask(&mut self, request: &str) -> Result<()> {
-        self.outgoing.send(request).await?;
-        loop {
-            let stanza = self.incoming.stanza().await?;
-            match (stanza.kind, stanza.type_()) {
-                (xmpp::Kind::Iq, "result") => return Ok(()),
-                (xmpp::Kind::Iq, "error") => bail!("refused: {request}"),
-                _ => {}
-            }
-        }
-    }
-
-    /// Says goodbye and waits until the server has done so (RFC 6120 §4.4).
-    pub(crate) async fn close(mut self) -> Result<()> {
-        self.outgoing.send("</stream:stream>").await?;
-        while !matches!(self.incoming.event().await?, Event::Closed) {}
+    async fn bind(&mut self) -> Result<()> {
+        let (bind, ns) = (format!("<resource>{RESOURCE}</resource>"), ns::BIND);
+        self.ask(&format!(
+            "<iq type='set' id='bind'><bind xmlns='{ns}'>{bind}</bind></iq>"
+        ))
+        .await?;
         Ok(())
     }
-}
 
-impl Incoming {
-    /// The next stanza.
-    pub(crate) async fn stanza(&mut self) -> Result<Stanza> {
-        loop {
-            match self.event().await? {
-                Event::Stanza(stanza) => return Ok(stanza),
-                Event::Nonza(nonza) if nonza.is(ns::STREAMS, "error") => {
-                    bail!("the stream ended: {nonza:?}")
-                }
-                Event::Nonza(_) => {}
-                other => bail!("a stanza was expected and {other:?} came"),
-            }
-        }
+    /// Asks for the roster and becomes available.
+    pub(crate) async fn appear(&mut self) -> Result<()> {
+        self.ask("<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>")
+            .await?;
+        self.outgoing.send("<presence/>").await
     }
 
-    async fn nonza(&mut self, name: &str) -> Result<Element> {
-        match self.event().await? {
-            Event::Nonza(nonza) if nonza.name == name => Ok(nonza),
-            other => bail!("<{name}/> was expected and {other:?} came"),
-        }
-    }
-
-    async fn event(&mut self) -> Result<Event> {
-        loop {
-            if let Some(event) = self
-                .reader
-                .next()
-                .map_err(|error| anyhow!("not XMPP: {error:?}"))?
-            {
-                return Ok(event);
-            }
-            let mut bytes = [0; READ_BYTES];
-            let count = self.tls.read(&mut bytes).await?;
-            if count == 0 {
-                bail!("the server closed the connection");
-            }
-            self.reader.push(&bytes[..count]);
-        }
-    }
-}
-
-impl Outgoing {
-    /// Writes one record.
-    pub(crate) async fn send(&mut self, xml: &str) -> Result<()> {
-        self.tls.write_all(xml.as_bytes()).await?;
-        Ok(self.tls.flush().await?)
+    /// Whether an entity says that it has a feature (XEP-0030 §3.1).
+    async fn discloses(&mut self, entity: &str, feature: &str) -> Result<bool> {
+        const DISCO: &str = "http://jabber.org/protocol/disco#info";
+        let request = format!("<query xmlns='{DISCO}'/>");
+        let info = self
+            .ask(&format!(
+                "<iq type='get' id='disco' to='{entity}'>{request}</iq>"
+            ))
+            .await?;
+        let query = info
+            .child(DISCO, "query")
+            .context("no query in the answer")?;
+        let query = query.element();
+        ensure!(
+            query.child(DISCO, "identity").is_some(),
+            "{entity} is nobody"
+        );
+        let mut features = query.elements().filter(|child| child.name == "feature");
+        Ok(features.any(|child| child.attr("var") == Some(feature)))
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::{
     client::Account,
+    converse::converse,
     server::{DOMAIN, Kind, Place},
 };
 use anyhow::{Context, Result, ensure};
@@ -56,6 +57,10 @@ impl Kind for Hearth {
             );
         }
         Ok(())
+    }
+
+    fn converse(&self, place: &Place, pairs: &[[Account; 2]], messages: usize) -> Result<()> {
+        converse(&place.path("data"), DOMAIN, pairs, messages)
     }
 
     fn launch(&self, place: &Place) -> Result<(Child, SocketAddr)> {

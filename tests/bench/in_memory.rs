@@ -1,7 +1,7 @@
 //! Two people on one server in memory: the whole path of a message without sockets, TLS and the card. From
 //! the bytes that came off the wire to the bytes that go onto it, and what that queues for the disk.
 //!
-//! Shared by the scenario `route` and by `tests/allocations.rs`.
+//! Shared by the scenario `route`, by `converse.rs` and by `tests/allocations.rs`.
 
 use household::Config;
 use server::{
@@ -44,8 +44,32 @@ impl InMemory {
     /// A server with both of them online. `payload` goes into every message: a hint of XEP-0334, or
     /// nothing.
     pub(crate) fn new(payload: &str) -> InMemory {
-        let server = server();
-        let (romeo, juliet) = (online(&server, "romeo"), online(&server, "juliet"));
+        let store = store();
+        InMemory::over(store, Arc::new(Still), DOMAIN, ["romeo", "juliet"], payload)
+    }
+
+    /// The same over a store that has these two accounts. Nobody else has the store.
+    pub(crate) fn over(
+        store: Arc<Store>,
+        clock: Arc<dyn Clock>,
+        domain: &str,
+        [romeo, juliet]: [&str; 2],
+        payload: &str,
+    ) -> InMemory {
+        let head =
+            format!("<message to='{juliet}@{domain}' type='chat' id='0123456789'>{payload}<body>");
+        let parts = Parts {
+            config: Arc::new(Config {
+                domain: domain.into(),
+                ..Config::default()
+            }),
+            store,
+            clock,
+            dice: Arc::new(Fixed(AtomicU8::new(0))),
+            readers: Arc::new(Inline),
+        };
+        let server = Server::new(parts).expect("a server over an open store");
+        let (romeo, juliet) = (online(&server, romeo), online(&server, juliet));
         let mut reader = Reader::new(ns::CLIENT, xmpp::limits::STANZA_BYTES_MAX);
         reader.push(
             format!(
@@ -59,8 +83,6 @@ impl InMemory {
             matches!(reader.next(), Ok(Some(Event::Opened(_)))),
             "a stream header"
         );
-        let head =
-            format!("<message to='juliet@{DOMAIN}' type='chat' id='0123456789'>{payload}<body>");
         let tail = "</body></message>";
         let text = "x".repeat(MESSAGE_BYTES - head.len() - tail.len());
         let message = head + &text + tail;
@@ -102,8 +124,8 @@ impl InMemory {
     }
 }
 
-/// A server that has both accounts.
-fn server() -> Arc<Server> {
+/// A store in memory that has both accounts.
+fn store() -> Arc<Store> {
     let clock: store::Clock = Arc::new(std::time::Duration::default);
     let options = Options {
         clock,
@@ -125,17 +147,7 @@ fn server() -> Arc<Server> {
         Urgency::Now,
     );
     while store.turn() {}
-    let parts = Parts {
-        config: Arc::new(Config {
-            domain: DOMAIN.into(),
-            ..Config::default()
-        }),
-        store,
-        clock: Arc::new(Still),
-        dice: Arc::new(Fixed(AtomicU8::new(0))),
-        readers: Arc::new(Inline),
-    };
-    Server::new(parts).expect("a server over an open store")
+    store
 }
 
 /// An available session with an empty outbox.

@@ -1,5 +1,6 @@
 //! Scenario `login`: what it costs the server when somebody arrives. TLS without resumption, SCRAM, bind,
-//! roster, initial presence; accounts without contacts, so that it is the login alone.
+//! roster, initial presence; accounts without contacts, and neither stream management nor carbons, so that it
+//! is the login alone.
 
 use crate::{
     Bench,
@@ -15,7 +16,7 @@ const WARM_UP: usize = 20;
 pub(crate) const AT_ONCE: usize = 8;
 
 pub(crate) async fn run(bench: &Bench, kind: &dyn Kind) -> Result<Vec<Figure>> {
-    let accounts = people(WARM_UP + bench.logins);
+    let accounts = people(WARM_UP + bench.sizes().logins);
     let place = bench.place()?;
     kind.prepare(&place, &accounts)?;
     let server = Running::start(kind, &place)?;
@@ -30,7 +31,7 @@ pub(crate) async fn run(bench: &Bench, kind: &dyn Kind) -> Result<Vec<Figure>> {
     drop((warm, sessions));
     Ok(vec![figure(
         "login, CPU ms",
-        cpu.as_secs_f64() * 1e3 / bench.logins as f64,
+        cpu.as_secs_f64() * 1e3 / bench.sizes().logins as f64,
     )])
 }
 

@@ -1,33 +1,54 @@
-//! The load tool: the same scenarios against Hearth and against Debian's Prosody, in one run, in turn, and
-//! a table of what they cost each server. Figures, never a verdict (DESIGN §13.4): machines differ, ratios
-//! less so.
+//! The load tool: the same scenarios against Hearth and against Debian's Prosody and ejabberd, in one run, in
+//! turn, and a table of what they cost each server. Figures, never a verdict (DESIGN §13.4): machines differ,
+//! ratios less so. The one exception is `loss`: Hearth may lose nothing.
 //!
 //! Processor time and memory are the server's, read from /proc; what the clients cost is nobody's business.
 
+mod archive;
 mod chat;
 mod client;
+mod converse;
+mod disk;
+mod ejabberd;
 mod hearth;
+mod households;
 mod idle;
 mod in_memory;
 mod login;
+mod lone;
+mod loss;
+mod meter;
+mod power;
+mod presence;
 mod process;
 mod prosody;
+mod quick;
 mod route;
+mod router;
 mod scram;
+mod scripted;
 mod server;
+mod session;
+mod sizes;
+mod start;
 mod table;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Parser, ValueEnum};
+use client::Account;
+use ejabberd::Ejabberd;
 use hearth::Hearth;
 use prosody::Prosody;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use server::{Kind, Place};
+use server::{Kind, Place, Running};
+use sizes::{Sizes, Wanted};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use std::{
     alloc::System,
     io::{Write, stderr, stdout},
     path::PathBuf,
+    sync::{Mutex, PoisonError},
+    time::Instant,
 };
 use table::{Figure, Table};
 
@@ -35,14 +56,17 @@ use table::{Figure, Table};
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// Measures what idle sessions, logins and chat cost Hearth and Prosody.
+/// Measures what sessions, logins, messages, presence and archives cost Hearth, Prosody and ejabberd.
 #[derive(Parser)]
-struct Bench {
+struct Arguments {
     /// What to measure; everything if nothing is said
     scenarios: Vec<Scenario>,
-    /// One server alone
-    #[arg(long, value_name = "SERVER")]
-    only: Option<Server>,
+    /// The same
+    #[arg(long = "scenario", value_name = "SCENARIO")]
+    also: Vec<Scenario>,
+    /// These servers alone
+    #[arg(long, value_name = "SERVER", value_delimiter = ',')]
+    only: Vec<Server>,
     /// The binary of Hearth [default: the one beside this program]
     #[arg(long, value_name = "FILE")]
     hearth: Option<PathBuf>,
@@ -53,18 +77,8 @@ struct Bench {
     /// Print the figures as one JSON value
     #[arg(long)]
     json: bool,
-    /// Sessions of `idle`, rounded up to whole households
-    #[arg(long, default_value_t = 1000)]
-    sessions: usize,
-    /// Logins of `login`
-    #[arg(long, default_value_t = 300)]
-    logins: usize,
-    /// Messages of `chat` at saturation, and of `route`
-    #[arg(long, default_value_t = 20_000)]
-    messages: usize,
-    /// Seconds of `chat` at 200 messages a second
-    #[arg(long, default_value_t = 20)]
-    seconds: u32,
+    #[command(flatten)]
+    wanted: Wanted,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -75,6 +89,18 @@ enum Scenario {
     Login,
     /// Processor time, latency and bytes on the disk of a message
     Chat,
+    /// The same of messages that come one at a time
+    Lone,
+    /// Processor time of a presence that is delivered
+    Presence,
+    /// Processor time and waiting time of a page of the archive
+    Archive,
+    /// Processor time until everybody is back after the router's restart
+    Router,
+    /// Time from the start to the first login
+    Start,
+    /// Acknowledged messages that are gone after a SIGKILL and after a power cut
+    Loss,
     /// Time and allocations of a message in memory: Hearth alone, in this process
     Route,
 }
@@ -83,41 +109,81 @@ enum Scenario {
 enum Server {
     Hearth,
     Prosody,
+    Ejabberd,
+}
+
+/// What is said of a run without a disk of its own.
+const SHARED_DISK: &str = "No bytes and no power cuts: those need a file system of the server's own, which \
+     root can mount where the kernel has loop devices.";
+
+/// A run: what was asked for, and what there is to say about the figures.
+struct Bench {
+    arguments: Arguments,
+    remarks: Mutex<Vec<String>>,
 }
 
 impl Bench {
+    fn sizes(&self) -> Sizes {
+        self.arguments.wanted.sizes()
+    }
+
+    /// Where the servers' data are.
+    fn parent(&self) -> Result<PathBuf> {
+        let parent = self.arguments.data.clone();
+        let parent = parent.map_or_else(|| beside("."), Ok)?;
+        let found = parent.canonicalize();
+        found.with_context(|| format!("{}", parent.display()))
+    }
+
     /// A new directory for a server.
     fn place(&self) -> Result<Place> {
-        let parent = self.data.clone().map_or_else(|| beside("."), Ok)?;
-        let parent = parent
-            .canonicalize()
-            .with_context(|| format!("{}", parent.display()))?;
-        Place::new(&parent)
+        if !disk::may_mount() {
+            self.remark(SHARED_DISK.to_owned());
+        }
+        Place::new(&self.parent()?)
+    }
+
+    /// Starts a server that was prepared, and finds out what it offers.
+    async fn start(&self, kind: &dyn Kind, place: &Place, account: &Account) -> Result<Running> {
+        let mut server = Running::start(kind, place)?;
+        server.door.look(account).await?;
+        self.remark(format!(
+            "{} offers, and its clients use: {}.",
+            kind.name(),
+            server.door.offer.in_words()
+        ));
+        Ok(server)
+    }
+
+    fn remark(&self, text: String) {
+        let mut remarks = self.remarks.lock().unwrap_or_else(PoisonError::into_inner);
+        remarks.push(text);
     }
 
     fn servers(&self) -> Result<Vec<Box<dyn Kind>>> {
+        let only = &self.arguments.only;
+        let wanted = |server| only.is_empty() || only.contains(&server);
         let mut servers: Vec<Box<dyn Kind>> = Vec::new();
-        if self.only != Some(Server::Prosody) {
-            let binary = self.hearth.clone().map_or_else(|| beside("hearth"), Ok)?;
+        if wanted(Server::Hearth) {
+            let binary = self.arguments.hearth.clone();
+            let binary = binary.map_or_else(|| beside("hearth"), Ok)?;
             let found = binary.canonicalize();
             let found =
                 found.with_context(|| format!("{} (say --hearth FILE)", binary.display()))?;
             servers.push(Box::new(Hearth(found)));
         }
-        if self.only != Some(Server::Hearth) {
+        if wanted(Server::Prosody) {
             Prosody::check()?;
             servers.push(Box::new(Prosody));
+        }
+        if wanted(Server::Ejabberd) {
+            Ejabberd::check()?;
+            servers.push(Box::new(Ejabberd));
         }
         Ok(servers)
     }
 
-    async fn run(mut self) -> Result<Table> {
-        let asked = std::mem::take(&mut self.scenarios);
-        let scenarios = if asked.is_empty() {
-            Scenario::value_variants()
-        } else {
-            &asked
-        };
+    async fn run(&self, scenarios: &[Scenario]) -> Result<Table> {
         let alone = scenarios
             .iter()
             .all(|scenario| *scenario == Scenario::Route);
@@ -125,19 +191,20 @@ impl Bench {
         let mut table = Table::default();
         for scenario in scenarios {
             if *scenario == Scenario::Route {
-                table.add("hearth", route::run(self.messages));
+                table.add("hearth", route::run(self.sizes().messages));
                 continue;
             }
             for server in &servers {
-                let name = server.name();
-                writeln!(stderr(), "{name}: {} …", scenario.name())?;
-                let figures = scenario.run(&self, server.as_ref()).await;
-                table.add(
-                    name,
-                    figures.with_context(|| format!("{name}: {}", scenario.name()))?,
-                );
+                let (name, begin) = (server.name(), Instant::now());
+                write!(stderr(), "{name}: {} …", scenario.name())?;
+                let figures = scenario.run(self, server.as_ref()).await;
+                writeln!(stderr(), " {:.1} s", begin.elapsed().as_secs_f64())?;
+                let figures = figures.with_context(|| format!("{name}: {}", scenario.name()))?;
+                table.add(name, figures);
             }
         }
+        let remarks = self.remarks.lock().unwrap_or_else(PoisonError::into_inner);
+        remarks.iter().for_each(|text| table.remark(text.clone()));
         Ok(table)
     }
 }
@@ -159,14 +226,20 @@ impl Scenario {
             Scenario::Idle => idle::run(bench, server).await,
             Scenario::Login => login::run(bench, server).await,
             Scenario::Chat => chat::run(bench, server).await,
-            Scenario::Route => Ok(route::run(bench.messages)),
+            Scenario::Lone => lone::run(bench, server).await,
+            Scenario::Presence => presence::run(bench, server).await,
+            Scenario::Archive => archive::run(bench, server).await,
+            Scenario::Router => router::run(bench, server).await,
+            Scenario::Start => start::run(bench, server).await,
+            Scenario::Loss => loss::run(bench, server).await,
+            Scenario::Route => Ok(route::run(bench.sizes().messages)),
         }
     }
 }
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let bench = Bench::parse();
+    let arguments = Arguments::parse();
     // A connection is a file, here and in the servers, which inherit this.
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     setrlimit(
@@ -176,10 +249,25 @@ async fn main() -> Result<()> {
             maximum,
         },
     )?;
-    let json = bench.json;
-    let table = bench.run().await?;
-    if json {
-        return Ok(writeln!(stdout(), "{}", table.to_json())?);
+    let asked = [&arguments.scenarios[..], &arguments.also].concat();
+    let scenarios = if asked.is_empty() {
+        Scenario::value_variants()
+    } else {
+        &asked
+    };
+    let bench = Bench {
+        arguments,
+        remarks: Mutex::default(),
+    };
+    // Servers end, and file systems are unmounted, when the run is dropped.
+    let table = tokio::select! {
+        table = bench.run(scenarios) => table?,
+        _ = tokio::signal::ctrl_c() => bail!("interrupted"),
+    };
+    if bench.arguments.json {
+        writeln!(stdout(), "{}", table.to_json())?;
+    } else {
+        write!(stdout(), "{table}")?;
     }
-    Ok(write!(stdout(), "{table}")?)
+    loss::judge(&table, "hearth", asked.contains(&Scenario::Loss))
 }

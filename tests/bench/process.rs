@@ -1,22 +1,18 @@
-//! What the kernel knows of a server: processor time and resident size; and of the block device below it.
+//! What the kernel knows of a server: processor time and resident size of its process and of the processes
+//! that this one started.
 
 use anyhow::{Context, Result};
-use std::{
-    fs,
-    os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fs, time::Duration};
 
 /// Ticks a second of the times in /proc: USER_HZ, part of Linux' interface to user space (proc(5)).
 const USER_HZ: u64 = 100;
-/// A sector in the kernel's block statistics, whatever the device has (Documentation/block/stat.rst).
-const SECTOR_BYTES: u64 = 512;
 /// How often a server is looked at while it comes to rest, and how many looks without work count as rest.
 const GLANCE: Duration = Duration::from_millis(100);
 const GLANCES_AT_REST: u32 = 5;
 /// A server that works longer than this on nothing will not come to rest.
 const GLANCES_MAX: u32 = 300;
+/// Ticks between two looks that a server may use though it is at rest: some run timers.
+const TICKS_AT_REST: u64 = 1;
 
 /// A running process, seen from outside.
 #[derive(Clone, Copy, Debug)]
@@ -24,32 +20,50 @@ pub(crate) struct Process {
     pub(crate) pid: u32,
 }
 
+/// What matters of /proc/PID/stat.
+struct Stat {
+    parent: u32,
+    /// User and system time of all threads, and of children that have ended.
+    ticks: u64,
+}
+
 impl Process {
-    /// Processor time used so far by all its threads, in steps of 10 ms.
+    /// Processor time used so far by all threads of the process and of what it started, in steps of 10 ms.
     pub(crate) fn cpu(self) -> Result<Duration> {
-        let stat = self.read("stat")?;
-        // The second field is the name in brackets and may hold anything; utime and stime are the 14th and
-        // the 15th.
-        let (_, fields) = stat.rsplit_once(')').context("no name in stat")?;
-        let ticks = fields.split_whitespace().skip(11).take(2);
-        let ticks = ticks.map(str::parse::<u64>).sum::<Result<u64, _>>()?;
-        Ok(Duration::from_millis(ticks * 1000 / USER_HZ))
+        Ok(Duration::from_millis(self.ticks()? * 1000 / USER_HZ))
     }
 
-    /// Bytes resident in memory.
+    fn ticks(self) -> Result<u64> {
+        let mut ticks = stat(self.pid)?.ticks;
+        for helper in self.helpers()? {
+            // It may have ended; then its parent has its time.
+            ticks += stat(helper).map_or(0, |stat| stat.ticks);
+        }
+        Ok(ticks)
+    }
+
+    /// Bytes resident in memory. Pages that two of its processes share count twice; those are few.
     pub(crate) fn resident(self) -> Result<u64> {
-        Ok(1024 * self.number("status", "VmRSS:")?)
+        let mut bytes = resident(self.pid)?;
+        for helper in self.helpers()? {
+            bytes += resident(helper).unwrap_or_default();
+        }
+        Ok(bytes)
     }
 
     /// Returns once it has stopped working.
     pub(crate) async fn rest(self) -> Result<()> {
-        let mut cpu = self.cpu()?;
+        let mut ticks = self.ticks()?;
         let mut at_rest = 0;
         for _ in 0..GLANCES_MAX {
             tokio::time::sleep(GLANCE).await;
-            let now = self.cpu()?;
-            at_rest = if now == cpu { at_rest + 1 } else { 0 };
-            cpu = now;
+            let now = self.ticks()?;
+            at_rest = if now <= ticks + TICKS_AT_REST {
+                at_rest + 1
+            } else {
+                0
+            };
+            ticks = now;
             if at_rest == GLANCES_AT_REST {
                 break;
             }
@@ -57,57 +71,52 @@ impl Process {
         Ok(())
     }
 
-    fn number(self, file: &str, key: &str) -> Result<u64> {
-        let text = self.read(file)?;
-        let line = text.lines().find_map(|line| line.strip_prefix(key));
-        let number = line.and_then(|line| line.split_whitespace().next());
-        let number = number.with_context(|| format!("no {key} in /proc/{}/{file}", self.pid))?;
-        Ok(number.parse()?)
-    }
-
-    fn read(self, file: &str) -> Result<String> {
-        let path = format!("/proc/{}/{file}", self.pid);
-        fs::read_to_string(&path).with_context(|| format!("{path}: has the server ended?"))
+    /// The processes below this one, at any depth.
+    pub(crate) fn helpers(self) -> Result<Vec<u32>> {
+        let mut others: Vec<(u32, u32)> = Vec::new();
+        for entry in fs::read_dir("/proc")? {
+            let name = entry?.file_name();
+            let pid = name.to_str().and_then(|name| name.parse().ok());
+            if let Some((pid, Ok(stat))) = pid.map(|pid| (pid, stat(pid))) {
+                others.push((pid, stat.parent));
+            }
+        }
+        let mut family = vec![self.pid];
+        let mut index = 0;
+        while let Some(&parent) = family.get(index) {
+            let children = others.iter().filter(|(_, of)| *of == parent);
+            family.extend(children.map(|(pid, _)| *pid));
+            index += 1;
+        }
+        Ok(family.split_off(1))
     }
 }
 
-/// The block device that a directory is on. Whoever else writes to it is counted, too; the bytes that /proc
-/// tells of the process alone are those of the whole folios it touched, a hundred times what is written.
-#[derive(Clone, Debug)]
-pub(crate) struct Device {
-    stat: PathBuf,
+fn stat(pid: u32) -> Result<Stat> {
+    let text = read(pid, "stat")?;
+    // The second field is the name in brackets and may hold anything; the fourth is the parent, utime,
+    // stime, cutime and cstime are the 14th to the 17th.
+    let (_, fields) = text.rsplit_once(')').context("no name in stat")?;
+    let fields: Vec<&str> = fields.split_whitespace().collect();
+    let number = |index: usize| -> Result<u64> {
+        Ok(fields.get(index).context("stat is short")?.parse::<u64>()?)
+    };
+    Ok(Stat {
+        parent: number(1)? as u32,
+        ticks: number(11)? + number(12)? + number(13)? + number(14)?,
+    })
 }
 
-/// What a device did since the machine started.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct DeviceWork {
-    /// Bytes written.
-    pub(crate) bytes: u64,
-    /// Flushes of its cache: what is left of `fsync` below the file system.
-    pub(crate) flushes: u64,
+fn resident(pid: u32) -> Result<u64> {
+    // Added up over the page tables; the figures in `status` lag behind by what each core has not told yet.
+    let text = read(pid, "smaps_rollup")?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Rss:"));
+    let number = line.and_then(|line| line.split_whitespace().next());
+    let kibibytes: u64 = number.context("no Rss: in smaps_rollup")?.parse()?;
+    Ok(1024 * kibibytes)
 }
 
-impl Device {
-    /// `None` where the directory is in memory or on another machine.
-    pub(crate) fn of(directory: &Path) -> Option<Device> {
-        let number = fs::metadata(directory).ok()?.dev();
-        let (major, minor) = (rustix::fs::major(number), rustix::fs::minor(number));
-        let stat = PathBuf::from(format!("/sys/dev/block/{major}:{minor}/stat"));
-        stat.exists().then_some(Device { stat })
-    }
-
-    /// Its counters, once everything written so far has reached it.
-    pub(crate) fn work(&self) -> Result<DeviceWork> {
-        rustix::fs::sync();
-        let stat = fs::read_to_string(&self.stat)?;
-        let fields = stat
-            .split_whitespace()
-            .map(str::parse::<u64>)
-            .collect::<Result<Vec<_>, _>>()?;
-        let field = |index: usize| fields.get(index).copied().unwrap_or_default();
-        Ok(DeviceWork {
-            bytes: field(6) * SECTOR_BYTES,
-            flushes: field(15),
-        })
-    }
+fn read(pid: u32, file: &str) -> Result<String> {
+    let path = format!("/proc/{pid}/{file}");
+    fs::read_to_string(&path).with_context(|| format!("{path}: has the server ended?"))
 }

@@ -2,29 +2,26 @@
 //!
 //! It gets what Hearth promises: the same certificate, the same SASL mechanism and rounds, an archive for
 //! every account in a database that survives a power cut (SQLite with a write-ahead log, synced by every
-//! commit; Prosody's default, plain files, is never synced). No feature that Hearth does not have.
+//! commit; Prosody's default, plain files, is never synced), carbons, stream management. No feature that
+//! Hearth does not have.
 
 use crate::{
     client::Account,
-    server::{DOMAIN, GLANCE, Kind, Place},
+    scripted,
+    server::{DOMAIN, Kind, Place, check_packages, free_address, wait_for},
 };
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result};
+use serde_json::Value;
 use std::{
     fmt::Write,
     fs,
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    net::SocketAddr,
     process::{Child, Command, Stdio},
-    thread,
-    time::{Duration, Instant},
 };
 use xmpp::sasl::scram::{Hash, ITERATIONS, Keys};
 
-/// How long it may take to listen.
-const START_TIME_MAX: Duration = Duration::from_secs(20);
-/// The version that numbers are compared with.
-const VERSION: &str = "13.";
-/// How to get what is measured.
-const INSTALL: &str = "tests/clients/install prosody && apt-get install lua-dbi-sqlite3";
+/// What is measured, and the version that numbers are compared with.
+const PACKAGES: [(&str, &str); 2] = [("prosody", "13."), ("lua-dbi-sqlite3", "")];
 const PROGRAM: &str = "/usr/bin/prosody";
 /// The archive, beside everything else that Prosody keeps.
 const DATABASE: &str = "archive.sqlite";
@@ -35,23 +32,7 @@ pub(crate) struct Prosody;
 impl Prosody {
     /// Whether it can be started here; an error says what to install.
     pub(crate) fn check() -> Result<()> {
-        for (package, version) in [("prosody", VERSION), ("lua-dbi-sqlite3", "")] {
-            let query = Command::new("dpkg-query")
-                .args(["-W", "-f", "${Status} ${Version}", package])
-                .output();
-            let found = query
-                .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
-                .unwrap_or_default();
-            let found = found
-                .strip_prefix("install ok installed ")
-                .unwrap_or("not here");
-            let installed = found != "not here" && found.starts_with(version);
-            ensure!(
-                installed,
-                "{package} {version} is not installed ({found}): {INSTALL}, or --only hearth"
-            );
-        }
-        Ok(())
+        check_packages(&PACKAGES, "prosody")
     }
 }
 
@@ -71,23 +52,35 @@ impl Kind for Prosody {
             )?;
         }
         // Through LuaDBI, Prosody's own `sqlite_tune` cannot change this; the file remembers it.
-        let script =
-            "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('PRAGMA journal_mode=WAL')";
-        let mut make = Command::new("/usr/bin/python3");
-        let output = make
-            .args(["-c", script])
-            .arg(place.path("data").join(DATABASE))
-            .output()?;
-        ensure!(
-            output.status.success(),
-            "no database: {}",
-            String::from_utf8_lossy(&output.stderr)
+        scripted::execute(&place.path("data").join(DATABASE), &[])
+    }
+
+    fn befriend(&self, place: &Place, households: &[&[Account]]) -> Result<bool> {
+        let directory = place.path("data").join(DOMAIN).join("roster");
+        fs::create_dir_all(&directory)?;
+        for household in households {
+            for account in *household {
+                let file = directory.join(format!("{}.dat", account.localpart));
+                fs::write(file, roster(account, household)?)?;
+            }
+        }
+        Ok(true)
+    }
+
+    fn converse(&self, place: &Place, pairs: &[[Account; 2]], messages: usize) -> Result<()> {
+        let names = |pair: &[Account; 2]| pair.each_ref().map(|account| account.localpart.clone());
+        let pairs: Vec<[String; 2]> = pairs.iter().map(names).collect();
+        let insert = format!(
+            "INSERT INTO prosodyarchive (host, user, store, \"with\", \"when\", key, type, value) \
+             VALUES ('{DOMAIN}', ?1, 'archive', ?2, CAST(?3 AS INTEGER), ?4, 'xml', ?5)"
         );
-        Ok(())
+        let database = place.path("data").join(DATABASE);
+        scripted::execute(&database, &[(TABLE, Value::Null)])?;
+        scripted::converse(&database, &insert, &pairs, DOMAIN, messages)
     }
 
     fn launch(&self, place: &Place) -> Result<(Child, SocketAddr)> {
-        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+        let address = free_address()?;
         let data = place.path("data").display().to_string();
         let configuration = CONFIGURATION
             .replace("DATA", &data)
@@ -114,28 +107,36 @@ impl Kind for Prosody {
             .arg(&file)
             .stdin(Stdio::null());
         let mut child = command.stdout(place.log()?).stderr(place.log()?).spawn()?;
-        let since = Instant::now();
-        while TcpStream::connect(address).is_err() {
-            if let Some(status) = child.try_wait()? {
-                bail!("{status}");
-            }
-            if since.elapsed() > START_TIME_MAX {
-                let _ = child.kill();
-                let _ = child.wait();
-                bail!("nobody listens on {address}");
-            }
-            thread::sleep(GLANCE);
-        }
+        wait_for(&mut child, address)?;
         Ok((child, address))
     }
 }
 
+/// What a server keeps of a password. Any salt will do here; in Prosody it is text.
+pub(crate) fn keys(account: &Account) -> Result<Keys> {
+    let salt = account.localpart.as_bytes().to_vec();
+    Keys::derive(Hash::Sha256, &account.password, salt, ITERATIONS).context("no password")
+}
+
+/// A roster as Prosody keeps it in a file: everybody else of the household, both ways.
+fn roster(account: &Account, household: &[Account]) -> Result<String> {
+    let mut file = "return {\n\t[false] = { [\"version\"] = 1; };\n".to_owned();
+    for other in household {
+        if other.localpart != account.localpart {
+            let jid = format!("{}@{DOMAIN}", other.localpart);
+            writeln!(
+                file,
+                "\t[{jid:?}] = {{ [\"subscription\"] = \"both\"; [\"groups\"] = {{}}; }};"
+            )?;
+        }
+    }
+    file.push_str("};\n");
+    Ok(file)
+}
+
 /// An account as `mod_auth_internal_hashed` keeps it in a file.
 fn stored(account: &Account) -> Result<String> {
-    // Any salt will do here; in Prosody it is text.
-    let salt = account.localpart.as_bytes().to_vec();
-    let keys =
-        Keys::derive(Hash::Sha256, &account.password, salt, ITERATIONS).context("no password")?;
+    let keys = keys(account)?;
     let mut file = "return {\n".to_owned();
     writeln!(file, "\t[\"salt\"] = {:?};", account.localpart)?;
     writeln!(file, "\t[\"iteration_count\"] = {};", keys.iterations)?;
@@ -161,6 +162,21 @@ fn hexadecimal(bytes: &[u8]) -> Result<String> {
     Ok(out)
 }
 
+/// The archive's table as Prosody makes it before it writes its first row.
+const TABLE: &str = r#"
+CREATE TABLE IF NOT EXISTS "prosodyarchive" ("sort_id" INTEGER PRIMARY KEY AUTOINCREMENT,
+    "host" TEXT NOT NULL, "user" TEXT NOT NULL, "store" TEXT NOT NULL, "key" TEXT NOT NULL,
+    "when" INTEGER NOT NULL, "with" TEXT NOT NULL, "type" TEXT NOT NULL, "value" MEDIUMTEXT NOT NULL);
+CREATE UNIQUE INDEX IF NOT EXISTS "prosodyarchive_index"
+    ON "prosodyarchive" ("host", "user", "store", "key");
+CREATE INDEX IF NOT EXISTS "prosodyarchive_with_when"
+    ON "prosodyarchive" ("host", "user", "store", "with", "when");
+CREATE INDEX IF NOT EXISTS "prosodyarchive_when"
+    ON "prosodyarchive" ("host", "user", "store", "when");
+CREATE INDEX IF NOT EXISTS "prosodyarchive_sort"
+    ON "prosodyarchive" ("host", "user", "store", "sort_id");
+"#;
+
 const CONFIGURATION: &str = r#"
 run_as_root = AS_ROOT
 data_path = "DATA"
@@ -181,8 +197,8 @@ sql = { driver = "SQLite3", database = "archive.sqlite" }
 archive_expires_after = "1y"
 default_archive_policy = true
 modules_enabled = {
-    "roster", "saslauth", "tls", "disco", "lastactivity", "mam", "offline", "ping", "server_contact_info",
-    "time", "uptime", "version",
+    "roster", "saslauth", "tls", "carbons", "disco", "lastactivity", "mam", "offline", "ping",
+    "server_contact_info", "smacks", "time", "uptime", "version",
 }
 modules_disabled = { "s2s", "s2s_auth_certs", "admin_shell", "invites", "invites_adhoc", "invites_register" }
 ssl = { certificate = "CERTIFICATE", key = "KEY" }

@@ -53,6 +53,11 @@ impl Attempt {
         })
     }
 
+    /// The name of the mechanism.
+    pub(crate) fn mechanism(&self) -> &'static str {
+        self.mechanism.name
+    }
+
     /// The initial response, in base64.
     pub(crate) fn first(&self) -> String {
         BASE64_STANDARD.encode(format!("{GS2_HEADER}{}", self.first_bare))

@@ -3,24 +3,53 @@
 use serde_json::Value;
 use std::fmt;
 
-/// One number about one server.
+/// One fact about one server.
 #[derive(Clone, Debug)]
 pub(crate) struct Figure {
     /// What it is, with its unit last.
-    pub(crate) what: &'static str,
-    pub(crate) value: f64,
+    pub(crate) what: String,
+    pub(crate) cell: Cell,
+}
+
+/// What stands in the table.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Cell {
+    Number(f64),
+    /// Why there is no number, in a few words.
+    Note(&'static str),
+}
+
+impl Cell {
+    fn number(&self) -> Option<f64> {
+        match self {
+            Cell::Number(number) => Some(*number),
+            Cell::Note(_) => None,
+        }
+    }
 }
 
 /// A figure; smaller is better, unless its name says otherwise.
-pub(crate) fn figure(what: &'static str, value: f64) -> Figure {
-    Figure { what, value }
+pub(crate) fn figure(what: impl Into<String>, value: f64) -> Figure {
+    let (what, cell) = (what.into(), Cell::Number(value));
+    Figure { what, cell }
 }
+
+/// Why a server has no figure.
+pub(crate) fn note(what: impl Into<String>, why: &'static str) -> Figure {
+    let (what, cell) = (what.into(), Cell::Note(why));
+    Figure { what, cell }
+}
+
+/// The note of a server that lacks the feature in question.
+pub(crate) const NOT_OFFERED: &str = "not offered";
 
 /// The figures of each server: a column per server, and how many times the first one's figure the others'
 /// are.
 #[derive(Default)]
 pub(crate) struct Table {
     columns: Vec<(&'static str, Vec<Figure>)>,
+    /// What a reader should know of them, each once.
+    remarks: Vec<String>,
 }
 
 impl Table {
@@ -32,26 +61,45 @@ impl Table {
         }
     }
 
-    /// As one JSON object: server, then figure.
+    /// Adds a sentence below the table.
+    pub(crate) fn remark(&mut self, text: String) {
+        if !self.remarks.contains(&text) {
+            self.remarks.push(text);
+        }
+    }
+
+    /// The cell of a server, if there is one.
+    pub(crate) fn cell(&self, server: &str, what: &str) -> Option<&Cell> {
+        let (_, column) = self.columns.iter().find(|(name, _)| *name == server)?;
+        Some(&column.iter().find(|figure| figure.what == what)?.cell)
+    }
+
+    /// As one JSON object: server, then figure; a note is a string.
     pub(crate) fn to_json(&self) -> Value {
         let column = |figures: &[Figure]| -> Value {
+            let value = |cell: &Cell| match cell {
+                Cell::Number(number) => Value::from(*number),
+                Cell::Note(note) => Value::from(*note),
+            };
+            let figures = figures.iter();
             figures
-                .iter()
-                .map(|figure| (figure.what.to_owned(), Value::from(figure.value)))
+                .map(|figure| (figure.what.clone(), value(&figure.cell)))
                 .collect()
         };
-        self.columns
-            .iter()
+        let columns = self.columns.iter();
+        let mut all: serde_json::Map<String, Value> = columns
             .map(|(server, figures)| ((*server).to_owned(), column(figures)))
-            .collect()
+            .collect();
+        all.insert("remarks".to_owned(), Value::from(self.remarks.clone()));
+        all.into()
     }
 
     /// What was measured of anybody, in the order of measuring.
-    fn rows(&self) -> Vec<&'static str> {
-        let mut rows = Vec::new();
+    fn rows(&self) -> Vec<&str> {
+        let mut rows: Vec<&str> = Vec::new();
         for figure in self.columns.iter().flat_map(|(_, figures)| figures) {
-            if !rows.contains(&figure.what) {
-                rows.push(figure.what);
+            if !rows.contains(&figure.what.as_str()) {
+                rows.push(&figure.what);
             }
         }
         rows
@@ -61,7 +109,8 @@ impl Table {
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rows = self.rows();
-        let width = rows.iter().map(|row| row.len()).max().unwrap_or_default();
+        let lengths = rows.iter().map(|row| row.chars().count());
+        let width = lengths.max().unwrap_or_default();
         write!(f, "{:width$}", "")?;
         for (index, (server, _)) in self.columns.iter().enumerate() {
             write!(f, " {server:>12}")?;
@@ -73,39 +122,37 @@ impl fmt::Display for Table {
         for row in rows {
             write!(f, "{row:width$}")?;
             let mut first = None;
-            for (index, (_, figures)) in self.columns.iter().enumerate() {
-                let value = figures
-                    .iter()
-                    .find(|figure| figure.what == row)
-                    .map(|figure| figure.value);
-                write!(f, " {:>12}", value.map(shown).unwrap_or_default())?;
-                if index > 0 {
-                    let ratio = value
-                        .zip(first)
-                        .map(|(value, first): (f64, f64)| value / first);
-                    let ratio = ratio.filter(|ratio| ratio.is_finite());
-                    write!(
-                        f,
-                        " {:>8}",
-                        ratio
-                            .map(|ratio| format!("{ratio:.1}x"))
-                            .unwrap_or_default()
-                    )?;
+            for (index, (server, _)) in self.columns.iter().enumerate() {
+                let cell = self.cell(server, row);
+                write!(f, " {:>12}", cell.map(shown).unwrap_or_default())?;
+                let number = cell.and_then(Cell::number);
+                if index == 0 {
+                    first = number;
+                    continue;
                 }
-                first = first.or(value);
+                let ratio = number.zip(first).map(|(number, first)| number / first);
+                let ratio = ratio.filter(|ratio| ratio.is_finite());
+                let ratio = ratio.map(|ratio| format!("{ratio:.1}x"));
+                write!(f, " {:>8}", ratio.unwrap_or_default())?;
             }
             writeln!(f)?;
+        }
+        for remark in &self.remarks {
+            writeln!(f, "{remark}")?;
         }
         Ok(())
     }
 }
 
 /// Three digits are what a measurement is good for.
-fn shown(value: f64) -> String {
-    match value.abs() {
-        small if small < 10.0 => format!("{value:.2}"),
-        medium if medium < 100.0 => format!("{value:.1}"),
-        _ => format!("{value:.0}"),
+fn shown(cell: &Cell) -> String {
+    match cell {
+        Cell::Note(note) => (*note).to_owned(),
+        Cell::Number(value) => match value.abs() {
+            small if small < 10.0 => format!("{value:.2}"),
+            medium if medium < 100.0 => format!("{value:.1}"),
+            _ => format!("{value:.0}"),
+        },
     }
 }
 
@@ -122,13 +169,21 @@ mod tests {
             vec![
                 figure("login, CPU ms", 1.0),
                 figure("empty server, MB", 6.25),
+                note("page, CPU µs", NOT_OFFERED),
             ],
         );
-        table.add("prosody", vec![figure("login, CPU ms", 10.1)]);
+        table.add(
+            "prosody",
+            vec![figure("login, CPU ms", 10.1), figure("page, CPU µs", 15.0)],
+        );
+        table.remark("One disk.".to_owned());
+        table.remark("One disk.".to_owned());
         expect![[r"
                                    hearth      prosody    ratio
             login, CPU ms            1.00         10.1    10.1x
             empty server, MB         6.25                      
+            page, CPU µs      not offered         15.0         
+            One disk.
         "]]
         .assert_eq(&table.to_string());
     }
