@@ -128,22 +128,27 @@ fn reports(caller: &Caller) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     for report in reports {
-        let ReportLine {
-            at,
-            by,
-            jid,
-            reason,
-            text,
-            ..
-        } = report;
-        let reason = reason
-            .strip_prefix("urn:xmpp:reporting:")
-            .unwrap_or(&reason);
-        let line = format!("{at}  {by} reports {jid}: {reason}  {text}");
-        // A client wrote parts of it: nothing in it moves the terminal's cursor.
-        print_line(line.replace(char::is_control, " ").trim_end())?;
+        print_line(&sentence(&report))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A report for a person. A client wrote parts of it: nothing in it moves the terminal's cursor.
+fn sentence(report: &ReportLine) -> String {
+    let ReportLine {
+        at,
+        by,
+        jid,
+        reason,
+        text,
+        ..
+    } = report;
+    let reason = reason.strip_prefix("urn:xmpp:reporting:").unwrap_or(reason);
+    let sentence = format!("{at}  {by} reports {jid}: {reason}  {text}");
+    sentence
+        .replace(char::is_control, " ")
+        .trim_end()
+        .to_owned()
 }
 
 fn show(jid: &str, caller: &Caller) -> Result<ExitCode> {
@@ -428,5 +433,31 @@ mod tests {
                 "line 2: a@elsewhere.example is not of this server: accounts here end in @home.example"
             ],
         );
+    }
+
+    #[test]
+    fn a_report_is_one_line_that_leaves_the_terminal_alone() {
+        let report = |reason: &str, text: &str| ReportLine {
+            at: "2026-11-01T08:00:00Z".into(),
+            by: "juliet@localhost".into(),
+            jid: "tybalt@far.example".into(),
+            reason: reason.into(),
+            text: text.into(),
+            stanza_ids: Vec::new(),
+            may_go_to_origin: false,
+            may_go_to_third_parties: false,
+        };
+        for (reason, text, expected) in [
+            ("urn:xmpp:reporting:spam", "", "spam"),
+            ("urn:example:odd", "", "urn:example:odd"),
+            (
+                "urn:xmpp:reporting:abuse",
+                "He\nbites\u{1b}[2J \u{9b}1m",
+                "abuse  He bites [2J  1m",
+            ),
+        ] {
+            let head = "2026-11-01T08:00:00Z  juliet@localhost reports tybalt@far.example: ";
+            assert_eq!(sentence(&report(reason, text)), format!("{head}{expected}"));
+        }
     }
 }

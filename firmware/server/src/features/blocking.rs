@@ -318,4 +318,28 @@ mod tests {
         assert!(!numbers(BLOCKED_MAX + 1, "x").fits());
         assert!(!numbers(BLOCKED_MAX, &"x".repeat(BLOCKED_BYTES_MAX / BLOCKED_MAX)).fits());
     }
+
+    #[test]
+    fn what_does_not_fit_changes_nothing() {
+        let home = crate::fixture::Fixture::new(&["juliet"]);
+        let juliet = home.online("juliet", "balcony");
+        let block = |numbers: std::ops::Range<usize>| {
+            let jids: Vec<Jid> = numbers.map(|n| jid(&format!("u{n}@far.example"))).collect();
+            let payload = command("block", &jids);
+            home.send(&juliet, &format!("<iq type='set' id='b'>{payload}</iq>"));
+            home.write();
+            home.got(&juliet).concat()
+        };
+        assert!(block(0..BLOCKED_MAX).contains("type='result'"));
+        assert!(block(BLOCKED_MAX..BLOCKED_MAX + 1).contains("<resource-constraint "));
+        assert!(
+            block(0..1).contains("type='result'"),
+            "who is in it already takes no room"
+        );
+        let snapshot = home.server.store().snapshot().unwrap();
+        let id = juliet.account.id;
+        let kept = Blocklist::load(&snapshot, id).unwrap();
+        assert_eq!(kept.0.len(), BLOCKED_MAX);
+        assert!(!kept.matches(&jid(&format!("u{BLOCKED_MAX}@far.example"))));
+    }
 }
