@@ -15,9 +15,9 @@ pub const HIBERNATION_MS_MAX: u64 = 86_400_000;
 /// Sessions that are over of which the count of handled stanzas is kept, for clients that ask too late: more
 /// than a household has devices.
 pub const ENDED_MAX: usize = 1_024;
-/// Presence stanzas that are sent without asking for an acknowledgement: the login of somebody with many
-/// contacts.
-pub const UNASKED_MAX: usize = 32;
+/// Presence stanzas that are sent without asking for an acknowledgement: what is kept of a login with many
+/// contacts until their client says it has them.
+pub const UNASKED_MAX: usize = 4;
 /// Stanzas held back from a client that nobody looks at. An evening of presence and chat states stays below;
 /// above it they go out, since memory is not for them.
 pub const HELD_MAX: usize = 256;

@@ -37,18 +37,11 @@ fn accounts_come_and_go() {
         user add Amy@localhost --admin --password-stdin < secret\\n
         user list
         user list --json
-        user reports
-        user reports --json
         user show amy@localhost
         user disable bob@localhost
         user show bob@localhost --json
         user enable bob@localhost --json
         user passwd bob@localhost --password-stdin < other\\n
-        user devices bob@localhost
-        user devices bob@localhost --json
-        user devices eve@localhost
-        user sign-out bob@localhost abcdefghabcdefgh
-        user sign-out bob@localhost phone
         user remove bob@localhost --yes
         user list
         user add bob@localhost --password-stdin --json < secret\\n
@@ -64,9 +57,6 @@ fn accounts_come_and_go() {
             $ user list --json
             [{"jid":"amy@localhost","admin":true,"enabled":true,"display_name":"","last_seen":null,"bytes":0},
             {"jid":"bob@localhost","admin":false,"enabled":true,"display_name":"","last_seen":null,"bytes":0}]
-            $ user reports
-            $ user reports --json
-            []
             $ user show amy@localhost
             address        amy@localhost
             administrator  yes
@@ -79,6 +69,36 @@ fn accounts_come_and_go() {
             $ user enable bob@localhost --json
             {"done":true,"jid":"bob@localhost"}
             $ user passwd bob@localhost --password-stdin < other\n
+            $ user remove bob@localhost --yes
+            $ user list
+            amy@localhost
+            $ user add bob@localhost --password-stdin --json < secret\n
+            {"done":true,"jid":"bob@localhost"}
+            $ user list
+            amy@localhost
+            bob@localhost
+        "#]],
+    );
+}
+
+#[test]
+fn devices_and_reports_of_a_new_account() {
+    check(
+        "
+        user add bob@localhost --password-stdin < secret\\n
+        user reports
+        user reports --json
+        user devices bob@localhost
+        user devices bob@localhost --json
+        user devices eve@localhost
+        user sign-out bob@localhost abcdefghabcdefgh
+        user sign-out bob@localhost phone
+        ",
+        expect![[r"
+            $ user add bob@localhost --password-stdin < secret\n
+            $ user reports
+            $ user reports --json
+            []
             $ user devices bob@localhost
             $ user devices bob@localhost --json
             []
@@ -91,15 +111,7 @@ fn accounts_come_and_go() {
             $ user sign-out bob@localhost phone
             hearth: bob@localhost: it has no such device: see `user devices`
             exit 1
-            $ user remove bob@localhost --yes
-            $ user list
-            amy@localhost
-            $ user add bob@localhost --password-stdin --json < secret\n
-            {"done":true,"jid":"bob@localhost"}
-            $ user list
-            amy@localhost
-            bob@localhost
-        "#]],
+        "]],
     );
 }
 
