@@ -223,8 +223,7 @@ fn take_over(cx: &mut Cx<'_>, digest: &Digest, h: u32) -> Result<(Arc<Session>, 
 
 /// The session is over: what its client never acknowledged is treated as if it had not been there
 /// (XEP-0198 §4). What the archive keeps was given back by then; of the rest the senders are told.
-pub(crate) fn over(cx: &mut Cx<'_>, session: &Arc<Session>) {
-    let away = cx.state.resource(&session.jid).and_then(|r| r.away.take());
+pub(crate) fn over(cx: &mut Cx<'_>, session: &Arc<Session>, away: Option<Away>) {
     if let Some(resumption) = session.resumption() {
         let (h, _) = session.intake.handled(cx.server.store());
         cx.server.ended().note(cx.id(), resumption.digest, h);
