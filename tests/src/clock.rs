@@ -43,6 +43,13 @@ impl Clock for Hands {
 #[derive(Debug, Default)]
 pub(crate) struct LoadedDice(AtomicU64);
 
+impl LoadedDice {
+    /// Dice that fall another way than those of any other number.
+    pub(crate) fn of(seed: u64) -> LoadedDice {
+        LoadedDice(AtomicU64::new(seed.wrapping_mul(0xA076_1D64_78BD_642F)))
+    }
+}
+
 impl Dice for LoadedDice {
     fn fill(&self, bytes: &mut [u8]) {
         for byte in bytes {

@@ -23,7 +23,10 @@ use std::{
     task::{Context, Poll, Waker},
     time::Duration,
 };
-use store::{Options, Store, Urgency, disk::SimDisk};
+use store::{
+    Options, Store, Table, Urgency,
+    disk::{Fault, FileName, SimDisk},
+};
 use xmpp::StreamError;
 
 /// Between two looks of the server at what is due (`Server::tick`).
@@ -221,6 +224,53 @@ impl World for Simulated {
 }
 
 impl Simulated {
+    /// A world of its own in everything that is left to chance.
+    pub fn of(seed: u64) -> Simulated {
+        Simulated {
+            dice: Arc::new(LoadedDice::of(seed)),
+            power_cuts: seed << 16,
+            ..Simulated::default()
+        }
+    }
+
+    /// Lets one connection do what it can before the disk takes anything.
+    pub fn hurry(&mut self, link: Link) {
+        self.drive(link);
+    }
+
+    /// What was written to a connection, without letting anything happen.
+    pub fn take_written(&mut self, link: Link) -> Vec<u8> {
+        std::mem::take(&mut self.lines[link].towards_client)
+    }
+
+    /// Lets the disk die after so many more operations, until [`World::power_fails`].
+    pub fn disk_dies_after(&mut self, operations: u64) {
+        self.disk.dies_after(operations);
+    }
+
+    /// Lets writing to the journal fail after so many more successes, until [`Simulated::disk_heals`].
+    pub fn disk_stumbles(&mut self, fault: Fault, successes: u64) {
+        self.disk.fail_after(FileName::Journal, fault, successes);
+    }
+
+    /// Ends that.
+    pub fn disk_heals(&mut self) {
+        self.disk.heal();
+    }
+
+    /// Connected sessions.
+    pub fn sessions(&mut self) -> Result<usize, Problem> {
+        Ok(self.server()?.counts().sessions)
+    }
+
+    /// Rows of a table that begins with the account, whatever is in them.
+    pub fn rows(&mut self, table: &'static str) -> Result<usize, Problem> {
+        let snapshot = self.server()?.store().snapshot().map_err(failed)?;
+        let table: Table<u32, ()> = Table::per_account(table, 1);
+        let rows = table.removals(&snapshot, &(), usize::MAX);
+        rows.map(|rows| rows.len()).map_err(failed)
+    }
+
     fn server(&mut self) -> Result<Arc<Server>, Problem> {
         if let Some(server) = &self.server {
             return Ok(server.clone());

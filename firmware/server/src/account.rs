@@ -204,10 +204,9 @@ pub(crate) struct Cx<'a> {
 #[derive(Default)]
 struct Consequences {
     writes: Vec<Write>,
-    /// Writes that can wait for the next group that somebody else needs.
+    /// Writes that can wait for the next group that somebody else needs, and go with the others if there are
+    /// any. In the order of decision: one may take out what an earlier one put in.
     soon: Vec<Write>,
-    /// Writes that go with the others, if there are any.
-    along: Vec<Write>,
     promises: Vec<Promise>,
 }
 
@@ -340,7 +339,7 @@ fn hand(
     if let Some(away) = &mut resource.away {
         stored::stamp(server, &mut entry, server.now());
         if let Some(write) = away.row(account, &resource.session, &entry) {
-            consequences.along.push(write);
+            consequences.soon.push(write);
         }
     }
     resource.session.outbox.push(entry);
@@ -387,20 +386,18 @@ impl Consequences {
         if state.gone {
             return self.promises.into_iter().for_each(Promise::break_it);
         }
-        let company = if self.writes.is_empty() {
-            &mut self.soon
-        } else {
-            &mut self.writes
-        };
-        company.append(&mut self.along);
-        if !self.soon.is_empty() {
-            state.ticket = server.store().queue(self.soon, store::Urgency::Soon);
-        }
         if self.writes.is_empty() {
+            if !self.soon.is_empty() {
+                state.ticket = server.store().queue(self.soon, store::Urgency::Soon);
+            }
             for promise in self.promises {
                 promise.session.outbox.push(promise.kept);
             }
         } else {
+            if !self.soon.is_empty() {
+                self.soon.append(&mut self.writes);
+                self.writes = self.soon;
+            }
             state.ticket = server.store().queue(self.writes, store::Urgency::Now);
             state.relied_on = state.ticket;
             if let Some(cause) = cause {

@@ -172,7 +172,10 @@ impl Server {
         let jid = share(jid);
         let roster = Roster::load(&snapshot, record.id, share)?;
         let memory = PerAccount::load(&snapshot, record.id)?;
-        let left = stored::read(&snapshot, record.id)?;
+        let (left, strays) = stored::read(&snapshot, record.id)?;
+        if !strays.is_empty() {
+            self.store().queue(strays, store::Urgency::Soon);
+        }
         let account = Arc::new(Account::new(record.id, jid, roster, memory));
         self.restore(&account, left);
         let account = self.directory().put(localpart, account);

@@ -208,7 +208,7 @@ impl Fixture {
 }
 
 /// In this world nothing waits for anything but the tests.
-fn now<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn now<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,
         Poll::Pending => panic!("something waits in a world where nothing does"),

@@ -91,13 +91,15 @@ pub(crate) fn gone(cx: &mut Cx<'_>, session: &Session) {
         return; // a successor has the resource; the contacts were told when it came
     }
     let session = resource.session.clone();
+    // First: what follows is nothing that still waits for it, least of all on disk.
+    let away = resource.away.take();
     let stanza = Stanza::compose(Kind::Presence, &[("type", "unavailable")], "");
     let passing = Passing::new(Arc::new(stanza), session.jid.clone(), cx.jid().clone());
     unavailable(cx, &session, &passing);
     for hook in ALL.iter().filter_map(|feature| feature.gone) {
         hook(cx, &session.jid);
     }
-    waiting::over(cx, &session);
+    waiting::over(cx, &session, away);
     cx.state
         .resources
         .retain(|resource| resource.session.number != session.number);

@@ -91,3 +91,6 @@ impl State {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

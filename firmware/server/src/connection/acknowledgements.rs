@@ -15,6 +15,7 @@ use std::{
     task::{Context, Poll},
 };
 use store::Store;
+use xmpp::StreamError;
 
 /// What one connection owes its client, and the other way round. Times are elapsed milliseconds.
 #[derive(Default)]
@@ -60,6 +61,10 @@ impl Management {
     pub(super) fn answer(&mut self, session: &Session, store: &Store, now: u64, out: &mut Vec<u8>) {
         if self.wanted.is_none() && !self.owed {
             return;
+        }
+        if session.intake.is_broken(store) {
+            // It would wait for ever. On another stream the client sends again what was not handled.
+            session.outbox.end(StreamError::INTERNAL);
         }
         let (h, all) = session.intake.handled(store);
         if all || self.wanted.is_some_and(|until| until <= now) {

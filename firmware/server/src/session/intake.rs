@@ -97,7 +97,15 @@ impl Intake {
         inner.places.len() > max
     }
 
-    /// Ready with the count when everything that came is handled.
+    /// Whether the disk has not taken what a stanza caused: it is never handled, and nothing behind it. What
+    /// the client sent from there on it has to send again, in another session.
+    pub(crate) fn is_broken(&self, store: &Store) -> bool {
+        let mut inner = self.lock();
+        inner.settle(store);
+        inner.is_broken(store)
+    }
+
+    /// Ready with the count when everything that came is handled, or nothing more will be.
     pub(crate) fn poll_handled(
         session: &Arc<Session>,
         store: &Store,
@@ -105,7 +113,7 @@ impl Intake {
     ) -> Poll<u32> {
         let mut inner = session.intake.lock();
         inner.settle(store);
-        if inner.places.is_empty() {
+        if inner.places.is_empty() || inner.is_broken(store) {
             return Poll::Ready(inner.handled);
         }
         inner.waker = Some(cx.waker().clone());
@@ -138,8 +146,7 @@ impl Inner {
         self.handled.wrapping_add(self.places.len() as u32)
     }
 
-    /// Counts what is done. A ticket that failed is never done: the account is loaded afresh, and the client
-    /// sends it again.
+    /// Counts what is done. A ticket that failed is never done ([`Intake::is_broken`]).
     fn settle(&mut self, store: &Store) {
         while let Some(place) = self.places.front() {
             let done = place.open == 0
@@ -154,6 +161,15 @@ impl Inner {
         if self.places.capacity() > PLACES_KEPT {
             self.places = VecDeque::new();
         }
+    }
+
+    /// Once what is done is counted.
+    fn is_broken(&self, store: &Store) -> bool {
+        self.places.front().is_some_and(|place| {
+            place.open == 0
+                && place.ticket != Ticket::NONE
+                && store.is_durable(place.ticket) == Some(Durable::No)
+        })
     }
 
     fn place(&mut self, number: u32) -> Option<&mut Place> {

@@ -13,7 +13,7 @@ use crate::{
     world::Timestamp,
 };
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 use store::{Record, Snapshot, Table, Write};
 use tracing::warn;
 use xmpp::{Class, Entry, Jid, Kind, Passing, Stanza, datetime};
@@ -138,24 +138,44 @@ pub(crate) fn removals(
     std::iter::once(STATE.remove(&(account, key))).chain(entries)
 }
 
-/// What a restart left of an account's sessions, read before the account is in use.
+/// What a restart left of one session, read before its account is in use.
 pub(crate) struct Left {
     state: StateRecord,
     entries: Vec<Entry>,
+    /// The number of the next row.
+    rows: u64,
 }
 
-/// Reads them.
-pub(crate) fn read(snapshot: &Snapshot, account: u32) -> Result<Vec<Left>, store::Error> {
-    let mut left = Vec::new();
+/// Reads them; and the writes that take out stanzas of sessions that are not there: the disk failed when
+/// their session began to wait, and took what came for it later.
+pub(crate) fn read(
+    snapshot: &Snapshot,
+    account: u32,
+) -> Result<(Vec<Left>, Vec<Write>), store::Error> {
+    let mut left = BTreeMap::new();
     for row in STATE.prefix(snapshot, &account)? {
-        let ((_, key), state) = row?;
-        let mut entries = Vec::new();
-        for row in ENTRY.prefix(snapshot, &(account, key))? {
-            entries.extend(to_entry(row?.1));
-        }
-        left.push(Left { state, entries });
+        let ((_, session), state) = row?;
+        let (entries, rows) = (Vec::new(), 0);
+        left.insert(
+            session,
+            Left {
+                state,
+                entries,
+                rows,
+            },
+        );
     }
-    Ok(left)
+    let mut strays = Vec::new();
+    for row in ENTRY.prefix(snapshot, &account)? {
+        let ((_, session, number), record) = row?;
+        if let Some(left) = left.get_mut(&session) {
+            left.entries.extend(to_entry(record));
+            left.rows = number + 1;
+        } else {
+            strays.push(ENTRY.remove(&(account, session, number)));
+        }
+    }
+    Ok((left.into_values().collect(), strays))
 }
 
 fn to_entry(record: EntryRecord) -> Option<Entry> {
@@ -200,7 +220,12 @@ impl Server {
 
     /// Makes sessions of what a restart left.
     pub(crate) fn restore(&self, account: &Arc<Account>, left: Vec<Left>) {
-        for Left { state, entries } in left {
+        for Left {
+            state,
+            entries,
+            rows,
+        } in left
+        {
             let Ok(jid) = Jid::parse(&state.jid) else {
                 warn!("a stored session has no address");
                 continue;
@@ -209,7 +234,6 @@ impl Server {
             session.restore_resumption(state.digest, state.patience);
             session.intake.restore(state.handled);
             let positions: Vec<u64> = entries.iter().filter_map(|e| e.position).collect();
-            let rows = entries.len() as u64;
             session.outbox.restore(state.acknowledged, entries);
             self.at(account, 0, |cx| {
                 let away = Away::new(cx.server.clock().elapsed_ms(), rows);

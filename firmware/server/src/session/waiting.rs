@@ -16,7 +16,7 @@ use std::{
     future::poll_fn,
     sync::{Arc, Mutex, PoisonError},
 };
-use store::Write;
+use store::{Durable, Write};
 use tracing::{error, info};
 use xmpp::{Entry, Jid, Kind, Passing, StanzaError, StreamError};
 
@@ -120,8 +120,15 @@ impl Server {
             }
         };
         // Before anything is promised, what it promises is on disk: also that its rows are gone.
-        self.durable(account.relied_on()).await;
+        let relied_on = account.relied_on();
+        self.durable(relied_on).await;
         let h = poll_fn(|cx| Intake::poll_handled(&session, self.store(), cx)).await;
+        let on_disk = self.store().is_durable(relied_on) != Some(Durable::No);
+        if !on_disk || session.intake.is_broken(self.store()) {
+            // Its rows would come back with the next start, and its counts would be those of before.
+            self.leave_over(&session, epoch).await;
+            return Resumed::No { h: Some(h) };
+        }
         self.catch_up(&session).await;
         info!(session = %session.jid, "resumed");
         Resumed::Yes { session, epoch, h }
@@ -223,8 +230,7 @@ fn take_over(cx: &mut Cx<'_>, digest: &Digest, h: u32) -> Result<(Arc<Session>, 
 
 /// The session is over: what its client never acknowledged is treated as if it had not been there
 /// (XEP-0198 §4). What the archive keeps was given back by then; of the rest the senders are told.
-pub(crate) fn over(cx: &mut Cx<'_>, session: &Arc<Session>) {
-    let away = cx.state.resource(&session.jid).and_then(|r| r.away.take());
+pub(crate) fn over(cx: &mut Cx<'_>, session: &Arc<Session>, away: Option<Away>) {
     if let Some(resumption) = session.resumption() {
         let (h, _) = session.intake.handled(cx.server.store());
         cx.server.ended().note(cx.id(), resumption.digest, h);
