@@ -9,9 +9,10 @@ use crate::{
 use anyhow::{Context, Result};
 use std::{
     collections::{HashMap, HashSet},
+    sync::Arc,
     time::Duration,
 };
-use tokio::{task::JoinSet, time::timeout};
+use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
 use xmpp::Kind as StanzaKind;
 
 /// Contacts of everybody.
@@ -42,10 +43,18 @@ pub(crate) async fn prepare(
 
 /// Logs everybody in; returns when everybody sees their contacts. In the order of the accounts.
 pub(crate) async fn everybody_online(door: &Door, accounts: &[Account]) -> Result<Vec<Session>> {
-    let sessions = door.log_in_all(accounts, AT_ONCE).await?;
+    // Each reads from its login on, like any client: what waits for those who do not is no idle session's.
+    let logins = Arc::new(Semaphore::new(AT_ONCE));
     let mut waiting = JoinSet::new();
-    for session in sessions {
-        waiting.spawn(async move { timeout(PATIENCE, sees_contacts(session)).await? });
+    for account in accounts.iter().cloned() {
+        let (door, logins) = (door.clone(), logins.clone());
+        waiting.spawn(async move {
+            let turn = logins.acquire_owned().await?;
+            let session = door.log_in(&account).await;
+            drop(turn);
+            let session = session.with_context(|| format!("{} cannot log in", account.localpart));
+            timeout(PATIENCE, sees_contacts(session?)).await?
+        });
     }
     let mut online = Vec::with_capacity(accounts.len());
     while let Some(session) = waiting.join_next().await {

@@ -108,9 +108,7 @@ impl Account {
         let next = state.leaving.pop_front();
         if next.is_none() {
             state.draining = false;
-            if state.leaving.capacity() > LEAVING_KEPT {
-                state.leaving = VecDeque::new();
-            }
+            state.leaving.shrink_to(LEAVING_KEPT);
         }
         next
     }

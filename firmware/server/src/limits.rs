@@ -43,9 +43,9 @@ const _: () = assert!(
 pub const ROUTED_MAX: u8 = 8;
 /// Stanzas decided in one account that wait to be worked off, above which its sessions are not read.
 pub const LEAVING_MAX: usize = 4_096;
-/// Places in an empty queue of leaving stanzas that are kept: a chat needs one at a time, and a broadcast's
-/// memory goes back.
-pub const LEAVING_KEPT: usize = 4;
+/// Places in an empty queue of leaving stanzas that are kept: a chat needs one at a time, and the memory
+/// of a broadcast goes back.
+pub const LEAVING_KEPT: usize = 1;
 /// Contacts in one roster. The largest rosters seen on public servers have some hundreds.
 pub const ROSTER_ITEMS_MAX: usize = 2_000;
 /// Bytes of all contacts of one roster, as [`crate::roster::Item::bytes`] counts them: twice as much as a

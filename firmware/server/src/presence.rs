@@ -232,8 +232,7 @@ fn show_requests(cx: &mut Cx<'_>, session: &Session) {
 
 fn request(cx: &Cx<'_>, contact: &Jid, item: &Item) -> Passing {
     let kept = item
-        .request
-        .as_deref()
+        .request()
         .and_then(|bytes| std::str::from_utf8(bytes).ok());
     let stanza = kept.and_then(|xml| Stanza::parse(xml).ok());
     let stanza =
@@ -381,10 +380,8 @@ fn subscription_out(cx: &mut Cx<'_>, verb: Verb, mut passing: Passing) {
     if routed {
         cx.route(passing);
     }
-    let item = Item {
-        listed,
-        ..old.clone()
-    };
+    let mut item = old.clone();
+    item.listed = listed;
     change(cx, &contact, &old, state, item);
     if verb == Verb::Subscribed && state.from && !old.subscription.from {
         show_available(cx, &contact);
@@ -411,17 +408,12 @@ fn subscription_in(cx: &mut Cx<'_>, verb: Verb, passing: &Passing) {
     if inbound.deliver {
         deliver_subscription(cx, verb, passing);
     }
-    let request = asks.then(|| kept_request(passing)).or(old.request.clone());
-    change(
-        cx,
-        &contact,
-        &old,
-        inbound.state,
-        Item {
-            request,
-            ..old.clone()
-        },
-    );
+    let request = asks.then(|| kept_request(passing));
+    let item = match request {
+        Some(request) => old.clone().with_request(Some(request)),
+        None => old.clone(),
+    };
+    change(cx, &contact, &old, inbound.state, item);
     if let Some(reply) = inbound.reply {
         let id = passing.stanza.id().unwrap_or_default();
         let mut attributes = vec![("type", reply.name())];
@@ -462,15 +454,13 @@ fn kept_request(passing: &Passing) -> Box<[u8]> {
 
 /// Takes over a new state, stores it, and pushes the item where clients can see the difference.
 fn change(cx: &mut Cx<'_>, contact: &Jid, old: &Item, state: Subscription, item: Item) {
-    let request = if state.pending_in { item.request } else { None };
     // A contact that was approved is listed from then on (§3.1.3).
     let listed = item.listed || state.from;
-    let item = Item {
-        subscription: state,
-        request,
-        listed,
-        ..item
-    };
+    let mut item = item;
+    (item.subscription, item.listed) = (state, listed);
+    if !state.pending_in {
+        item = item.with_request(None);
+    }
     let changed = state != old.subscription || listed != old.listed;
     if !changed {
         return;

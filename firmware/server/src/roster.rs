@@ -54,9 +54,14 @@ pub(crate) struct Item {
     pub(crate) listed: bool,
     pub(crate) subscription: Subscription,
     pub(crate) name: Box<str>,
-    pub(crate) groups: Box<[Box<str>]>,
-    /// The request that waits for an answer, as the whole stanza.
-    pub(crate) request: Option<Box<[u8]>>,
+    /// Apart, because most contacts have nothing of it and are as many as they are.
+    rare: Option<Box<Rare>>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Rare {
+    groups: Box<[Box<str>]>,
+    request: Option<Box<[u8]>>,
 }
 
 #[derive(Debug, Default)]
@@ -183,6 +188,31 @@ impl Roster {
 }
 
 impl Item {
+    pub(crate) fn groups(&self) -> &[Box<str>] {
+        self.rare.as_ref().map_or(&[], |rare| &rare.groups)
+    }
+
+    /// The request that waits for an answer, as the whole stanza.
+    pub(crate) fn request(&self) -> Option<&[u8]> {
+        self.rare.as_ref()?.request.as_deref()
+    }
+
+    pub(crate) fn with_groups(self, groups: Box<[Box<str>]>) -> Item {
+        self.with_rare(|rare| rare.groups = groups)
+    }
+
+    pub(crate) fn with_request(self, request: Option<Box<[u8]>>) -> Item {
+        self.with_rare(|rare| rare.request = request)
+    }
+
+    fn with_rare(mut self, change: impl FnOnce(&mut Rare)) -> Item {
+        let mut rare = self.rare.take().unwrap_or_default();
+        change(&mut rare);
+        let is_there = rare.request.is_some() || !rare.groups.is_empty();
+        self.rare = is_there.then_some(rare);
+        self
+    }
+
     /// `<item/>` of a roster result or push (§2.1.2).
     pub(crate) fn to_xml(&self, contact: &Jid) -> String {
         let mut xml = String::from("<item");
@@ -197,12 +227,12 @@ impl Item {
         if self.subscription.approved {
             xml.push_str(" approved='true'");
         }
-        if self.groups.is_empty() {
+        if self.groups().is_empty() {
             xml.push_str("/>");
             return xml;
         }
         xml.push('>');
-        for group in &self.groups {
+        for group in self.groups() {
             xml.push_str("<group>");
             compose::escape(&mut xml, group);
             xml.push_str("</group>");
@@ -213,7 +243,7 @@ impl Item {
 
     /// What it counts for in its roster: its texts, and the tags around them.
     fn bytes(&self, contact: &Jid) -> usize {
-        let groups: usize = self.groups.iter().map(|group| group.len() + 16).sum();
+        let groups: usize = self.groups().iter().map(|group| group.len() + 16).sum();
         contact.as_str().len() + self.name.len() + groups + 80
     }
 
@@ -234,8 +264,8 @@ impl Item {
                 listed: self.listed,
                 subscription: self.subscription,
                 name: self.name.to_string(),
-                groups: self.groups.iter().map(ToString::to_string).collect(),
-                request: self.request.as_ref().map(|bytes| bytes.to_vec()),
+                groups: self.groups().iter().map(ToString::to_string).collect(),
+                request: self.request().map(<[u8]>::to_vec),
             },
         )
     }
@@ -247,8 +277,9 @@ impl From<ItemRecord> for Item {
             listed: record.listed,
             subscription: record.subscription,
             name: record.name.into(),
-            groups: record.groups.into_iter().map(Into::into).collect(),
-            request: record.request.map(Vec::into_boxed_slice),
+            rare: None,
         }
+        .with_groups(record.groups.into_iter().map(Into::into).collect())
+        .with_request(record.request.map(Vec::into_boxed_slice))
     }
 }

@@ -54,12 +54,8 @@ fn change(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Answer {
         Change::Remove => remove(cx, &wanted.contact, old.filter(|item| item.listed))?,
         Change::Put { name, groups } => {
             let old = old.unwrap_or_default();
-            let item = Item {
-                listed: true,
-                name,
-                groups,
-                ..old
-            };
+            let mut item = old.with_groups(groups);
+            (item.listed, item.name) = (true, name);
             if !cx.state.roster.has_room(&wanted.contact, &item) {
                 return Err(StanzaError::RESOURCE_CONSTRAINT.with_text("the contact list is full"));
             }
@@ -93,10 +89,7 @@ fn remove(cx: &mut Cx<'_>, contact: &Jid, old: Option<Item>) -> Result<(), Stanz
     }
     // A request of theirs that waits is answered by the removal of its item only if somebody answers it
     // (§3.1.3).
-    let mut left = Item {
-        request: old.request,
-        ..Item::default()
-    };
+    let mut left = Item::default().with_request(old.request().map(Into::into));
     left.subscription.pending_in = subscription.pending_in;
     presence::put(cx, contact, left);
     presence::push_item(cx, contact);

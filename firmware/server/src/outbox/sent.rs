@@ -70,9 +70,7 @@ impl Sent {
             self.bytes -= entry.len();
             positions.extend(entry.position);
         }
-        if self.entries.is_empty() {
-            self.entries = VecDeque::new();
-        }
+        self.entries.shrink_to_fit();
         let matters = |(_, entry): &(u64, Entry)| entry.kind != Kind::Presence;
         self.asked = handled > 0 && self.entries.iter().any(matters);
         Ok(Acknowledged {

@@ -46,42 +46,45 @@ impl House {
 }
 
 /// Serves one connection to its end. `stop` turns true when the server shuts down.
-pub(crate) async fn serve(
+pub(crate) fn serve(
     house: Arc<House>,
     tcp: TcpStream,
     peer: Peer,
     admission: Admission,
     stop: watch::Receiver<bool>,
-) {
+) -> impl Future<Output = ()> {
     let mut connection = Connection::new(house.server.clone(), peer);
-    let driver = Driver {
-        house: &house,
+    let mut driver = Driver {
+        house,
         socket: Socket::Clear(tcp),
         door: peer.door,
         admission,
         stop,
     };
-    // Boxed, or it would lie in this future twice: as what is called and as what is awaited.
-    match caught(Box::pin(driver.drive(&mut connection))).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => debug!(address = %peer.address, %error, "connection lost"),
-        Err(_) => error!(address = %peer.address, "a connection panicked and is closed"),
+    // A block, because what an `async fn` is given lies in its future a second time; and boxed, or what drives
+    // it would lie there twice, too: as what is called and as what is awaited.
+    async move {
+        match caught(Box::pin(driver.drive(&mut connection))).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => debug!(address = %peer.address, %error, "connection lost"),
+            Err(_) => error!(address = %peer.address, "a connection panicked and is closed"),
+        }
+        Box::pin(connection.leave()).await;
     }
-    connection.leave().await;
 }
 
-struct Driver<'a> {
-    house: &'a House,
+struct Driver {
+    house: Arc<House>,
     socket: Socket,
     door: Door,
     admission: Admission,
     stop: watch::Receiver<bool>,
 }
 
-impl Driver<'_> {
+impl Driver {
     // What takes long or much is boxed: an idle task is as large as the largest thing it ever waits for by
     // name.
-    async fn drive(mut self, connection: &mut Connection) -> io::Result<()> {
+    async fn drive(&mut self, connection: &mut Connection) -> io::Result<()> {
         if self.door == Door::DirectTls {
             Box::pin(self.secure(connection)).await?;
         }

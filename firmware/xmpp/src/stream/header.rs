@@ -51,6 +51,8 @@ pub(super) fn read(text: &str, content: &'static str) -> Result<(Header, Scope),
     if scope.prefixes.len() > limits::STREAM_PREFIXES_MAX {
         return Err(TOO_MANY_PREFIXES);
     }
+    // Kept as long as the stream.
+    scope.prefixes.shrink_to_fit();
     header.declares_content = scope.default == Ns::Content;
     scope.lang = header.lang.clone().filter(|lang| is_lang(lang));
     Ok((header, scope))
