@@ -85,6 +85,15 @@ pub const COPIED_MAX: usize = 64;
 pub const WAITING_MAX: usize = 1_000;
 /// Waiting messages read from the archive at a time.
 pub const REPLAY_CHUNK: usize = 32;
+/// Milliseconds after a start in which a message that the archive has already is known again (DESIGN §6):
+/// after a power cut the router takes some minutes, and then every phone is back at once.
+pub const RESEND_MS_MAX: u64 = 600_000;
+/// Messages of one account that are known again, sixteen bytes each while the server looks for them: a client
+/// without an answer stops long before.
+pub const RESENDS_MAX: usize = 64;
+/// Messages of an archive that are looked at for them: who gets much more than they write is seldom in the
+/// middle of writing.
+pub const RESEND_ROWS_MAX: usize = 1_024;
 /// Bytes in an outbox below which waiting messages are fetched from the archive.
 pub const OUTBOX_LOW: usize = 262_144;
 

@@ -5,6 +5,7 @@ use crate::{
     accounts::{self, AccountRecord},
     archive, devices,
     directory::{Directory, Readers},
+    features::resends::Window,
     limits::{LEAVING_MAX, RESOURCES_MAX, UNDURABLE_MAX},
     negotiation::Logins,
     presence,
@@ -88,6 +89,7 @@ pub struct Server {
     positions: Sequence,
     archive_ids: Arc<archive::Ids>,
     retention: archive::Retention,
+    resends: Window,
     /// The last number given to a session, and to a request of ours.
     numbers: AtomicU64,
     started: Timestamp,
@@ -110,6 +112,7 @@ impl Server {
             .sequence("archive.position")
             .map_err(StartError::Store)?;
         let archive_ids = archive::Ids::open(&store, &*dice).map_err(StartError::Store)?;
+        let resends = Window::new(clock.elapsed_ms());
         let server = Arc::new(Server {
             domain: Jid::parse(&config.domain)
                 .map_err(|_| StartError::Domain)?
@@ -128,6 +131,7 @@ impl Server {
             positions,
             archive_ids: Arc::new(archive_ids),
             retention: archive::Retention::default(),
+            resends,
             numbers: AtomicU64::new(0),
         });
         server.note_administrator().map_err(StartError::Store)?;
@@ -230,6 +234,10 @@ impl Server {
 
     pub(crate) fn retention(&self) -> &archive::Retention {
         &self.retention
+    }
+
+    pub(crate) fn resends(&self) -> &Window {
+        &self.resends
     }
 
     /// A number that was never given before in this process.
@@ -432,6 +440,7 @@ impl Server {
         self.expire_sessions().await;
         self.directory.evict(&self.store);
         self.sweep_archives();
+        self.forget_resends();
     }
 
     /// The connection should stop reading from this session for a moment: the card or a queue is behind
