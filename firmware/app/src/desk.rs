@@ -17,9 +17,12 @@ use server::{
     accounts::{self, Listed, Refusal},
     devices,
 };
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 use store::{Durable, Snapshot, Store, Urgency, Write};
 
@@ -126,6 +129,11 @@ impl Desk {
             Request::Enable { localpart } => {
                 self.change(localpart, AccountChange::Enabled, |snapshot| {
                     accounts::enable(snapshot, localpart)
+                })
+            }
+            Request::Keep { localpart, seconds } => {
+                self.change(localpart, AccountChange::KeepChanged, |snapshot| {
+                    accounts::keep(snapshot, localpart, seconds.map(Duration::from_secs))
                 })
             }
             Request::List => {
@@ -292,6 +300,7 @@ impl Desk {
             display_name: listed.record.display_name,
             last_seen: listed.last_seen_ms.map(xmpp::datetime::format),
             bytes: listed.bytes,
+            keep: listed.keep.map(household::config::duration_text),
         }
     }
 }

@@ -66,6 +66,8 @@ pub enum AccountChange {
     Disabled,
     Enabled,
     Removed,
+    /// How long its messages are kept.
+    KeepChanged,
     /// One of its devices was signed out.
     SignedOut(devices::Id),
 }
@@ -417,6 +419,9 @@ impl Server {
     pub async fn account_changed(self: &Arc<Self>, localpart: &str, change: AccountChange) {
         if let Err(error) = self.note_administrator() {
             error!(%error, "the accounts cannot be read");
+        }
+        if change == AccountChange::KeepChanged {
+            self.retention.hurry();
         }
         let Some(account) = self.directory.get(localpart) else {
             return;

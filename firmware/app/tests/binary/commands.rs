@@ -82,6 +82,51 @@ fn accounts_come_and_go() {
 }
 
 #[test]
+fn how_long_messages_are_kept_is_said_for_one_account() {
+    check(
+        "
+        user add bob@localhost --password-stdin < secret\\n
+        user keep bob@localhost 14d
+        user show bob@localhost
+        user list --json
+        user keep bob@localhost 90m --json
+        user keep bob@localhost 5000d
+        user keep bob@localhost default --json
+        user list --json
+        user keep bob@localhost forever
+        user keep eve@localhost 14d
+        ",
+        expect![[r#"
+            $ user add bob@localhost --password-stdin < secret\n
+            $ user keep bob@localhost 14d
+            $ user show bob@localhost
+            address        bob@localhost
+            administrator  no
+            enabled        yes
+            last seen      never
+            kept           7 bytes
+            messages for   14d
+            $ user list --json
+            [{"jid":"bob@localhost","admin":false,"enabled":true,"display_name":"","last_seen":null,"bytes":7,"keep":"14d"}]
+            $ user keep bob@localhost 90m --json
+            {"done":true,"jid":"bob@localhost","keep":"90m"}
+            $ user keep bob@localhost 5000d
+            archive.keep is shorter: what is older than 365d goes all the same
+            $ user keep bob@localhost default --json
+            {"done":true,"jid":"bob@localhost","keep":null}
+            $ user list --json
+            [{"jid":"bob@localhost","admin":false,"enabled":true,"display_name":"","last_seen":null,"bytes":0}]
+            $ user keep bob@localhost forever
+            hearth: write a whole number and s, m, h or d, like 30d, or default
+            exit 2
+            $ user keep eve@localhost 14d
+            hearth: eve@localhost: there is no such account
+            exit 1
+        "#]],
+    );
+}
+
+#[test]
 fn devices_and_reports_of_a_new_account() {
     check(
         "
