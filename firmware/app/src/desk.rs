@@ -131,11 +131,7 @@ impl Desk {
                     accounts::enable(snapshot, localpart)
                 })
             }
-            Request::Keep { localpart, seconds } => {
-                self.change(localpart, AccountChange::KeepChanged, |snapshot| {
-                    accounts::keep(snapshot, localpart, seconds.map(Duration::from_secs))
-                })
-            }
+            Request::Keep { localpart, seconds } => self.keep(localpart, *seconds),
             Request::List => {
                 let listed = accounts::list(&self.snapshot()?)?;
                 Ok(Answer::Accounts(
@@ -171,6 +167,12 @@ impl Desk {
         drop(turn);
         self.host.account_changed(localpart, change);
         Ok(Answer::Done)
+    }
+
+    fn keep(&self, localpart: &str, seconds: Option<u64>) -> Result<Answer> {
+        self.change(localpart, AccountChange::KeepChanged, |snapshot| {
+            accounts::keep(snapshot, localpart, seconds.map(Duration::from_secs))
+        })
     }
 
     fn devices(&self, localpart: &str) -> Result<Answer> {

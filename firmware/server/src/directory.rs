@@ -135,8 +135,8 @@ impl Server {
         receiver.await.unwrap_or(Ok(None))
     }
 
-    /// Does something with what an account has on disk, while nobody loads it; who wants to waits. `None` where
-    /// it is in memory or on its way there. On a thread that may block.
+    /// Does something with what an account has on disk, while nobody loads it; who wants to waits. `None`
+    /// where it is in memory or on its way there. On a thread that may block.
     pub(crate) fn before_loading<T>(
         self: &Arc<Self>,
         localpart: &str,
@@ -150,7 +150,8 @@ impl Server {
         if loading.contains_key(localpart) || self.directory().get(localpart).is_some() {
             return None;
         }
-        loading.insert(localpart.into(), vec![oneshot::channel().0]); // the first one, whom nobody has to tell
+        // The first one, whom nobody has to tell.
+        loading.insert(localpart.into(), vec![oneshot::channel().0]);
         drop(loading);
         let _then = LoadAndTell(self, localpart);
         Some(f())

@@ -85,41 +85,41 @@ fn accounts_come_and_go() {
 fn how_long_messages_are_kept_is_said_for_one_account() {
     check(
         "
-        user add bob@localhost --password-stdin < secret\\n
-        user keep bob@localhost 14d
-        user show bob@localhost
-        user list --json
-        user keep bob@localhost 90m --json
-        user keep bob@localhost 5000d
-        user keep bob@localhost default --json
-        user list --json
-        user keep bob@localhost forever
-        user keep eve@localhost 14d
+        user add x@localhost --password-stdin < secret\\n
+        user keep x@localhost 7d
+        user show x@localhost
+        user show x@localhost --json
+        user keep x@localhost 90m --json
+        user keep x@localhost 5000d
+        user keep x@localhost default --json
+        user show x@localhost --json
+        user keep x@localhost forever
+        user keep eve@localhost 7d
         ",
         expect![[r#"
-            $ user add bob@localhost --password-stdin < secret\n
-            $ user keep bob@localhost 14d
-            $ user show bob@localhost
-            address        bob@localhost
+            $ user add x@localhost --password-stdin < secret\n
+            $ user keep x@localhost 7d
+            $ user show x@localhost
+            address        x@localhost
             administrator  no
             enabled        yes
             last seen      never
             kept           7 bytes
-            messages for   14d
-            $ user list --json
-            [{"jid":"bob@localhost","admin":false,"enabled":true,"display_name":"","last_seen":null,"bytes":7,"keep":"14d"}]
-            $ user keep bob@localhost 90m --json
-            {"done":true,"jid":"bob@localhost","keep":"90m"}
-            $ user keep bob@localhost 5000d
+            messages for   7d
+            $ user show x@localhost --json
+            {"jid":"x@localhost","admin":false,"enabled":true,"display_name":"","last_seen":null,"bytes":7,"keep":"7d"}
+            $ user keep x@localhost 90m --json
+            {"done":true,"jid":"x@localhost","keep":"90m"}
+            $ user keep x@localhost 5000d
             archive.keep is shorter: what is older than 365d goes all the same
-            $ user keep bob@localhost default --json
-            {"done":true,"jid":"bob@localhost","keep":null}
-            $ user list --json
-            [{"jid":"bob@localhost","admin":false,"enabled":true,"display_name":"","last_seen":null,"bytes":0}]
-            $ user keep bob@localhost forever
+            $ user keep x@localhost default --json
+            {"done":true,"jid":"x@localhost","keep":null}
+            $ user show x@localhost --json
+            {"jid":"x@localhost","admin":false,"enabled":true,"display_name":"","last_seen":null,"bytes":0}
+            $ user keep x@localhost forever
             hearth: write a whole number and s, m, h or d, like 30d, or default
             exit 2
-            $ user keep eve@localhost 14d
+            $ user keep eve@localhost 7d
             hearth: eve@localhost: there is no such account
             exit 1
         "#]],
