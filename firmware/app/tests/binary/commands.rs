@@ -88,11 +88,9 @@ fn how_long_messages_are_kept_is_said_for_one_account() {
         user add x@localhost --password-stdin < secret\\n
         user keep x@localhost 7d
         user show x@localhost
-        user show x@localhost --json
         user keep x@localhost 90m --json
         user keep x@localhost 5000d
         user keep x@localhost default --json
-        user show x@localhost --json
         user keep x@localhost forever
         user keep eve@localhost 7d
         ",
@@ -106,16 +104,12 @@ fn how_long_messages_are_kept_is_said_for_one_account() {
             last seen      never
             kept           7 bytes
             messages for   7d
-            $ user show x@localhost --json
-            {"jid":"x@localhost","admin":false,"enabled":true,"display_name":"","last_seen":null,"bytes":7,"keep":"7d"}
             $ user keep x@localhost 90m --json
             {"done":true,"jid":"x@localhost","keep":"90m"}
             $ user keep x@localhost 5000d
             archive.keep is shorter: what is older than 365d goes all the same
             $ user keep x@localhost default --json
             {"done":true,"jid":"x@localhost","keep":null}
-            $ user show x@localhost --json
-            {"jid":"x@localhost","admin":false,"enabled":true,"display_name":"","last_seen":null,"bytes":0}
             $ user keep x@localhost forever
             hearth: write a whole number and s, m, h or d, like 30d, or default
             exit 2
@@ -124,6 +118,14 @@ fn how_long_messages_are_kept_is_said_for_one_account() {
             exit 1
         "#]],
     );
+    let home = Home::new();
+    let add = ["user", "add", "x@localhost", "--password-stdin"];
+    home.run(&add, "secret\n");
+    for (time, listed) in [("48h", r#","keep":"2d"}]"#), ("default", r#""bytes":0}]"#)] {
+        home.run(&["user", "keep", "x@localhost", time], "");
+        let said = home.run(&["user", "list", "--json"], "").out;
+        assert!(said.contains(listed), "{said}");
+    }
 }
 
 #[test]
