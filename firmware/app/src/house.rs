@@ -69,6 +69,11 @@ impl House {
         }))
     }
 
+    /// All doors are closed; the last word before the store is.
+    pub(crate) fn stopped(&self) {
+        self.server.stopped();
+    }
+
     /// What is done again and again, until it is dropped.
     pub(crate) async fn keep(self: Arc<Self>) {
         tokio::join!(

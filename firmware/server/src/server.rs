@@ -21,7 +21,7 @@ use std::{
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::Poll,
 };
@@ -92,6 +92,8 @@ pub struct Server {
     archive_ids: Arc<archive::Ids>,
     retention: archive::Retention,
     resends: Window,
+    /// What is restored now has missed nothing.
+    restores_exactly: AtomicBool,
     /// The last number given to a session, and to a request of ours.
     numbers: AtomicU64,
     started: Timestamp,
@@ -134,6 +136,7 @@ impl Server {
             archive_ids: Arc::new(archive_ids),
             retention: archive::Retention::default(),
             resends,
+            restores_exactly: AtomicBool::new(false),
             numbers: AtomicU64::new(0),
         });
         server.note_administrator().map_err(StartError::Store)?;
@@ -236,6 +239,10 @@ impl Server {
 
     pub(crate) fn retention(&self) -> &archive::Retention {
         &self.retention
+    }
+
+    pub(crate) fn restores_exactly(&self) -> &AtomicBool {
+        &self.restores_exactly
     }
 
     pub(crate) fn resends(&self) -> &Window {

@@ -22,10 +22,12 @@ use xmpp::{Entry, Jid, Kind, Passing, StanzaError, StreamError};
 
 /// Since when a session has no connection, and what of it is on disk.
 pub(crate) struct Away {
-    /// In elapsed milliseconds.
-    pub(crate) since: u64,
+    /// In elapsed milliseconds; negative where that was before the start.
+    pub(crate) since: i64,
     /// Rows that it has; the number of the next one.
     rows: u64,
+    /// Presence may have passed it by: it was restored, and not after an orderly end.
+    missed_presence: bool,
 }
 
 /// How an attempt to go on with a session ends.
@@ -69,8 +71,25 @@ impl Ended {
 
 impl Away {
     /// With so many rows already.
-    pub(crate) fn new(since: u64, rows: u64) -> Away {
-        Away { since, rows }
+    pub(crate) fn new(since: i64, rows: u64) -> Away {
+        Away {
+            since,
+            rows,
+            missed_presence: false,
+        }
+    }
+
+    /// Whether it got all presence.
+    pub(crate) fn knowing_all(self, exact: bool) -> Away {
+        Away {
+            missed_presence: !exact,
+            ..self
+        }
+    }
+
+    fn is_over(&self, session: &Session, now: i64) -> bool {
+        let patience = session.resumption().map_or(0, |known| known.patience);
+        session.outbox.is_ended() || self.since.saturating_add_unsigned(patience) <= now
     }
 
     /// The row of a stanza that comes meanwhile.
@@ -119,6 +138,7 @@ impl Server {
                 return resumed;
             }
         };
+        self.settle_account(&account).await; // who is there answers
         // Before anything is promised, what it promises is on disk: also that its rows are gone.
         let relied_on = account.relied_on();
         self.durable(relied_on).await;
@@ -138,14 +158,11 @@ impl Server {
     pub(crate) async fn expire_sessions(self: &Arc<Self>) {
         for account in self.directory().all() {
             let over = self.at(&account, 0, |cx| {
-                let now = cx.server.clock().elapsed_ms();
+                let now = elapsed(cx.server);
                 let resources = cx.state.resources.iter();
                 let over = resources.filter(|resource| {
-                    let session = &resource.session;
-                    let patience = session.resumption().map_or(0, |known| known.patience);
-                    resource.away.as_ref().is_some_and(|away| {
-                        session.outbox.is_ended() || away.since + patience <= now
-                    })
+                    let away = resource.away.as_ref();
+                    away.is_some_and(|away| away.is_over(&resource.session, now))
                 });
                 let over: Vec<Arc<Session>> = over.map(|r| r.session.clone()).collect();
                 for session in &over {
@@ -169,6 +186,11 @@ impl Server {
     }
 }
 
+/// The clock that never jumps, so that times before the start fit, too.
+pub(crate) fn elapsed(server: &Server) -> i64 {
+    i64::try_from(server.clock().elapsed_ms()).unwrap_or(i64::MAX)
+}
+
 /// The line dropped.
 fn wait(cx: &mut Cx<'_>, session: &Arc<Session>) {
     let Some(resource) = cx.state.resource(&session.jid) else {
@@ -178,7 +200,7 @@ fn wait(cx: &mut Cx<'_>, session: &Arc<Session>) {
         return;
     }
     session.outbox.detach();
-    let since = cx.server.clock().elapsed_ms();
+    let since = elapsed(cx.server);
     let (acknowledged, entries) = session.outbox.unacknowledged();
     resource.away = Some(Away::new(since, entries.len() as u64));
     for write in stored::rows(cx, session, acknowledged, &entries) {
@@ -222,6 +244,9 @@ fn take_over(cx: &mut Cx<'_>, digest: &Digest, h: u32) -> Result<(Arc<Session>, 
         for write in stored::removals(cx.id(), digest, away.rows) {
             cx.write(write);
         }
+        if away.missed_presence {
+            presence::refresh(cx, &session);
+        }
     }
     cx.server.delivered(cx, &session, &positions);
     presence::resumed(cx, &session);
@@ -234,9 +259,10 @@ pub(crate) fn over(cx: &mut Cx<'_>, session: &Arc<Session>, away: Option<Away>) 
     if let Some(resumption) = session.resumption() {
         let (h, _) = session.intake.handled(cx.server.store());
         cx.server.ended().note(cx.id(), resumption.digest, h);
+        // At once: a power cut must not bring it back, whose contacts and senders were told that it is over.
         if let Some(away) = away {
             for write in stored::removals(cx.id(), &resumption.digest, away.rows) {
-                cx.write_soon(write);
+                cx.write(write);
             }
         }
     }
