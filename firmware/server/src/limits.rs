@@ -15,6 +15,10 @@ pub const HIBERNATION_MS_MAX: u64 = 86_400_000;
 /// Sessions that are over of which the count of handled stanzas is kept, for clients that ask too late: more
 /// than a household has devices.
 pub const ENDED_MAX: usize = 1_024;
+/// Stanzas that a session never took whose senders are told when it is over: all that one sender may have
+/// sent fit into that sender's own outbox several times.
+pub const BOUNCED_MAX: usize = 1_024;
+const _: () = assert!(BOUNCED_MAX * 2 < OUTBOX_STANZAS_MAX, "the sender stays");
 /// Presence stanzas that are sent without asking for an acknowledgement: what is kept of a login with many
 /// contacts until their client says it has them.
 pub const UNASKED_MAX: usize = 4;

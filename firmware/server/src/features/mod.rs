@@ -26,7 +26,7 @@ mod stanza_ids;
 mod time;
 mod version;
 
-pub(crate) use archive::worth_keeping;
+pub(crate) use archive::{says_nothing, worth_keeping};
 
 use crate::{
     account::{Cx, Resource},

@@ -19,6 +19,7 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
+    ops::Range,
     sync::{Arc, atomic::Ordering},
 };
 use store::{Record, Snapshot, Table, Urgency, Write};
@@ -126,6 +127,8 @@ pub(crate) fn rows(
     let (Some(resource), Some(resumption)) = (resource, session.resumption()) else {
         return Vec::new();
     };
+    let now = elapsed(cx.server);
+    let since = resource.away.as_ref().map_or(now, |away| away.since);
     let state = StateRecord {
         jid: session.jid.as_str().to_owned(),
         digest: resumption.digest,
@@ -136,7 +139,7 @@ pub(crate) fn rows(
         presence: resource.presence.as_ref().map(|p| p.passing.to_xml()),
         directed: resource.directed.iter().map(ToString::to_string).collect(),
         features: features::saved(resource),
-        since: cx.now(),
+        since: cx.now().saturating_sub_signed(now.saturating_sub(since)),
     };
     let mut writes = vec![STATE.put(&(cx.id(), key(&resumption.digest)), &state)];
     for (number, stanza) in (0..).zip(entries) {
@@ -151,9 +154,18 @@ pub(crate) fn removals(
     digest: &Digest,
     rows: u64,
 ) -> impl Iterator<Item = Write> + use<> {
+    let state = STATE.remove(&(account, key(digest)));
+    std::iter::once(state).chain(removals_from(account, digest, 0..rows))
+}
+
+/// The writes that take out stanzas with these numbers.
+pub(crate) fn removals_from(
+    account: u32,
+    digest: &Digest,
+    numbers: Range<u64>,
+) -> impl Iterator<Item = Write> + use<> {
     let key = key(digest);
-    let entries = (0..rows).map(move |number| ENTRY.remove(&(account, key, number)));
-    std::iter::once(STATE.remove(&(account, key))).chain(entries)
+    numbers.map(move |number| ENTRY.remove(&(account, key, number)))
 }
 
 /// What a restart left of one session, read before its account is in use.
@@ -223,6 +235,12 @@ fn accounts(snapshot: &Snapshot) -> Result<Vec<String>, store::Error> {
     Ok(accounts)
 }
 
+/// What waits on disk is exact.
+pub(crate) fn note_end(server: &Server) {
+    let stopped = STOPPED.put(&(), &StoppedRecord {});
+    server.store().queue(vec![stopped], Urgency::Now);
+}
+
 impl Server {
     /// Loads the accounts whose sessions wait from before, so that they are there when contacts ask. Before
     /// anybody is let in; blocks.
@@ -242,13 +260,6 @@ impl Server {
         }
         self.restores_exactly().store(false, Ordering::Relaxed);
         Ok(())
-    }
-
-    /// The last word of a server whose connections are gone, before its store closes: what waits on disk is
-    /// exact.
-    pub fn stopped(&self) {
-        let stopped = STOPPED.put(&(), &StoppedRecord {});
-        self.store().queue(vec![stopped], Urgency::Now);
     }
 
     /// Makes sessions of what a restart left.
@@ -279,6 +290,12 @@ impl Server {
                 features::restored(cx, &session.jid, &positions);
             });
         }
+        // What one of them carries is not for another: so only now, when that is known of all.
+        self.at(account, 0, |cx| {
+            for session in cx.state.sessions() {
+                presence::resumed(cx, &session);
+            }
+        });
     }
 }
 

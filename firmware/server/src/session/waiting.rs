@@ -7,7 +7,8 @@
 use super::{Digest, Session, digest_of, intake::Intake, stored};
 use crate::{
     account::{Account, Cx},
-    limits::ENDED_MAX,
+    features::says_nothing,
+    limits::{BOUNCED_MAX, ENDED_MAX},
     presence,
     server::Server,
 };
@@ -209,6 +210,47 @@ fn wait(cx: &mut Cx<'_>, session: &Arc<Session>) {
     info!(session = %session.jid, "waits for its client");
 }
 
+impl Server {
+    /// The last word of a server whose connections are gone, before its store closes: what waits on disk is
+    /// what waits in memory, with the answers that were given since a line dropped.
+    pub fn stopped(&self) {
+        for account in self.directory().all() {
+            self.at(&account, 0, |cx| {
+                let resources = cx.state.resources.iter();
+                let away = resources.filter(|resource| resource.away.is_some());
+                let away: Vec<Arc<Session>> = away.map(|r| r.session.clone()).collect();
+                for session in away {
+                    put_rows_right(cx, &session);
+                }
+            });
+        }
+        stored::note_end(self);
+    }
+}
+
+/// Its rows are those of its outbox, where they are not yet.
+fn put_rows_right(cx: &mut Cx<'_>, session: &Session) {
+    let (acknowledged, entries) = session.outbox.unacknowledged();
+    let count = entries.len() as u64;
+    let away = cx
+        .state
+        .resource(&session.jid)
+        .and_then(|r| r.away.as_mut());
+    let (Some(away), Some(known)) = (away, session.resumption()) else {
+        return;
+    };
+    if away.rows == count && !session.outbox.is_inactive() {
+        return;
+    }
+    let before = std::mem::replace(&mut away.rows, count);
+    for write in stored::rows(cx, session, acknowledged, &entries) {
+        cx.write(write);
+    }
+    for write in stored::removals_from(cx.id(), &known.digest, count..before) {
+        cx.write(write);
+    }
+}
+
 /// Under the account's lock: attaches, or says why not.
 fn take_over(cx: &mut Cx<'_>, digest: &Digest, h: u32) -> Result<(Arc<Session>, u32), Resumed> {
     let mut sessions = cx.state.resources.iter().map(|r| r.session.clone());
@@ -269,15 +311,36 @@ pub(crate) fn over(cx: &mut Cx<'_>, session: &Arc<Session>, away: Option<Away>) 
     if !session.outbox.is_managed() {
         return; // what left is taken for delivered, and what waits is in the archive
     }
-    for entry in session.outbox.close() {
-        if let Some(passing) = unanswered(cx, &entry) {
-            let error = match entry.kind {
-                Kind::Iq => StanzaError::SERVICE_UNAVAILABLE,
-                _ => StanzaError::RECIPIENT_UNAVAILABLE,
-            };
-            cx.refuse(&passing, error);
+    let ended = session.outbox.is_ended();
+    // Who asked must hear (RFC 6120 §8.2.3); they come first.
+    let entries = session.outbox.close();
+    let (requests, others): (Vec<_>, Vec<_>) =
+        entries.iter().partition(|entry| entry.kind == Kind::Iq);
+    let (mut bounced, mut untold) = (0, 0);
+    for entry in requests.into_iter().chain(others) {
+        if bounced < BOUNCED_MAX {
+            bounced += usize::from(bounce(cx, entry));
+        } else {
+            untold += usize::from(unanswered(cx, entry).is_some());
         }
     }
+    if !entries.is_empty() {
+        let (session, total) = (&session.jid, entries.len());
+        info!(%session, ended, total, bounced, untold, "is over with stanzas nobody took");
+    }
+}
+
+/// Tells the sender of a stanza that a session never took; whether there was anybody to tell.
+pub(crate) fn bounce(cx: &mut Cx<'_>, entry: &Entry) -> bool {
+    let Some(passing) = unanswered(cx, entry) else {
+        return false;
+    };
+    let error = match entry.kind {
+        Kind::Iq => StanzaError::SERVICE_UNAVAILABLE,
+        _ => StanzaError::RECIPIENT_UNAVAILABLE,
+    };
+    cx.refuse(&passing, error);
+    true
 }
 
 /// A stanza whose sender waits for an answer or takes it for delivered.
@@ -288,11 +351,30 @@ fn unanswered(cx: &Cx<'_>, entry: &Entry) -> Option<Passing> {
     let stanza = entry.to_stanza()?;
     let expects = match entry.kind {
         Kind::Iq => matches!(stanza.type_(), "get" | "set"),
+        // RFC 6121 §8.5.3: nobody is told of these. A room learns that its occupant is gone by presence.
         _ => !matches!(stanza.type_(), "error" | "headline" | "groupchat"),
     };
     let from = stanza.from().ok()??;
     let to: Jid = stanza.to().ok()??;
-    let ours = from.bare() == *cx.jid() || from == *cx.server.domain();
-    let bare_state = entry.kind == Kind::Message && entry.class == xmpp::Class::Later;
-    (expects && !ours && !bare_state).then(|| Passing::new(Arc::new(stanza), from, to))
+    // What the account or the server says itself: pushes, copies, pages of the archive.
+    let ours = from == *cx.jid() || from == *cx.server.domain();
+    if !expects || ours {
+        return None;
+    }
+    let passing = Passing::new(Arc::new(stanza), from, to);
+    let has_it =
+        entry.kind == Kind::Message && (is_elsewhere(cx, &passing.to) || says_nothing(&passing));
+    (!has_it).then_some(passing)
+}
+
+/// Whether a message to this address was for other resources as well, and one of them is there.
+fn is_elsewhere(cx: &Cx<'_>, to: &Jid) -> bool {
+    let mut others = cx.state.available();
+    to.is_bare()
+        && others.any(|other| {
+            other
+                .presence
+                .as_ref()
+                .is_some_and(|presence| presence.priority >= 0)
+        })
 }
