@@ -78,6 +78,15 @@ pub const BLOCKED_BYTES_MAX: usize = 65_536;
 pub const REPORTS_MAX: usize = 50;
 /// Bytes of the reports of one account: they are one row, and in memory with their account.
 pub const REPORTS_BYTES_MAX: usize = 65_536;
+/// Reports of all accounts that are kept; the oldest make room. As many as ten people who are at their own
+/// limit: more than an administrator reads.
+pub const REPORTS_ALL_MAX: usize = 500;
+/// Bytes of the reports of all accounts: they are read at once, and passed to the command line as one answer.
+pub const REPORTS_ALL_BYTES_MAX: usize = 524_288;
+const _: () = assert!(
+    REPORTS_MAX < REPORTS_ALL_MAX && REPORTS_BYTES_MAX < REPORTS_ALL_BYTES_MAX,
+    "one account alone stays below"
+);
 /// Bytes of what a reporter says in their own words; of more, the beginning is kept.
 pub const REPORT_TEXT_BYTES_MAX: usize = 1_024;
 /// Messages that one report may point at.

@@ -71,7 +71,10 @@ impl Server {
         }
         let server = self.clone();
         self.readers().run(Box::new(move || {
-            let swept = catch_unwind(AssertUnwindSafe(|| server.sweep_each()));
+            let swept = catch_unwind(AssertUnwindSafe(|| {
+                server.sweep_reports()?;
+                server.sweep_each()
+            }));
             let more = match swept {
                 Ok(Ok(more)) => more,
                 Ok(Err(error)) => {
