@@ -439,12 +439,20 @@ impl Server {
             _ => {}
         });
         self.settle(&account).await;
-        if !matches!(change, AccountChange::Disabled | AccountChange::Removed) {
-            return;
+        match change {
+            // RFC 6120 §4.9.3.16: what these streams were secured with is worth nothing any more. Otherwise
+            // whoever has a lost phone stays in for as long as its line holds.
+            AccountChange::PasswordChanged => {
+                let error = StreamError::RESET.with_text("the password was changed");
+                self.end_sessions(&account, error, |_| true).await;
+            }
+            AccountChange::Disabled | AccountChange::Removed => {
+                let error = StreamError::NOT_AUTHORIZED.with_text("this account was closed");
+                self.end_sessions(&account, error, |_| true).await;
+                self.directory.forget(&account);
+            }
+            _ => {}
         }
-        let error = StreamError::NOT_AUTHORIZED.with_text("this account was closed");
-        self.end_sessions(&account, error, |_| true).await;
-        self.directory.forget(&account);
     }
 
     /// Housekeeping, about once a minute.
