@@ -70,8 +70,8 @@ impl House {
     }
 
     /// All doors are closed; the last word before the store is.
-    pub(crate) fn stopped(&self) {
-        self.server.stopped();
+    pub(crate) async fn stopped(&self) {
+        self.server.stopped().await;
     }
 
     /// What is done again and again, until it is dropped.

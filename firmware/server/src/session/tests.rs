@@ -167,7 +167,7 @@ fn an_answer_that_came_when_the_line_was_gone_outlives_a_restart() {
     lose(&home, &session);
     home.send(&romeo, TEMPORARY);
     home.write(); // only now the answer may leave
-    home.server.stopped();
+    now(home.server.stopped());
     home.write();
     home.server.store().close();
     let home = Fixture::on(home.disk.clone());
@@ -206,4 +206,28 @@ fn more_than_may_wait_goes_back_to_its_senders() {
     home.tick();
     assert_eq!(home.got(&romeo).len(), BOUNCED_MAX);
     assert_eq!(rows(&home), (0, 0));
+}
+
+#[test]
+fn a_session_whose_connection_stays_silent_at_the_end_is_stored_or_told_of() {
+    let home = Fixture::new(&["juliet", "romeo"]);
+    let romeo = home.online("romeo", "orchard");
+    let greeting = "<presence to='juliet@home.example/balcony'/>";
+    let (session, id) = resumable(&home, "juliet", "balcony");
+    home.send(&romeo, greeting);
+    session.outbox.take();
+    now(home.server.stopped()); // nobody called for either of them
+    home.write();
+    home.server.store().close();
+    let home = Fixture::on(home.disk.clone());
+    home.server.restore_sessions().unwrap();
+    let resumed = finished(&home, home.server.resume("juliet", &id, 2));
+    let Resumed::Yes { session, .. } = resumed else {
+        panic!("it waited");
+    };
+    let got = home.got(&session).concat();
+    assert!(
+        got.contains("type='unavailable'") && got.contains("orchard"),
+        "{got}"
+    );
 }

@@ -211,9 +211,15 @@ fn wait(cx: &mut Cx<'_>, session: &Arc<Session>) {
 }
 
 impl Server {
-    /// The last word of a server whose connections are gone, before its store closes: what waits on disk is
-    /// what waits in memory, with the answers that were given since a line dropped.
-    pub fn stopped(&self) {
+    /// The last word of a server whose connections are gone, before its store closes. A session whose
+    /// connection did not get to say so is given back, too; then what waits on disk is what waits in memory,
+    /// with the answers that were given since a line dropped.
+    pub async fn stopped(self: &Arc<Self>) {
+        for account in self.directory().all() {
+            for session in account.sessions() {
+                self.lost(&session, session.outbox.epoch()).await;
+            }
+        }
         for account in self.directory().all() {
             self.at(&account, 0, |cx| {
                 let resources = cx.state.resources.iter();
