@@ -204,6 +204,7 @@ impl World for Simulated {
         self.settle();
         self.writes_finish();
         if let Some(server) = self.server.take() {
+            self.now(server.stopped());
             server.store().close();
         }
         for line in &mut self.lines {

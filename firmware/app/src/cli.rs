@@ -79,6 +79,13 @@ pub(crate) enum User {
         /// Address of the account
         jid: String,
     },
+    /// Keep an account's messages for a shorter time than `archive.keep`
+    Keep {
+        /// Address of the account
+        jid: String,
+        /// How long, like 30d (s, m, h or d), or `default` for as long as everybody's
+        duration: String,
+    },
     /// Print all accounts, one a line
     List,
     /// Print what is known of an account

@@ -17,9 +17,12 @@ use server::{
     accounts::{self, Listed, Refusal},
     devices,
 };
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 use store::{Durable, Snapshot, Store, Urgency, Write};
 
@@ -128,6 +131,7 @@ impl Desk {
                     accounts::enable(snapshot, localpart)
                 })
             }
+            Request::Keep { localpart, seconds } => self.keep(localpart, *seconds),
             Request::List => {
                 let listed = accounts::list(&self.snapshot()?)?;
                 Ok(Answer::Accounts(
@@ -163,6 +167,12 @@ impl Desk {
         drop(turn);
         self.host.account_changed(localpart, change);
         Ok(Answer::Done)
+    }
+
+    fn keep(&self, localpart: &str, seconds: Option<u64>) -> Result<Answer> {
+        self.change(localpart, AccountChange::KeepChanged, |snapshot| {
+            accounts::keep(snapshot, localpart, seconds.map(Duration::from_secs))
+        })
     }
 
     fn devices(&self, localpart: &str) -> Result<Answer> {
@@ -292,6 +302,7 @@ impl Desk {
             display_name: listed.record.display_name,
             last_seen: listed.last_seen_ms.map(xmpp::datetime::format),
             bytes: listed.bytes,
+            keep: listed.keep.map(household::config::duration_text),
         }
     }
 }

@@ -69,6 +69,11 @@ impl House {
         }))
     }
 
+    /// All doors are closed; the last word before the store is.
+    pub(crate) async fn stopped(&self) {
+        self.server.stopped().await;
+    }
+
     /// What is done again and again, until it is dropped.
     pub(crate) async fn keep(self: Arc<Self>) {
         tokio::join!(

@@ -102,6 +102,7 @@ async fn run(files: &[PathBuf], config: Arc<Config>) -> Result<()> {
     let _ = control.await;
     doors.close().await;
     keeping.abort();
+    house.stopped().await;
     writer.stop();
     Ok(())
 }

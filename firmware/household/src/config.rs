@@ -8,7 +8,7 @@ mod read;
 mod value;
 
 pub use read::ConfigError;
-pub use value::{Network, Secret};
+pub use value::{Network, Secret, duration_of, duration_text};
 
 use serde::Deserialize;
 use std::{

@@ -9,7 +9,12 @@ use crate::{
     limits::{LEAVING_KEPT, ROUTED_MAX},
     roster::Roster,
     server::Server,
-    session::{Session, intake::Cause, stored, waiting::Away},
+    session::{
+        Session,
+        intake::Cause,
+        stored,
+        waiting::{self, Away},
+    },
     world::Timestamp,
 };
 use std::{
@@ -267,15 +272,18 @@ impl Cx<'_> {
     /// Puts a stanza into the outbox of one resource.
     pub(crate) fn deliver(&mut self, resource: &Jid, entry: Entry) {
         let mut resources = self.state.resources.iter_mut();
-        let found = resources.find(|r| r.session.jid == *resource);
-        if let Some(resource) = found {
-            hand(
-                self.server,
-                self.account.id,
-                resource,
-                entry,
-                &mut self.consequences,
-            );
+        let Some(resource) = resources.find(|r| r.session.jid == *resource) else {
+            return;
+        };
+        let refused = hand(
+            self.server,
+            self.account.id,
+            resource,
+            entry,
+            &mut self.consequences,
+        );
+        if let Some(entry) = refused {
+            waiting::bounce(self, &entry); // its session ends, and does not take it any more
         }
     }
 
@@ -325,22 +333,25 @@ impl Cx<'_> {
     }
 }
 
-/// Into one outbox. For a session without a connection it becomes a row in the batch that made it, so that
-/// a restart loses nothing (DESIGN §6).
+/// Into one outbox; gives back what an ended session does not take any more. For a session without a
+/// connection it becomes a row in the batch that made it, so that a restart loses nothing (DESIGN §6).
 fn hand(
     server: &Server,
     account: u32,
     resource: &mut Resource,
     mut entry: Entry,
     consequences: &mut Consequences,
-) {
+) -> Option<Entry> {
+    if resource.session.outbox.is_ended() {
+        return Some(entry);
+    }
     if let Some(away) = &mut resource.away {
         stored::stamp(server, &mut entry, server.now());
         if let Some(write) = away.row(account, &resource.session, &entry) {
             consequences.soon.push(write);
         }
     }
-    resource.session.outbox.push(entry);
+    resource.session.outbox.offer(entry)
 }
 
 impl Server {

@@ -235,6 +235,8 @@ pub struct Listed {
     pub last_seen_ms: Option<Timestamp>,
     /// Of everything the store keeps for it.
     pub bytes: u64,
+    /// How long its messages are kept, where that was said for it alone ([`keep`]).
+    pub keep: Option<Duration>,
 }
 
 /// All accounts, by name.
@@ -302,12 +304,14 @@ fn listed(
     record: AccountRecord,
 ) -> Result<Listed, store::Error> {
     let last_seen_ms = last::SEEN.get(snapshot, &record.id)?.map(|seen| seen.at);
+    let keep = KEEP.get(snapshot, &record.id)?;
     let bytes = leftovers::bytes(snapshot, record.id)?;
     Ok(Listed {
         localpart,
         record,
         last_seen_ms,
         bytes,
+        keep: keep.map(|keep| Duration::from_secs(keep.seconds)),
     })
 }
 

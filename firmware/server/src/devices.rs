@@ -277,6 +277,22 @@ pub(crate) fn locked_out(cx: &mut Cx<'_>) {
 pub(crate) fn signed_out(cx: &mut Cx<'_>, id: Id) {
     cx.state.memory.devices.remove(id);
     cx.write(KNOWN.remove(&(cx.id(), id.0)));
+    end_sessions(cx, id);
+}
+
+/// Takes away what a device has, but not what it knows: its tokens are worth nothing and its sessions end.
+/// With the password it may come back, so it stays listed.
+pub(crate) fn cut_off(cx: &mut Cx<'_>, id: Id) {
+    let account = cx.id();
+    if let Some(device) = cx.state.memory.devices.get_mut(id) {
+        (device.current, device.new) = (None, None);
+        let write = KNOWN.put(&(account, id.0), device);
+        cx.write(write);
+    }
+    end_sessions(cx, id);
+}
+
+fn end_sessions(cx: &mut Cx<'_>, id: Id) {
     let resources = cx.state.resources.iter();
     let sessions: Vec<_> = resources
         .filter(|resource| resource.memory.device == Some(id))

@@ -135,6 +135,28 @@ impl Server {
         receiver.await.unwrap_or(Ok(None))
     }
 
+    /// Does something with what an account has on disk, while nobody loads it; who wants to waits. `None`
+    /// where it is in memory or on its way there. On a thread that may block.
+    pub(crate) fn before_loading<T>(
+        self: &Arc<Self>,
+        localpart: &str,
+        f: impl FnOnce() -> T,
+    ) -> Option<T> {
+        let mut loading = self
+            .directory()
+            .loading
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if loading.contains_key(localpart) || self.directory().get(localpart).is_some() {
+            return None;
+        }
+        // The first one, whom nobody has to tell.
+        loading.insert(localpart.into(), vec![oneshot::channel().0]);
+        drop(loading);
+        let _then = LoadAndTell(self, localpart);
+        Some(f())
+    }
+
     fn load_and_tell(self: &Arc<Self>, localpart: &str) {
         // Whatever happens, those who wait are told.
         let loaded = catch_unwind(AssertUnwindSafe(|| self.read_account(localpart)))
@@ -186,5 +208,14 @@ impl Server {
             return Ok(None);
         }
         Ok(Some(account))
+    }
+}
+
+/// Also where what was done first panicked.
+struct LoadAndTell<'a>(&'a Arc<Server>, &'a str);
+
+impl Drop for LoadAndTell<'_> {
+    fn drop(&mut self) {
+        self.0.load_and_tell(self.1);
     }
 }

@@ -15,6 +15,10 @@ pub const HIBERNATION_MS_MAX: u64 = 86_400_000;
 /// Sessions that are over of which the count of handled stanzas is kept, for clients that ask too late: more
 /// than a household has devices.
 pub const ENDED_MAX: usize = 1_024;
+/// Stanzas that a session never took whose senders are told when it is over: all that one sender may have
+/// sent fit into that sender's own outbox several times.
+pub const BOUNCED_MAX: usize = 1_024;
+const _: () = assert!(BOUNCED_MAX * 2 < OUTBOX_STANZAS_MAX, "the sender stays");
 /// Presence stanzas that are sent without asking for an acknowledgement: what is kept of a login with many
 /// contacts until their client says it has them.
 pub const UNASKED_MAX: usize = 4;
@@ -74,6 +78,15 @@ pub const BLOCKED_BYTES_MAX: usize = 65_536;
 pub const REPORTS_MAX: usize = 50;
 /// Bytes of the reports of one account: they are one row, and in memory with their account.
 pub const REPORTS_BYTES_MAX: usize = 65_536;
+/// Reports of all accounts that are kept; the oldest make room. As many as ten people who are at their own
+/// limit: more than an administrator reads.
+pub const REPORTS_ALL_MAX: usize = 500;
+/// Bytes of the reports of all accounts: they are read at once, and passed to the command line as one answer.
+pub const REPORTS_ALL_BYTES_MAX: usize = 524_288;
+const _: () = assert!(
+    REPORTS_MAX < REPORTS_ALL_MAX && REPORTS_BYTES_MAX < REPORTS_ALL_BYTES_MAX,
+    "one account alone stays below"
+);
 /// Bytes of what a reporter says in their own words; of more, the beginning is kept.
 pub const REPORT_TEXT_BYTES_MAX: usize = 1_024;
 /// Messages that one report may point at.
@@ -85,6 +98,15 @@ pub const COPIED_MAX: usize = 64;
 pub const WAITING_MAX: usize = 1_000;
 /// Waiting messages read from the archive at a time.
 pub const REPLAY_CHUNK: usize = 32;
+/// Milliseconds after a start in which a message that the archive has already is known again (DESIGN §6):
+/// after a power cut the router takes some minutes, and then every phone is back at once.
+pub const RESEND_MS_MAX: u64 = 600_000;
+/// Messages of one account that are known again, sixteen bytes each while the server looks for them: a client
+/// without an answer stops long before.
+pub const RESENDS_MAX: usize = 64;
+/// Messages of an archive that are looked at for them: who gets much more than they write is seldom in the
+/// middle of writing.
+pub const RESEND_ROWS_MAX: usize = 1_024;
 /// Bytes in an outbox below which waiting messages are fetched from the archive.
 pub const OUTBOX_LOW: usize = 262_144;
 

@@ -71,13 +71,19 @@ impl Outbox {
     /// Queues a stanza. Over the limit a session that can be resumed loses its connection, and any other
     /// ends with `resource-constraint`: the reader is too slow.
     pub fn push(&self, entry: Entry) {
+        self.offer(entry);
+    }
+
+    /// The same; gives back what comes after the end.
+    pub(crate) fn offer(&self, entry: Entry) -> Option<Entry> {
         let mut inner = self.lock();
         if inner.end.is_some() {
-            return;
+            return Some(entry);
         }
         inner.take_in(entry);
         inner.hold_limits();
         wake(inner);
+        None
     }
 
     /// Ends the stream behind what waits already. The first reason stays.
@@ -113,6 +119,11 @@ impl Outbox {
         let mut inner = self.lock();
         let epoch = inner.epoch;
         inner.take(epoch, 0)
+    }
+
+    /// Whether nobody looks at the client (XEP-0352), so that later presence takes the place of earlier.
+    pub(crate) fn is_inactive(&self) -> bool {
+        self.lock().held.is_some()
     }
 
     /// Bytes that wait.
@@ -286,7 +297,10 @@ impl Inner {
         }
         self.end =
             Some(StreamError::RESOURCE_CONSTRAINT.with_text("too many stanzas wait for you"));
-        self.entries.clear();
+        // With stream management their senders are told when the session is gone.
+        if self.sent.is_none() {
+            self.entries.clear();
+        }
     }
 
     fn take(&mut self, epoch: u32, now: u64) -> Batch {

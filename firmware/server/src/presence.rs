@@ -105,6 +105,23 @@ pub(crate) fn gone(cx: &mut Cx<'_>, session: &Session) {
         .retain(|resource| resource.session.number != session.number);
 }
 
+/// A session goes on that the server had forgotten for a while: its client believes of its contacts what is
+/// no longer true. Each is unavailable until told otherwise (§4.3.2 rule 3), as after a login.
+pub(crate) fn refresh(cx: &mut Cx<'_>, session: &Session) {
+    let resource = cx.state.resource(&session.jid);
+    if resource.is_none_or(|resource| resource.presence.is_none()) {
+        return;
+    }
+    for contact in contacts(cx, |subscription| subscription.to) {
+        let mut gone = mere(&[("type", "unavailable")], &contact, &session.jid);
+        if passes(cx, |feature| feature.stanza_in, &mut gone) {
+            session.outbox.push(gone.entry());
+        }
+    }
+    probe_contacts(cx, session);
+    show_others(cx, session);
+}
+
 /// A session has a connection again: what waits goes on.
 pub(crate) fn resumed(cx: &mut Cx<'_>, session: &Session) {
     let resource = cx.state.resource(&session.jid);

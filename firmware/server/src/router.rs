@@ -69,6 +69,9 @@ impl Router {
         stanza: Stanza,
     ) {
         let admitted = admit(server, session, stanza);
+        if server.may_be_resent(admitted.as_ref()) {
+            Box::pin(server.recall(session)).await;
+        }
         let question = server.at(&session.account, 0, |cx| {
             if !cx.state.has(session) || session.outbox.epoch() != epoch {
                 return None; // its end is on its way; what it says now would come from its successor

@@ -5,6 +5,7 @@ use crate::{
     accounts::{self, AccountRecord},
     archive, devices,
     directory::{Directory, Readers},
+    features::resends::Window,
     limits::{LEAVING_MAX, RESOURCES_MAX, UNDURABLE_MAX},
     negotiation::Logins,
     presence,
@@ -20,7 +21,7 @@ use std::{
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::Poll,
 };
@@ -65,6 +66,8 @@ pub enum AccountChange {
     Disabled,
     Enabled,
     Removed,
+    /// How long its messages are kept.
+    KeepChanged,
     /// One of its devices was signed out.
     SignedOut(devices::Id),
 }
@@ -88,6 +91,9 @@ pub struct Server {
     positions: Sequence,
     archive_ids: Arc<archive::Ids>,
     retention: archive::Retention,
+    resends: Window,
+    /// What is restored now has missed nothing.
+    restores_exactly: AtomicBool,
     /// The last number given to a session, and to a request of ours.
     numbers: AtomicU64,
     started: Timestamp,
@@ -110,6 +116,7 @@ impl Server {
             .sequence("archive.position")
             .map_err(StartError::Store)?;
         let archive_ids = archive::Ids::open(&store, &*dice).map_err(StartError::Store)?;
+        let resends = Window::new(clock.elapsed_ms());
         let server = Arc::new(Server {
             domain: Jid::parse(&config.domain)
                 .map_err(|_| StartError::Domain)?
@@ -128,6 +135,8 @@ impl Server {
             positions,
             archive_ids: Arc::new(archive_ids),
             retention: archive::Retention::default(),
+            resends,
+            restores_exactly: AtomicBool::new(false),
             numbers: AtomicU64::new(0),
         });
         server.note_administrator().map_err(StartError::Store)?;
@@ -230,6 +239,14 @@ impl Server {
 
     pub(crate) fn retention(&self) -> &archive::Retention {
         &self.retention
+    }
+
+    pub(crate) fn restores_exactly(&self) -> &AtomicBool {
+        &self.restores_exactly
+    }
+
+    pub(crate) fn resends(&self) -> &Window {
+        &self.resends
     }
 
     /// A number that was never given before in this process.
@@ -410,6 +427,9 @@ impl Server {
         if let Err(error) = self.note_administrator() {
             error!(%error, "the accounts cannot be read");
         }
+        if change == AccountChange::KeepChanged {
+            self.retention.hurry();
+        }
         let Some(account) = self.directory.get(localpart) else {
             return;
         };
@@ -419,12 +439,20 @@ impl Server {
             _ => {}
         });
         self.settle(&account).await;
-        if !matches!(change, AccountChange::Disabled | AccountChange::Removed) {
-            return;
+        match change {
+            // RFC 6120 §4.9.3.16: what these streams were secured with is worth nothing any more. Otherwise
+            // whoever has a lost phone stays in for as long as its line holds.
+            AccountChange::PasswordChanged => {
+                let error = StreamError::RESET.with_text("the password was changed");
+                self.end_sessions(&account, error, |_| true).await;
+            }
+            AccountChange::Disabled | AccountChange::Removed => {
+                let error = StreamError::NOT_AUTHORIZED.with_text("this account was closed");
+                self.end_sessions(&account, error, |_| true).await;
+                self.directory.forget(&account);
+            }
+            _ => {}
         }
-        let error = StreamError::NOT_AUTHORIZED.with_text("this account was closed");
-        self.end_sessions(&account, error, |_| true).await;
-        self.directory.forget(&account);
     }
 
     /// Housekeeping, about once a minute.
@@ -432,6 +460,7 @@ impl Server {
         self.expire_sessions().await;
         self.directory.evict(&self.store);
         self.sweep_archives();
+        self.forget_resends();
     }
 
     /// The connection should stop reading from this session for a moment: the card or a queue is behind

@@ -10,6 +10,7 @@ use crate::{
     password,
 };
 use anyhow::{Context, Result, anyhow, bail};
+use household::config;
 use serde_json::json;
 use std::{
     fs::File,
@@ -31,6 +32,7 @@ pub(crate) fn run(user: &User, cli: &Cli) -> Result<ExitCode> {
         User::Remove { jid, yes } => remove(jid, *yes, caller),
         User::Disable { jid } => act(jid, caller, |localpart| Request::Disable { localpart }),
         User::Enable { jid } => act(jid, caller, |localpart| Request::Enable { localpart }),
+        User::Keep { jid, duration } => keep(jid, duration, caller),
         User::List => list(caller),
         User::Show { jid } => show(jid, caller),
         User::Devices { jid } => devices(jid, caller),
@@ -105,6 +107,30 @@ fn act(jid: &str, caller: &Caller, request: impl FnOnce(String) -> Request) -> R
     caller.say_done(json!({ "jid": jid }), "")
 }
 
+/// How long an account's messages are kept. A person may want less than the household keeps, never more:
+/// what others wrote is in it, too.
+fn keep(jid: &str, duration: &str, caller: &Caller) -> Result<ExitCode> {
+    let Name { jid, localpart } = Name::read(jid, caller)?;
+    let own = match duration {
+        "default" => None,
+        _ => Some(config::duration_of(duration).ok_or(Usage(KEEP_FORMAT))?),
+    };
+    let seconds = own.map(|own| own.as_secs());
+    caller.act(&Request::Keep { localpart, seconds })?;
+    let all = caller.config.archive.keep;
+    let hint = match (own, all) {
+        (Some(own), Some(all)) if own > all => format!(
+            "archive.keep is shorter: what is older than {} goes all the same",
+            config::duration_text(all)
+        ),
+        _ => String::new(),
+    };
+    let own = own.map(config::duration_text);
+    caller.say_done(json!({ "jid": jid, "keep": own }), &hint)
+}
+
+const KEEP_FORMAT: &str = "write a whole number and s, m, h or d, like 30d, or default";
+
 fn list(caller: &Caller) -> Result<ExitCode> {
     let Answer::Accounts(accounts) = caller.ask(&Request::List)? else {
         bail!(UNEXPECTED)
@@ -167,6 +193,7 @@ fn show(jid: &str, caller: &Caller) -> Result<ExitCode> {
         display_name,
         last_seen,
         bytes,
+        keep,
     } = account;
     let yes_or_no = |yes| if yes { "yes" } else { "no" }.to_owned();
     let rows = [
@@ -176,6 +203,7 @@ fn show(jid: &str, caller: &Caller) -> Result<ExitCode> {
         ("enabled", yes_or_no(enabled)),
         ("last seen", last_seen.unwrap_or_else(|| "never".to_owned())),
         ("kept", format!("{bytes} bytes")),
+        ("messages for", keep.unwrap_or_default()),
     ];
     for (what, value) in rows.iter().filter(|(_, value)| !value.is_empty()) {
         print_line(&format!("{what:<14} {value}"))?;

@@ -26,6 +26,11 @@ pub(crate) enum Request {
     Enable {
         localpart: String,
     },
+    /// `None` for as long as everybody's.
+    Keep {
+        localpart: String,
+        seconds: Option<u64>,
+    },
     List,
     Show {
         localpart: String,
@@ -75,6 +80,9 @@ pub(crate) struct AccountLine {
     /// When its last device went offline, RFC 3339, UTC; `None` where none ever did.
     pub(crate) last_seen: Option<String>,
     pub(crate) bytes: u64,
+    /// How long its messages are kept, where that was said for it alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) keep: Option<String>,
 }
 
 /// A device as `user devices` prints it.

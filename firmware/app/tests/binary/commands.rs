@@ -82,6 +82,53 @@ fn accounts_come_and_go() {
 }
 
 #[test]
+fn how_long_messages_are_kept_is_said_for_one_account() {
+    check(
+        "
+        user add x@localhost --password-stdin < secret\\n
+        user keep x@localhost 7d
+        user show x@localhost
+        user keep x@localhost 90m --json
+        user keep x@localhost 5000d
+        user keep x@localhost default --json
+        user keep x@localhost forever
+        user keep eve@localhost 7d
+        ",
+        expect![[r#"
+            $ user add x@localhost --password-stdin < secret\n
+            $ user keep x@localhost 7d
+            $ user show x@localhost
+            address        x@localhost
+            administrator  no
+            enabled        yes
+            last seen      never
+            kept           7 bytes
+            messages for   7d
+            $ user keep x@localhost 90m --json
+            {"done":true,"jid":"x@localhost","keep":"90m"}
+            $ user keep x@localhost 5000d
+            archive.keep is shorter: what is older than 365d goes all the same
+            $ user keep x@localhost default --json
+            {"done":true,"jid":"x@localhost","keep":null}
+            $ user keep x@localhost forever
+            hearth: write a whole number and s, m, h or d, like 30d, or default
+            exit 2
+            $ user keep eve@localhost 7d
+            hearth: eve@localhost: there is no such account
+            exit 1
+        "#]],
+    );
+    let home = Home::new();
+    let add = ["user", "add", "x@localhost", "--password-stdin"];
+    home.run(&add, "secret\n");
+    for (time, listed) in [("48h", r#","keep":"2d"}]"#), ("default", r#""bytes":0}]"#)] {
+        home.run(&["user", "keep", "x@localhost", time], "");
+        let said = home.run(&["user", "list", "--json"], "").out;
+        assert!(said.contains(listed), "{said}");
+    }
+}
+
+#[test]
 fn devices_and_reports_of_a_new_account() {
     check(
         "

@@ -106,6 +106,28 @@ fn devices_are_listed_and_signed_out() {
 }
 
 #[test]
+fn a_new_password_ends_what_the_old_one_opened() {
+    let home = Home::new();
+    home.write("hearth.toml", CONFIG);
+    let add = ["user", "add", "alice@localhost", "--password-stdin"];
+    home.run(&add, "secret\n");
+    let mut running = home.serve(&[]);
+    let mut phone = connect(&home, &running, "c2s_tls");
+    sign_in(&mut phone, "Phone");
+    let passwd = ["user", "passwd", "alice@localhost", "--password-stdin"];
+    assert_eq!(home.run(&passwd, "other\n").status, 0);
+    assert!(hear(&mut phone, "</stream:stream>").contains("<reset"));
+    let listed = home.run(&["user", "devices", "alice@localhost"], "").out;
+    assert!(
+        listed
+            .trim_end()
+            .ends_with("nothing          Script on Phone"),
+        "{listed}"
+    );
+    assert_eq!(running.end(Signal::TERM), Some(0));
+}
+
+#[test]
 fn who_has_no_device_is_told_so() {
     let home = Home::new();
     home.run(&["user", "add", "bob@localhost", "--generate"], "");

@@ -93,6 +93,8 @@ fn commands_reach_the_running_server() {
         ("user disable bob@localhost", "", 0),
         ("user remove bob@localhost --yes", "", 0),
         ("user list", "alice@localhost\n", 0),
+        ("user keep alice@localhost 14d", "", 0),
+        ("user keep alice@localhost 14", "", 2),
         ("check", "ok    storage", 0),
         ("serve", "another Hearth is using", 1),
     ];

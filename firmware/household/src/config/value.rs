@@ -147,6 +147,20 @@ const SIZES: &[(&str, u64)] = &[
 const RATES: &[(&str, u64)] = &[("B/s", 1), ("kB/s", 1_000), ("MB/s", 1_000_000)];
 const DURATIONS: &[(&str, u64)] = &[("s", 1), ("m", 60), ("h", 3_600), ("d", 86_400)];
 
+/// A duration as it is written here and on the command line: a whole number with `s`, `m`, `h` or `d` (24 h).
+/// `None` for anything else.
+pub fn duration_of(text: &str) -> Option<Duration> {
+    with_unit(text, DURATIONS).map(Duration::from_secs)
+}
+
+/// The same the other way round, in the largest unit that says it exactly; parts of a second are left out.
+pub fn duration_text(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let exact = |(_, factor): &&(&str, u64)| seconds.is_multiple_of(*factor);
+    let (unit, factor) = DURATIONS.iter().rev().find(exact).unwrap_or(&("s", 1));
+    format!("{}{unit}", seconds / factor)
+}
+
 pub(super) fn size<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
     measure(
         from,
@@ -265,4 +279,32 @@ pub(super) fn label<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Err
             good.then(|| text.to_owned())
         },
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_and_written() {
+        for (text, written) in [
+            ("0", Some("0d")),
+            ("30d", Some("30d")),
+            ("48h", Some("2d")),
+            ("90m", Some("90m")),
+            ("61s", Some("61s")),
+            ("30 d", Some("30d")),
+            ("forever", None),
+            ("30", None),
+            ("-1d", None),
+            ("1.5h", None),
+            ("", None),
+            ("99999999999999999999d", None),
+            ("999999999999999999d", None),
+        ] {
+            let duration = duration_of(text);
+            let again = duration.map(duration_text);
+            assert_eq!(again.as_deref(), written, "{text}");
+        }
+    }
 }

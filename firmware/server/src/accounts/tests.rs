@@ -99,6 +99,7 @@ impl World {
                 record,
                 last_seen_ms,
                 bytes,
+                ..
             } = it;
             let enabled = if record.enabled { "" } else { " disabled" };
             format!(

@@ -14,7 +14,9 @@ use super::{
 use crate::{
     account::{Account, Cx},
     accounts,
+    features::PerAccount,
     limits::{RETENTION_MESSAGES_MAX, RETENTION_MS, WAITING_MS_MAX},
+    roster::Roster,
     server::Server,
     world::Timestamp,
 };
@@ -50,6 +52,13 @@ pub(crate) struct Retention {
     next: AtomicU64,
 }
 
+impl Retention {
+    /// Somebody's messages are to be kept for another time than before: looks at the next opportunity.
+    pub(crate) fn hurry(&self) {
+        self.next.store(0, Ordering::Relaxed);
+    }
+}
+
 impl Server {
     /// Looks through the archives on the reader pool, if it is time.
     pub(crate) fn sweep_archives(self: &Arc<Self>) {
@@ -62,7 +71,10 @@ impl Server {
         }
         let server = self.clone();
         self.readers().run(Box::new(move || {
-            let swept = catch_unwind(AssertUnwindSafe(|| server.sweep_each()));
+            let swept = catch_unwind(AssertUnwindSafe(|| {
+                server.sweep_reports()?;
+                server.sweep_each()
+            }));
             let more = match swept {
                 Ok(Ok(more)) => more,
                 Ok(Err(error)) => {
@@ -79,7 +91,7 @@ impl Server {
     }
 
     /// One batch of every account that has something old; whether some have more.
-    fn sweep_each(&self) -> Result<bool, Error> {
+    fn sweep_each(self: &Arc<Self>) -> Result<bool, Error> {
         let mut more = false;
         for (localpart, id) in accounts::all(&self.store().snapshot()?)? {
             let Some(cutoff) = self.cutoff(&self.store().snapshot()?, id)? else {
@@ -92,11 +104,30 @@ impl Server {
             {
                 continue;
             }
-            if let Some(account) = self.read_account(&localpart)? {
-                more |= self.sweep_one(&account, cutoff)?;
-            }
+            more |= match self.read_account(&localpart)? {
+                Some(account) => self.sweep_one(&account, cutoff)?,
+                // Nobody may sign in; what is old goes all the same, and is counted before anybody may again.
+                None => self
+                    .before_loading(&localpart, || self.sweep_closed(&localpart, id, cutoff))
+                    .unwrap_or(Ok(false))?,
+            };
         }
         Ok(more)
+    }
+
+    /// One batch of an account that is not in memory and does not get there meanwhile.
+    fn sweep_closed(&self, localpart: &str, id: u32, cutoff: Timestamp) -> Result<bool, Error> {
+        let snapshot = self.store().snapshot()?;
+        let same = accounts::find(&snapshot, localpart)?.is_some_and(|record| record.id == id);
+        let Ok(jid) = Jid::parse(&format!("{localpart}@{}", self.domain())) else {
+            return Ok(false);
+        };
+        if !same {
+            return Ok(false); // removed since
+        }
+        let memory = PerAccount::load(&snapshot, id)?;
+        drop(snapshot);
+        self.sweep_one(&Account::new(id, jid, Roster::default(), memory), cutoff)
     }
 
     /// Messages of this account from before are not kept; `None` where all are.
@@ -254,7 +285,8 @@ mod tests {
     use super::*;
     use crate::{
         archive::{PAYLOAD, SHARED},
-        fixture::Fixture,
+        fixture::{Fixture, now},
+        server::AccountChange,
         session::Session,
     };
     use household::Config;
@@ -318,6 +350,26 @@ mod tests {
             self.fixture.write();
         }
 
+        /// May the account sign in?
+        fn enable(&self, localpart: &str, enabled: bool) {
+            let store = self.fixture.server.store();
+            let verb = if enabled {
+                accounts::enable
+            } else {
+                accounts::disable
+            };
+            let writes = verb(&store.snapshot().unwrap(), localpart).unwrap();
+            store.queue(writes, Urgency::Now);
+            self.fixture.write();
+            let change = if enabled {
+                AccountChange::Enabled
+            } else {
+                AccountChange::Disabled
+            };
+            now(self.fixture.server.account_changed(localpart, change));
+            self.fixture.write();
+        }
+
         /// What somebody finds: how many there are by the count, and how many came.
         fn found(&self, localpart: &str) -> (String, usize) {
             let session = self.fixture.bind(localpart, "reader");
@@ -369,6 +421,38 @@ mod tests {
             let rows = ENTRY.prefix(&snapshot, &account.id).unwrap();
             rows.map(|row| u64::from(row.unwrap().1.bytes)).sum::<u64>()
         });
+    }
+
+    #[test]
+    fn who_may_not_sign_in_keeps_nothing_longer() {
+        let home = Home::keeping(7);
+        home.say(300);
+        home.fixture.hands.pass(5 * DAY_MS);
+        home.say(100);
+        home.enable("romeo", false);
+        assert!(home.romeo.outbox.is_ended());
+        home.fixture.leave(&home.romeo);
+        home.sweep_after(3);
+        let id = home.romeo.account.id;
+        let snapshot = home.fixture.server.store().snapshot().unwrap();
+        assert_eq!(ENTRY.prefix(&snapshot, &id).unwrap().count(), 100);
+        drop(snapshot);
+        assert!(home.fixture.server.directory().get("romeo").is_none());
+        home.enable("romeo", true);
+        assert_eq!(home.found("romeo"), ("100".to_owned(), 100));
+    }
+
+    #[test]
+    fn a_shorter_time_is_heeded_soon() {
+        let home = Home::keeping(7);
+        home.say(10);
+        home.sweep_after(2);
+        assert_eq!(home.found("romeo").1, 10);
+        home.keep("romeo", 1);
+        let changed = AccountChange::KeepChanged;
+        now(home.fixture.server.account_changed("romeo", changed));
+        home.sweep_after(0);
+        assert_eq!(home.found("romeo").1, 0);
     }
 
     #[test]

@@ -94,6 +94,7 @@ const PASSING: &[(&str, &str)] = &[
     ("http://jabber.org/protocol/chatstates", "*"),              // XEP-0085
     (ns::CLIENT, "thread"),                                      // goes with chat states (XEP-0085 §5.5)
     (archive::STANZA_ID, "*"),                                   // XEP-0359
+    ("urn:xmpp:delay", "delay"),                                 // XEP-0203
     ("urn:xmpp:receipts", "request"),                            // XEP-0184
     ("urn:xmpp:chat-markers:0", "markable"),                     // XEP-0333
     ("urn:xmpp:carbons:2", "private"),                           // XEP-0280
@@ -127,7 +128,7 @@ fn worth(message: &Passing) -> Worth {
 }
 
 /// Whether it is over when it has passed: its sender need not know that nobody was there.
-pub(super) fn says_nothing(message: &Passing) -> bool {
+pub(crate) fn says_nothing(message: &Passing) -> bool {
     message
         .stanza
         .children()

@@ -9,6 +9,7 @@
 use super::hints;
 use crate::{
     account::{Cx, Resource},
+    archive,
     feature::{Answer, Delivery, Feature, Iq, On, Saved, Spec, Verdict, set},
     limits::COPIED_MAX,
     session::Session,
@@ -18,7 +19,7 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
 };
-use xmpp::{Class, Element, Entry, Jid, Kind, Passing, StanzaError, ns};
+use xmpp::{Class, Element, Entry, Jid, Kind, Passing, StanzaError, ns, stanza::Reach};
 
 const NS: &str = "urn:xmpp:carbons:2";
 /// XEP-0045.
@@ -123,7 +124,7 @@ fn copy_sent(cx: &mut Cx<'_>, message: &mut Passing) -> Verdict {
     if !cx.state.resources.iter().any(wants) {
         return Verdict::Pass;
     }
-    let copy = sent(cx.jid(), message);
+    let copy = sent(cx.jid(), &with_id(cx, message));
     let mut at_once = Vec::new();
     for resource in &mut cx.state.resources {
         // What is not kept cannot wait for its turn.
@@ -141,6 +142,18 @@ fn copy_sent(cx: &mut Cx<'_>, message: &mut Passing) -> Verdict {
         cx.state.memory.copied.remember(&id, &message.to);
     }
     Verdict::Pass
+}
+
+/// As the account's archive keeps it (XEP-0313 §3.5): the other devices need not ask for it again. The
+/// recipient is not told.
+fn with_id(cx: &Cx<'_>, message: &Passing) -> Passing {
+    let mut kept = message.clone();
+    if let Some(position) = message.position {
+        let ids = cx.server.archive_ids();
+        let stanza_id = archive::stanza_id(ids, cx.id(), cx.jid(), position);
+        kept.add(stanza_id, Reach::ThisAccount);
+    }
+    kept
 }
 
 /// §7: to every resource that wants copies and does not receive the message itself, available or not.

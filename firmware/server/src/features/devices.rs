@@ -64,16 +64,22 @@ fn list(cx: &mut Cx<'_>, _: &Iq<'_>) -> Answer {
     Ok(format!("<clients xmlns='{NS}'>{clients}</clients>"))
 }
 
-/// §3.2.
+/// §3.2. Who knows the password is told to change it, and loses the rest at once: a phone that was lost may
+/// well have nothing but its session and a token.
 fn revoke(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Answer {
     let id = iq.payload.attr("id").ok_or(StanzaError::BAD_REQUEST)?;
     let id: Id = id.parse().map_err(|()| StanzaError::ITEM_NOT_FOUND)?;
     let device = cx.state.memory.devices.get(id);
-    if device.ok_or(StanzaError::ITEM_NOT_FOUND)?.password {
-        return Err(PASSWORD_RESET_REQUIRED);
+    if !device.ok_or(StanzaError::ITEM_NOT_FOUND)?.password {
+        devices::signed_out(cx, id);
+        return Ok(String::new());
     }
-    devices::signed_out(cx, id);
-    Ok(String::new())
+    // Who asks this of the own device would not hear the answer.
+    let own = cx.state.resource(&iq.passing.from);
+    if own.is_none_or(|own| own.memory.device != Some(id)) {
+        devices::cut_off(cx, id);
+    }
+    Err(PASSWORD_RESET_REQUIRED)
 }
 
 fn note_farewell(cx: &mut Cx<'_>, session: &Jid) {

@@ -20,12 +20,13 @@ pub(crate) mod offline;
 mod ping;
 mod pre_approval;
 pub(crate) mod reporting;
+pub(crate) mod resends;
 mod roster;
 mod stanza_ids;
 mod time;
 mod version;
 
-pub(crate) use archive::worth_keeping;
+pub(crate) use archive::{says_nothing, worth_keeping};
 
 use crate::{
     account::{Cx, Resource},
@@ -39,6 +40,7 @@ use xmpp::{Jid, Passing};
 pub(crate) const ALL: &[&Feature] = &[
     &blocking::FEATURE,   // first: a blocked stanza is neither stored nor copied
     &stanza_ids::FEATURE, // what is forged is neither kept nor copied
+    &resends::FEATURE,    // what is kept already is neither kept nor copied again
     &archive::FEATURE,    // what goes on, goes on with its place in the archive
     &hints::FEATURE,      // read by the archive, carbons and offline
     &mam::FEATURE,
@@ -75,6 +77,7 @@ pub(crate) struct PerAccount {
     pub(crate) copied: carbons::Copied,
     pub(crate) devices: Devices,
     pub(crate) reports: reporting::Reports,
+    pub(crate) resends: resends::Resends,
 }
 
 impl PerAccount {
@@ -88,6 +91,7 @@ impl PerAccount {
             copied: carbons::Copied::default(),
             devices: Devices::load(snapshot, account)?,
             reports: reporting::Reports::load(snapshot, account)?,
+            resends: resends::Resends::default(),
         })
     }
 }

@@ -285,7 +285,7 @@ fn pass_on(cx: &mut Cx<'_>, jid: &Jid) {
     }
 }
 
-/// A restart left these in the outbox of a session that waits; what else waits comes behind them.
+/// A restart left these in the outbox of a session that waits.
 fn carries(cx: &mut Cx<'_>, jid: &Jid, positions: &[u64]) {
     for position in positions {
         if let Some(hole) = cx.state.memory.waiting.holes.get_mut(position) {
@@ -295,7 +295,6 @@ fn carries(cx: &mut Cx<'_>, jid: &Jid, positions: &[u64]) {
     if let Some(resource) = cx.state.resource(jid) {
         resource.memory.waiting.in_flight.extend(positions);
     }
-    begin_replay(cx, jid);
 }
 
 /// What a session carries waits for the next one: it is gone, or the archive cannot be read.

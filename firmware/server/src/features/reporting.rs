@@ -6,12 +6,18 @@
 
 use crate::{
     account::Cx,
+    accounts,
     feature::{Feature, On, Spec},
-    limits::{REPORT_IDS_MAX, REPORT_TEXT_BYTES_MAX, REPORTS_BYTES_MAX, REPORTS_MAX},
+    limits::{
+        REPORT_IDS_MAX, REPORT_TEXT_BYTES_MAX, REPORTS_ALL_BYTES_MAX, REPORTS_ALL_MAX,
+        REPORTS_BYTES_MAX, REPORTS_MAX,
+    },
+    server::Server,
     world::Timestamp,
 };
 use serde::{Deserialize, Serialize};
-use store::{Record, Snapshot, Table};
+use std::sync::Arc;
+use store::{Record, Snapshot, Table, Urgency, Write};
 use xmpp::{Element, Jid};
 
 const NS: &str = "urn:xmpp:reporting:1";
@@ -116,6 +122,69 @@ impl Reports {
         }
         self.0.drain(..over);
     }
+
+    /// Without those up to then.
+    fn since(&self, then: Timestamp) -> Reports {
+        let kept = self.0.iter().filter(|report| report.at > then);
+        Reports(kept.cloned().collect())
+    }
+
+    /// The row of an account: none where nothing is left.
+    fn write(&self, account: u32) -> Write {
+        if self.0.is_empty() {
+            REPORTS.remove(&account)
+        } else {
+            REPORTS.put(&account, self)
+        }
+    }
+}
+
+/// Up to when all accounts' reports have to go, by their times and bytes; `None` where all may stay.
+fn too_old(mut all: Vec<(Timestamp, usize)>) -> Option<Timestamp> {
+    all.sort_unstable_by_key(|(at, _)| std::cmp::Reverse(*at));
+    let mut bytes = 0;
+    let mut over = all.iter().enumerate().filter(|(index, (_, more))| {
+        bytes += more;
+        *index >= REPORTS_ALL_MAX || bytes > REPORTS_ALL_BYTES_MAX
+    });
+    over.next().map(|(_, (at, _))| *at)
+}
+
+impl Server {
+    /// Lets go of the oldest reports where all accounts together have too many. Blocks.
+    pub(crate) fn sweep_reports(self: &Arc<Self>) -> Result<(), store::Error> {
+        let snapshot = self.store().snapshot()?;
+        let rows: Result<Vec<(u32, Reports)>, _> = REPORTS.range(&snapshot, ..)?.collect();
+        let rows = rows?;
+        let reports = rows.iter().flat_map(|(_, reports)| &reports.0);
+        let all = reports.map(|report| (report.at, report.bytes())).collect();
+        let Some(then) = too_old(all) else {
+            return Ok(());
+        };
+        for (localpart, id) in accounts::all(&snapshot)? {
+            let Some((_, reports)) = rows.iter().find(|(account, _)| *account == id) else {
+                continue;
+            };
+            if reports.0.iter().all(|report| report.at > then) {
+                continue;
+            }
+            match self.read_account(&localpart)? {
+                Some(account) => self.at(&account, 0, |cx| {
+                    cx.state.memory.reports = cx.state.memory.reports.since(then);
+                    let write = cx.state.memory.reports.write(cx.id());
+                    cx.write_soon(write);
+                }),
+                // It may not sign in, and nobody changes its reports.
+                None => {
+                    self.before_loading(&localpart, || {
+                        let write = reports.since(then).write(id);
+                        self.store().queue(vec![write], Urgency::Idle);
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Keeps what the items of a `<block/>` that was carried out report (§6).
@@ -139,6 +208,7 @@ pub(super) fn keep(cx: &mut Cx<'_>, block: &Element) {
 mod tests {
     use super::*;
     use crate::fixture::Fixture;
+    use store::limits::SOON_SECONDS_MAX;
 
     fn report(item: &str) -> Option<Report> {
         let item = format!("<item xmlns='urn:xmpp:blocking' jid='r@far.example'>{item}</item>");
@@ -221,5 +291,45 @@ mod tests {
             .map(|(who, report)| (who.as_str(), report.jid.as_str()))
             .collect();
         assert_eq!(reports, [("juliet", "tybalt@far.example")]);
+    }
+
+    #[test]
+    fn of_all_reports_the_oldest_go_first() {
+        let names: Vec<String> = (0..11).map(|n| format!("a{n}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let home = Fixture::new(&names);
+        let head = "<report xmlns='urn:xmpp:reporting:1' reason='urn:xmpp:reporting:spam'/>";
+        let one = report(head).unwrap();
+        let everybody = names.len() as u64;
+        for (account, n) in (1..).zip(0..everybody) {
+            let at = (0..REPORTS_MAX as u64).map(|turn| turn * everybody + n);
+            let reports = at.map(|at| Report { at, ..one.clone() }).collect();
+            let write = REPORTS.put(&account, &Reports(reports));
+            home.server.store().queue(vec![write], Urgency::Now);
+        }
+        home.write();
+        let closed = accounts::disable(&home.server.store().snapshot().unwrap(), "a1").unwrap();
+        home.server.store().queue(closed, Urgency::Now);
+        home.write();
+        let online = home.bind("a0", "balcony");
+        home.tick();
+        home.write();
+        home.hands.pass(SOON_SECONDS_MAX * 1_000 + 1);
+        home.write();
+        let left = accounts::reports(&home.server.store().snapshot().unwrap()).unwrap();
+        let oldest = left.iter().map(|(_, report)| report.at).min();
+        let gone = names.len() * REPORTS_MAX - REPORTS_ALL_MAX;
+        assert_eq!((left.len(), oldest), (REPORTS_ALL_MAX, Some(gone as u64)));
+        let in_memory = online.account.lock().memory.reports.0.len();
+        let on_disk = left.iter().filter(|(who, _)| who == "a0").count();
+        assert_eq!(in_memory, on_disk);
+    }
+
+    #[test]
+    fn many_bytes_are_too_many() {
+        assert_eq!(too_old(Vec::new()), None);
+        let at = |bytes| vec![(3, bytes), (1, 1), (2, REPORTS_ALL_BYTES_MAX - 1)];
+        assert_eq!((too_old(at(0)), too_old(at(1))), (None, Some(1)));
+        assert_eq!(too_old(at(2)), Some(2));
     }
 }

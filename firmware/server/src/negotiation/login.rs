@@ -216,6 +216,10 @@ impl Negotiation {
         };
         // XEP-0198 §9: a session that goes on needs no resource, and has no features to negotiate.
         if let Some((session, epoch)) = before_bind(server, &jid, wishes, &mut inline).await? {
+            // Whoever goes on with a session has it now, and loses it when it is signed out.
+            if let Some(device) = self.device {
+                server.note_device(&session, device);
+            }
             out.extend(sasl2::success(data, &session.jid, &inline).as_bytes());
             self.stage = Stage::Bound;
             return Ok(Next::Bound(session, epoch));

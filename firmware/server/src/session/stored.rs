@@ -3,9 +3,13 @@
 //! State: `session.state` has a row for each session that waits, `session.entry` one for each stanza that
 //! waits for it. Rows appear when a line drops, at the latest at the end of the server, and go when the
 //! session is resumed or over. A connected session has none: after a power cut its client starts anew, and
-//! what it had not acknowledged is above its offline mark.
+//! what it had not acknowledged is above its offline mark. `session.stopped` says that the server ended in
+//! order; after any other end, nobody knows what presence a session that waits has missed.
 
-use super::{Digest, Session, waiting::Away};
+use super::{
+    Digest, Session,
+    waiting::{Away, elapsed},
+};
 use crate::{
     account::{Account, Cx, Presence, Resource},
     features, presence,
@@ -13,8 +17,12 @@ use crate::{
     world::Timestamp,
 };
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, sync::Arc};
-use store::{Record, Snapshot, Table, Write};
+use std::{
+    collections::BTreeMap,
+    ops::Range,
+    sync::{Arc, atomic::Ordering},
+};
+use store::{Record, Snapshot, Table, Urgency, Write};
 use tracing::warn;
 use xmpp::{Class, Entry, Jid, Kind, Passing, Stanza, datetime};
 
@@ -23,6 +31,14 @@ pub(crate) const STATE: Table<(u32, u64), StateRecord> = Table::per_account("ses
 /// By account, session and the order in which they came.
 pub(crate) const ENTRY: Table<(u32, u64, u64), EntryRecord> =
     Table::per_account("session.entry", 1);
+
+/// One row, from an orderly end to the next start.
+const STOPPED: Table<(), StoppedRecord> = Table::new("session.stopped", 1);
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+struct StoppedRecord {}
+
+impl Record for StoppedRecord {}
 
 /// A session that waits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +60,8 @@ pub(crate) struct StateRecord {
     directed: Vec<String>,
     /// What features keep of it, by the name they gave.
     features: Vec<(String, Vec<u8>)>,
+    /// Since when it waits, milliseconds since 1970.
+    since: Timestamp,
 }
 
 impl Record for StateRecord {}
@@ -109,6 +127,8 @@ pub(crate) fn rows(
     let (Some(resource), Some(resumption)) = (resource, session.resumption()) else {
         return Vec::new();
     };
+    let now = elapsed(cx.server);
+    let since = resource.away.as_ref().map_or(now, |away| away.since);
     let state = StateRecord {
         jid: session.jid.as_str().to_owned(),
         digest: resumption.digest,
@@ -119,6 +139,7 @@ pub(crate) fn rows(
         presence: resource.presence.as_ref().map(|p| p.passing.to_xml()),
         directed: resource.directed.iter().map(ToString::to_string).collect(),
         features: features::saved(resource),
+        since: cx.now().saturating_sub_signed(now.saturating_sub(since)),
     };
     let mut writes = vec![STATE.put(&(cx.id(), key(&resumption.digest)), &state)];
     for (number, stanza) in (0..).zip(entries) {
@@ -133,9 +154,18 @@ pub(crate) fn removals(
     digest: &Digest,
     rows: u64,
 ) -> impl Iterator<Item = Write> + use<> {
+    let state = STATE.remove(&(account, key(digest)));
+    std::iter::once(state).chain(removals_from(account, digest, 0..rows))
+}
+
+/// The writes that take out stanzas with these numbers.
+pub(crate) fn removals_from(
+    account: u32,
+    digest: &Digest,
+    numbers: Range<u64>,
+) -> impl Iterator<Item = Write> + use<> {
     let key = key(digest);
-    let entries = (0..rows).map(move |number| ENTRY.remove(&(account, key, number)));
-    std::iter::once(STATE.remove(&(account, key))).chain(entries)
+    numbers.map(move |number| ENTRY.remove(&(account, key, number)))
 }
 
 /// What a restart left of one session, read before its account is in use.
@@ -205,6 +235,12 @@ fn accounts(snapshot: &Snapshot) -> Result<Vec<String>, store::Error> {
     Ok(accounts)
 }
 
+/// What waits on disk is exact.
+pub(crate) fn note_end(server: &Server) {
+    let stopped = STOPPED.put(&(), &StoppedRecord {});
+    server.store().queue(vec![stopped], Urgency::Now);
+}
+
 impl Server {
     /// Loads the accounts whose sessions wait from before, so that they are there when contacts ask. Before
     /// anybody is let in; blocks.
@@ -212,9 +248,17 @@ impl Server {
     /// # Errors
     /// The disk's.
     pub fn restore_sessions(self: &Arc<Self>) -> Result<(), store::Error> {
-        for localpart in accounts(&self.store().snapshot()?)? {
+        let snapshot = self.store().snapshot()?;
+        let exact = STOPPED.get(&snapshot, &())?.is_some();
+        if exact {
+            // Before anything else that this server writes: the next end is another one.
+            self.store().queue(vec![STOPPED.remove(&())], Urgency::Now);
+        }
+        self.restores_exactly().store(exact, Ordering::Relaxed);
+        for localpart in accounts(&snapshot)? {
             self.read_account(&localpart)?;
         }
+        self.restores_exactly().store(false, Ordering::Relaxed);
         Ok(())
     }
 
@@ -236,13 +280,22 @@ impl Server {
             let positions: Vec<u64> = entries.iter().filter_map(|e| e.position).collect();
             session.outbox.restore(state.acknowledged, entries);
             self.at(account, 0, |cx| {
-                let away = Away::new(cx.server.clock().elapsed_ms(), rows);
+                let waited = cx.now().saturating_sub(state.since);
+                let since = elapsed(cx.server).saturating_sub_unsigned(waited);
+                let exact = self.restores_exactly().load(Ordering::Relaxed);
+                let away = Away::new(since, rows).knowing_all(exact);
                 cx.state
                     .resources
                     .push(resource(session.clone(), &state, away));
                 features::restored(cx, &session.jid, &positions);
             });
         }
+        // What one of them carries is not for another: so only now, when that is known of all.
+        self.at(account, 0, |cx| {
+            for session in cx.state.sessions() {
+                presence::resumed(cx, &session);
+            }
+        });
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     fixture::{Fixture, now},
-    limits::HIBERNATION_MS_MAX,
+    limits::{BOUNCED_MAX, HIBERNATION_MS_MAX, WAITING_STANZAS_MAX},
 };
 use std::{
     pin::pin,
@@ -152,4 +152,82 @@ fn a_session_is_not_resumed_that_would_be_back_after_a_restart() {
     home.disk.fail(FileName::Journal, Fault::Sync);
     let resumed = finished(&home, home.server.resume("juliet", &id, 0));
     assert!(matches!(resumed, Resumed::No { h: Some(1) }));
+}
+
+#[test]
+fn an_answer_that_came_when_the_line_was_gone_outlives_a_restart() {
+    let home = Fixture::new(&["juliet", "romeo"]);
+    let romeo = home.online("romeo", "orchard");
+    let (session, id) = resumable(&home, "juliet", "balcony");
+    home.write();
+    session.outbox.take();
+    let block = "<iq type='set' id='b1'><block xmlns='urn:xmpp:blocking'>\
+        <item jid='tybalt@far.example'/></block></iq>";
+    home.send(&session, block);
+    lose(&home, &session);
+    home.send(&romeo, TEMPORARY);
+    home.write(); // only now the answer may leave
+    now(home.server.stopped());
+    home.write();
+    home.server.store().close();
+    let home = Fixture::on(home.disk.clone());
+    home.server.restore_sessions().unwrap();
+    let resumed = finished(&home, home.server.resume("juliet", &id, 1));
+    let Resumed::Yes { session, h, .. } = resumed else {
+        panic!("it waited");
+    };
+    let got = home.got(&session).concat();
+    assert!(
+        h == 2 && got.contains("id='b1'") && got.contains("Hush"),
+        "{h} {got}"
+    );
+    home.hands.pass(HIBERNATION_MS_MAX);
+    assert_eq!(rows(&home), (0, 0));
+}
+
+#[test]
+fn more_than_may_wait_goes_back_to_its_senders() {
+    let home = Fixture::new(&["juliet", "romeo"]);
+    let romeo = home.online("romeo", "orchard");
+    let (session, _) = resumable(&home, "juliet", "balcony");
+    lose(&home, &session);
+    let note = "<message to='juliet@home.example/balcony' id='m'><body>1</body>\
+        <no-store xmlns='urn:xmpp:hints'/></message>";
+    for _ in 0..WAITING_STANZAS_MAX {
+        home.send(&romeo, note); // its own presence waits, too
+    }
+    assert!(session.outbox.is_ended());
+    let ping =
+        "<iq type='get' id='p' to='juliet@home.example/balcony'><x xmlns='urn:example:x'/></iq>";
+    home.send(&romeo, ping);
+    home.send(&romeo, note);
+    let at_once = home.got(&romeo);
+    assert_eq!(at_once.len(), 2, "the session does not take them any more");
+    home.tick();
+    assert_eq!(home.got(&romeo).len(), BOUNCED_MAX);
+    assert_eq!(rows(&home), (0, 0));
+}
+
+#[test]
+fn a_session_whose_connection_stays_silent_at_the_end_is_stored_or_told_of() {
+    let home = Fixture::new(&["juliet", "romeo"]);
+    let romeo = home.online("romeo", "orchard");
+    let greeting = "<presence to='juliet@home.example/balcony'/>";
+    let (session, id) = resumable(&home, "juliet", "balcony");
+    home.send(&romeo, greeting);
+    session.outbox.take();
+    now(home.server.stopped()); // nobody called for either of them
+    home.write();
+    home.server.store().close();
+    let home = Fixture::on(home.disk.clone());
+    home.server.restore_sessions().unwrap();
+    let resumed = finished(&home, home.server.resume("juliet", &id, 2));
+    let Resumed::Yes { session, .. } = resumed else {
+        panic!("it waited");
+    };
+    let got = home.got(&session).concat();
+    assert!(
+        got.contains("type='unavailable'") && got.contains("orchard"),
+        "{got}"
+    );
 }

@@ -7,7 +7,8 @@
 use super::{Digest, Session, digest_of, intake::Intake, stored};
 use crate::{
     account::{Account, Cx},
-    limits::ENDED_MAX,
+    features::says_nothing,
+    limits::{BOUNCED_MAX, ENDED_MAX},
     presence,
     server::Server,
 };
@@ -22,10 +23,12 @@ use xmpp::{Entry, Jid, Kind, Passing, StanzaError, StreamError};
 
 /// Since when a session has no connection, and what of it is on disk.
 pub(crate) struct Away {
-    /// In elapsed milliseconds.
-    pub(crate) since: u64,
+    /// In elapsed milliseconds; negative where that was before the start.
+    pub(crate) since: i64,
     /// Rows that it has; the number of the next one.
     rows: u64,
+    /// Presence may have passed it by: it was restored, and not after an orderly end.
+    missed_presence: bool,
 }
 
 /// How an attempt to go on with a session ends.
@@ -69,8 +72,25 @@ impl Ended {
 
 impl Away {
     /// With so many rows already.
-    pub(crate) fn new(since: u64, rows: u64) -> Away {
-        Away { since, rows }
+    pub(crate) fn new(since: i64, rows: u64) -> Away {
+        Away {
+            since,
+            rows,
+            missed_presence: false,
+        }
+    }
+
+    /// Whether it got all presence.
+    pub(crate) fn knowing_all(self, exact: bool) -> Away {
+        Away {
+            missed_presence: !exact,
+            ..self
+        }
+    }
+
+    fn is_over(&self, session: &Session, now: i64) -> bool {
+        let patience = session.resumption().map_or(0, |known| known.patience);
+        session.outbox.is_ended() || self.since.saturating_add_unsigned(patience) <= now
     }
 
     /// The row of a stanza that comes meanwhile.
@@ -119,6 +139,7 @@ impl Server {
                 return resumed;
             }
         };
+        self.settle_account(&account).await; // who is there answers
         // Before anything is promised, what it promises is on disk: also that its rows are gone.
         let relied_on = account.relied_on();
         self.durable(relied_on).await;
@@ -138,14 +159,11 @@ impl Server {
     pub(crate) async fn expire_sessions(self: &Arc<Self>) {
         for account in self.directory().all() {
             let over = self.at(&account, 0, |cx| {
-                let now = cx.server.clock().elapsed_ms();
+                let now = elapsed(cx.server);
                 let resources = cx.state.resources.iter();
                 let over = resources.filter(|resource| {
-                    let session = &resource.session;
-                    let patience = session.resumption().map_or(0, |known| known.patience);
-                    resource.away.as_ref().is_some_and(|away| {
-                        session.outbox.is_ended() || away.since + patience <= now
-                    })
+                    let away = resource.away.as_ref();
+                    away.is_some_and(|away| away.is_over(&resource.session, now))
                 });
                 let over: Vec<Arc<Session>> = over.map(|r| r.session.clone()).collect();
                 for session in &over {
@@ -169,6 +187,11 @@ impl Server {
     }
 }
 
+/// The clock that never jumps, so that times before the start fit, too.
+pub(crate) fn elapsed(server: &Server) -> i64 {
+    i64::try_from(server.clock().elapsed_ms()).unwrap_or(i64::MAX)
+}
+
 /// The line dropped.
 fn wait(cx: &mut Cx<'_>, session: &Arc<Session>) {
     let Some(resource) = cx.state.resource(&session.jid) else {
@@ -178,13 +201,60 @@ fn wait(cx: &mut Cx<'_>, session: &Arc<Session>) {
         return;
     }
     session.outbox.detach();
-    let since = cx.server.clock().elapsed_ms();
+    let since = elapsed(cx.server);
     let (acknowledged, entries) = session.outbox.unacknowledged();
     resource.away = Some(Away::new(since, entries.len() as u64));
     for write in stored::rows(cx, session, acknowledged, &entries) {
         cx.write_soon(write);
     }
     info!(session = %session.jid, "waits for its client");
+}
+
+impl Server {
+    /// The last word of a server whose connections are gone, before its store closes. A session whose
+    /// connection did not get to say so is given back, too; then what waits on disk is what waits in memory,
+    /// with the answers that were given since a line dropped.
+    pub async fn stopped(self: &Arc<Self>) {
+        for account in self.directory().all() {
+            for session in account.sessions() {
+                self.lost(&session, session.outbox.epoch()).await;
+            }
+        }
+        for account in self.directory().all() {
+            self.at(&account, 0, |cx| {
+                let resources = cx.state.resources.iter();
+                let away = resources.filter(|resource| resource.away.is_some());
+                let away: Vec<Arc<Session>> = away.map(|r| r.session.clone()).collect();
+                for session in away {
+                    put_rows_right(cx, &session);
+                }
+            });
+        }
+        stored::note_end(self);
+    }
+}
+
+/// Its rows are those of its outbox, where they are not yet.
+fn put_rows_right(cx: &mut Cx<'_>, session: &Session) {
+    let (acknowledged, entries) = session.outbox.unacknowledged();
+    let count = entries.len() as u64;
+    let away = cx
+        .state
+        .resource(&session.jid)
+        .and_then(|r| r.away.as_mut());
+    let (Some(away), Some(known)) = (away, session.resumption()) else {
+        return;
+    };
+    if away.rows == count && !session.outbox.is_inactive() {
+        return;
+    }
+    let before = std::mem::replace(&mut away.rows, count);
+    for write in stored::rows(cx, session, acknowledged, &entries) {
+        cx.write(write);
+    }
+    for write in stored::removals_from(cx.id(), &known.digest, count..before) {
+        cx.write(write);
+    }
 }
 
 /// Under the account's lock: attaches, or says why not.
@@ -222,6 +292,9 @@ fn take_over(cx: &mut Cx<'_>, digest: &Digest, h: u32) -> Result<(Arc<Session>, 
         for write in stored::removals(cx.id(), digest, away.rows) {
             cx.write(write);
         }
+        if away.missed_presence {
+            presence::refresh(cx, &session);
+        }
     }
     cx.server.delivered(cx, &session, &positions);
     presence::resumed(cx, &session);
@@ -234,24 +307,46 @@ pub(crate) fn over(cx: &mut Cx<'_>, session: &Arc<Session>, away: Option<Away>) 
     if let Some(resumption) = session.resumption() {
         let (h, _) = session.intake.handled(cx.server.store());
         cx.server.ended().note(cx.id(), resumption.digest, h);
+        // At once: a power cut must not bring it back, whose contacts and senders were told that it is over.
         if let Some(away) = away {
             for write in stored::removals(cx.id(), &resumption.digest, away.rows) {
-                cx.write_soon(write);
+                cx.write(write);
             }
         }
     }
     if !session.outbox.is_managed() {
         return; // what left is taken for delivered, and what waits is in the archive
     }
-    for entry in session.outbox.close() {
-        if let Some(passing) = unanswered(cx, &entry) {
-            let error = match entry.kind {
-                Kind::Iq => StanzaError::SERVICE_UNAVAILABLE,
-                _ => StanzaError::RECIPIENT_UNAVAILABLE,
-            };
-            cx.refuse(&passing, error);
+    let ended = session.outbox.is_ended();
+    // Who asked must hear (RFC 6120 §8.2.3); they come first.
+    let entries = session.outbox.close();
+    let (requests, others): (Vec<_>, Vec<_>) =
+        entries.iter().partition(|entry| entry.kind == Kind::Iq);
+    let (mut bounced, mut untold) = (0, 0);
+    for entry in requests.into_iter().chain(others) {
+        if bounced < BOUNCED_MAX {
+            bounced += usize::from(bounce(cx, entry));
+        } else {
+            untold += usize::from(unanswered(cx, entry).is_some());
         }
     }
+    if !entries.is_empty() {
+        let (session, total) = (&session.jid, entries.len());
+        info!(%session, ended, total, bounced, untold, "is over with stanzas nobody took");
+    }
+}
+
+/// Tells the sender of a stanza that a session never took; whether there was anybody to tell.
+pub(crate) fn bounce(cx: &mut Cx<'_>, entry: &Entry) -> bool {
+    let Some(passing) = unanswered(cx, entry) else {
+        return false;
+    };
+    let error = match entry.kind {
+        Kind::Iq => StanzaError::SERVICE_UNAVAILABLE,
+        _ => StanzaError::RECIPIENT_UNAVAILABLE,
+    };
+    cx.refuse(&passing, error);
+    true
 }
 
 /// A stanza whose sender waits for an answer or takes it for delivered.
@@ -262,11 +357,30 @@ fn unanswered(cx: &Cx<'_>, entry: &Entry) -> Option<Passing> {
     let stanza = entry.to_stanza()?;
     let expects = match entry.kind {
         Kind::Iq => matches!(stanza.type_(), "get" | "set"),
+        // RFC 6121 §8.5.3: nobody is told of these. A room learns that its occupant is gone by presence.
         _ => !matches!(stanza.type_(), "error" | "headline" | "groupchat"),
     };
     let from = stanza.from().ok()??;
     let to: Jid = stanza.to().ok()??;
-    let ours = from.bare() == *cx.jid() || from == *cx.server.domain();
-    let bare_state = entry.kind == Kind::Message && entry.class == xmpp::Class::Later;
-    (expects && !ours && !bare_state).then(|| Passing::new(Arc::new(stanza), from, to))
+    // What the account or the server says itself: pushes, copies, pages of the archive.
+    let ours = from == *cx.jid() || from == *cx.server.domain();
+    if !expects || ours {
+        return None;
+    }
+    let passing = Passing::new(Arc::new(stanza), from, to);
+    let has_it =
+        entry.kind == Kind::Message && (is_elsewhere(cx, &passing.to) || says_nothing(&passing));
+    (!has_it).then_some(passing)
+}
+
+/// Whether a message to this address was for other resources as well, and one of them is there.
+fn is_elsewhere(cx: &Cx<'_>, to: &Jid) -> bool {
+    let mut others = cx.state.available();
+    to.is_bare()
+        && others.any(|other| {
+            other
+                .presence
+                .as_ref()
+                .is_some_and(|presence| presence.priority >= 0)
+        })
 }
