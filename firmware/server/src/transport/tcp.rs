@@ -61,8 +61,8 @@ pub(crate) fn serve(
         admission,
         stop,
     };
-    // A block, because what an `async fn` is given lies in its future a second time; and boxed, or what drives
-    // it would lie there twice, too: as what is called and as what is awaited.
+    // A block, because what an `async fn` is given lies in its future a second time; and boxed, or what
+    // drives it would lie there twice, too: as what is called and as what is awaited.
     async move {
         match caught(Box::pin(driver.drive(&mut connection))).await {
             Ok(Ok(())) => {}
