@@ -35,13 +35,19 @@ class Slixmpp(ClientXMPP):
         self.offers = []
         self.no_tls = None
         self.alpn = None
-        for plugin in ("xep_0012", "xep_0030", "xep_0092", "xep_0115", "xep_0199", "xep_0202", "xep_0203"):
+        for plugin in ("xep_0012", "xep_0030", "xep_0092", "xep_0115", "xep_0199", "xep_0202", "xep_0203",
+                       "xep_0280", "xep_0313", "xep_0359"):
             self.register_plugin(plugin)
         if managed:
             # It asks for an acknowledgement after every stanza.
             self.register_plugin("xep_0198", {"window": 1})
         self.add_event_handler("message", self.messages.append)
         self.add_event_handler("presence", self.presences.append)
+        # Copies of what another resource got and sent (XEP-0280).
+        self.copies = []
+        for copied in ("carbon_received", "carbon_sent"):
+            self.add_event_handler(copied, lambda message, copied=copied: self.copies.append(
+                (copied, message[copied]["body"])))
         self.add_event_handler("failed_auth", lambda failure: self.failures.append(failure["condition"]))
         self.add_event_handler("stream_error", lambda error: self.stream_errors.append(error["condition"]))
         self.add_event_handler("ssl_invalid_chain", self._no_tls)
@@ -133,6 +139,13 @@ class Slixmpp(ClientXMPP):
 
     def say(self, to, body):
         self.send_message(mto=to, mbody=body, mtype="chat")
+
+    async def archived(self, **what):
+        """The bodies in one's own archive, in the order of the pages (XEP-0313, XEP-0059)."""
+        found = []
+        async for message in self["xep_0313"].iterate(**what):
+            found.append(message["mam_result"]["forwarded"]["stanza"]["body"])
+        return found
 
     async def hears(self, sender, body):
         """Waits for a message; returns it."""
