@@ -160,7 +160,8 @@ impl Door {
             .outgoing
             .write(&format!("<resume xmlns='{SM}' previd='{previd}' h='{h}'/>"))
             .await?;
-        session.incoming.nonza("resumed").await?;
+        let resumed = session.incoming.nonza("resumed").await?;
+        session.continued(left, &resumed)?;
         Ok(session)
     }
 

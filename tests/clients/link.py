@@ -1,6 +1,6 @@
 """The link between a client and its server, which a journey can cut: a forwarding proxy on 127.0.0.1. TLS
-passes through it unopened. A cut is what a phone goes through: sometimes both ends are told, sometimes what is
-sent simply gets lost for a while before anybody notices."""
+passes through it unopened. A cut is what a phone goes through: sometimes both ends are told, sometimes what
+is sent simply gets lost for a while before anybody notices."""
 
 import asyncio
 import socket

@@ -38,8 +38,8 @@ reconnect={reconnect}
 
 
 class Profanity:
-    """`directory` is its home; it is made at the first start and kept over the next ones. With a `link` it connects
-    through that, and by itself again when the connection was lost."""
+    """`directory` is its home; it is made at the first start and kept over the next ones. With a `link` it
+    connects through that, and by itself again when the connection was lost."""
 
     def __init__(self, server, directory, account, password, trust_server=True, link=None):
         self.server, self.account, self.password = server, account, password
@@ -123,7 +123,7 @@ class Profanity:
                     lambda: self.wire("RECV", f'<iq id="({re.escape(sent[0])})"'))
 
     def wire(self, direction, pattern):
-        """What matched in the elements that it got ("RECV") or sent ("SENT"), in order, out of its own log."""
+        """What matched in the elements that it got ("RECV") or sent ("SENT"), in order, from its log."""
         log = self.home / "profanity.log"
         lines = log.read_text(errors="replace").splitlines() if log.exists() else []
         found = (re.search(f"DBG: {direction}: {pattern}", line) for line in lines)

@@ -2,8 +2,8 @@
 whichever client she has: both have every message once and in order, and her counts and the server's agree
 (XEP-0198 §4, §5).
 
-Her client has `say`, `bodies`, `settled`, `acknowledged` (all its stanzas were) and `unacknowledged` (how many
-were not), `gone` (it knows that its connection is lost) and `come_back`."""
+Her client has `say`, `bodies`, `settled`, `acknowledged` (all its stanzas were) and `unacknowledged` (how
+many were not), `gone` (it knows that its connection is lost) and `come_back`."""
 
 from waiting import Failed, step, until
 

@@ -1,5 +1,5 @@
-// @xmpp/client as a program: `node xmpp_js.mjs LIBRARY SETTINGS` takes commands on standard input and tells what
-// happens on standard output, both one JSON value a line. Driven by xmpp_js.py, which says what they are.
+// @xmpp/client as a program: `node xmpp_js.mjs LIBRARY SETTINGS` takes commands on standard input and tells
+// what happens on standard output, both one JSON value a line. Driven by xmpp_js.py.
 import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
 import { webcrypto } from "node:crypto";

@@ -1,7 +1,7 @@
-"""A person at @xmpp/client ("xmpp.js"), the library that web clients and bots in JavaScript are made of, in a
-process of its own (xmpp_js.mjs). It verifies the server's certificate against the server's CA file, logs in with
-SASL2, Bind 2 and a token (XEP-0388, XEP-0386, XEP-0484) where the server offers them, and comes back by itself
-when its connection is lost."""
+"""A person at @xmpp/client ("xmpp.js"), the library that web clients and bots in JavaScript are made of, in
+a process of its own (xmpp_js.mjs). It verifies the server's certificate against the server's CA file, logs
+in with SASL2, Bind 2 and a token (XEP-0388, XEP-0386, XEP-0484) where the server offers them, and comes
+back by itself when its connection is lost."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ class XmppJs:
         # Everything it told, in order.
         self.told = []
         self.process = self.reading = None
-        # How far of that belongs to before its last return, and how much it had sent when all was acknowledged.
+        # How much of that it told before its last return; how much it had sent when all was acknowledged.
         self.back = self.sent = 0
 
     async def start(self):
@@ -72,9 +72,9 @@ class XmppJs:
                 if one["event"] == "asks"]
 
     async def settled(self):
-        """What the server sent because of what went before has arrived: it answers in order. Not by a ping: this
-        version does not count the answers to its own requests (XEP-0198 §4), so that every server sends again
-        what it had already."""
+        """What the server sent because of what went before has arrived: it answers in order. Not by a ping:
+        this version does not count the answers to its own requests (XEP-0198 §4), so that every server sends
+        again what it had already."""
         since = len(self.told)
         self.do("settle")
         await self.tells("acknowledgement", since)

@@ -14,7 +14,8 @@ async def go(server, directory):
         await server.start()
         for jid in (ALICE, BOB):
             await server.add_user(jid.partition("@")[0], jid)
-        link, other = await Link(server.host, server.c2s).open(), await Link(server.host, server.c2s_tls).open()
+        link = await Link(server.host, server.c2s).open()
+        other = await Link(server.host, server.c2s_tls).open()
         alice = await Slixmpp(server, f"{ALICE}/phone", ALICE, link=link, managed=True).come_online()
         bob = await Slixmpp(server, f"{BOB}/desk", BOB).come_online()
         talk = Talk(alice, bob, link)

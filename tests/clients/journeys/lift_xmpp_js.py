@@ -1,6 +1,6 @@
-"""Alice's xmpp.js goes through a lift: its connection is lost, and it comes back by itself, with a token and into
-its session, in one round trip where the server can do that (XEP-0198 §5, XEP-0388, XEP-0386, XEP-0484), and by
-SASL and <resume/> where it cannot."""
+"""Alice's xmpp.js goes through a lift: its connection is lost, and it comes back by itself, with a token
+and into its session, in one round trip where the server can do that (XEP-0198 §5, XEP-0388, XEP-0386,
+XEP-0484), and by SASL and <resume/> where it cannot."""
 
 from link import Link
 from slixmpp_client import Slixmpp
@@ -70,7 +70,7 @@ async def go_quickly(server, bob, link):
             await client.leave()
         return client
 
-    with step("the quick way: SASL2 with a resource and stream management inline, and a token for the next time"):
+    with step("the quick way: SASL2, resource and stream management at once, a token for the next time"):
         alice = await XmppJs(server, "alice", "phone", ALICE, link=link).come_online()
         await alice.tells("token")
         asked = alice.asked()
