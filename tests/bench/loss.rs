@@ -295,7 +295,7 @@ async fn write(outgoing: &Outgoing, to: &str) -> Result<()> {
 
 impl Session {
     /// The ids of everything in one's own archive.
-    async fn archived(&mut self) -> Result<HashSet<String>> {
+    pub(crate) async fn archived(&mut self) -> Result<HashSet<String>> {
         let mut page = self.page(From::Begin, PAGE).await?;
         let mut ids = HashSet::new();
         loop {

@@ -14,6 +14,7 @@ mod hearth;
 mod households;
 mod idle;
 mod in_memory;
+mod killed;
 mod login;
 mod lone;
 mod loss;

@@ -1,12 +1,13 @@
 //! Scenario `restart`: sessions that lost their connection wait while the server is stopped (SIGTERM), and
 //! while it is killed (SIGKILL) after what was written to them was acknowledged. Every client comes back into
 //! its session (XEP-0198 §5), has every message once and in order, and both sides' counts agree. Anything
-//! else is an error, not a figure.
+//! else is an error, not a figure. What becomes of sessions that were connected: `killed.rs`.
 
 use crate::{
     Bench,
     chat::message,
     client::{Account, Door, in_turn},
+    killed,
     login::{AT_ONCE, people},
     server::{Kind, Running},
     session::{Left, Session},
@@ -21,7 +22,7 @@ use tokio::time::timeout;
 use xmpp::Kind as StanzaKind;
 
 /// Sessions that wait.
-const SESSIONS: usize = 100;
+pub(crate) const SESSIONS: usize = 100;
 /// Messages to each of them before it loses its connection, meanwhile, and afterwards.
 const BEFORE: u32 = 2;
 const MEANWHILE: u32 = 10;
@@ -85,6 +86,7 @@ pub(crate) async fn run(bench: &Bench, kind: &dyn Kind) -> Result<Vec<Figure>> {
         sessions = everybody_has(sessions, last, AFTERWARDS).await?;
     }
     server.stop()?;
+    figures.push(killed::run(bench, kind).await?);
     Ok(figures)
 }
 
@@ -114,7 +116,7 @@ async fn write_to(door: &Door, by: &Account, to: &[String], last: u32, count: u3
     Ok(last + count)
 }
 
-fn id(number: u32) -> String {
+pub(crate) fn id(number: u32) -> String {
     format!("message-{number}")
 }
 
@@ -158,7 +160,10 @@ async fn has(session: &mut Session, numbers: impl Iterator<Item = u32>) -> Resul
 }
 
 /// The id of the next message; nothing where the answer to a request comes first.
-async fn next_message(session: &mut Session, request: Option<&str>) -> Result<Option<String>> {
+pub(crate) async fn next_message(
+    session: &mut Session,
+    request: Option<&str>,
+) -> Result<Option<String>> {
     loop {
         let stanza = session.incoming.stanza().await?;
         let id = stanza.id().map(Cow::into_owned);

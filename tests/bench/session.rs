@@ -197,11 +197,21 @@ impl Incoming {
     /// The next nonza, which must have this name. Stanzas before it are passed over: what is said of a
     /// resource may reach the session that has just taken its place.
     pub(crate) async fn nonza(&mut self, name: &str) -> Result<Element> {
+        let nonza = self.any_nonza().await?;
+        ensure!(
+            nonza.name == name,
+            "<{name}/> was expected and {nonza:?} came"
+        );
+        Ok(nonza)
+    }
+
+    /// The next nonza, whatever it is.
+    pub(crate) async fn any_nonza(&mut self) -> Result<Element> {
         loop {
             match self.event().await? {
-                Event::Nonza(nonza) if nonza.name == name => return Ok(nonza),
+                Event::Nonza(nonza) => return Ok(nonza),
                 Event::Stanza(_) => {}
-                other => bail!("<{name}/> was expected and {other:?} came"),
+                other => bail!("an answer was expected and {other:?} came"),
             }
         }
     }

@@ -36,7 +36,7 @@ class Slixmpp(ClientXMPP):
         self.no_tls = None
         self.alpn = None
         for plugin in ("xep_0012", "xep_0030", "xep_0092", "xep_0115", "xep_0199", "xep_0202", "xep_0203",
-                       "xep_0280", "xep_0313", "xep_0359"):
+                       "xep_0280", "xep_0313", "xep_0359", "xep_0494"):
             self.register_plugin(plugin)
         if managed:
             # It asks for an acknowledgement after every stanza.
@@ -103,6 +103,10 @@ class Slixmpp(ClientXMPP):
         counts.request_ack()
         await until(lambda: f"{self.boundjid} sent {counts.seq} stanzas; {counts.last_ack} are acknowledged",
                     lambda: not counts.unacked_queue and counts.last_ack == counts.seq)
+
+    async def devices(self):
+        """What has access to the account (XEP-0494)."""
+        return await self["xep_0494"].get_clients()
 
     def unacknowledged(self):
         """How many stanzas it sent that the server has not yet taken over."""

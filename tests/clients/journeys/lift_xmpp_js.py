@@ -93,3 +93,12 @@ async def go_quickly(server, bob, link):
         client = await enters(token={**token, "token": "not this one"}, password=ALICE)
         negotiated(client, 0, ("authenticate", "HT-SHA-256-NONE"), ("authenticate", "SCRAM-SHA-1"))
         await client.tells("token")
+
+    with step("slixmpp shows it among the devices that have access (XEP-0494)"):
+        desk = await Slixmpp(server, f"{ALICE}/desk", ALICE).log_in()
+        try:
+            found = [(one["user_agent"]["software"], one["connected"]) for one in await desk.devices()]
+        finally:
+            await desk.leave()
+        if found != [("xmpp.js", False)]:
+            raise Failed(f"{found}")

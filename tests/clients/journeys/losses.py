@@ -22,7 +22,7 @@ BENCH = Path(os.environ.get("CARGO_TARGET_DIR", TOP / "target")) / "debug" / "be
 # How often the server is killed, and how often each kind of power cut is made.
 ROUNDS = 2
 # What `loss` and `restart` tell figures of.
-FIGURES = {"loss": 8, "restart": 2}
+FIGURES = {"loss": 8, "restart": 3}
 
 
 async def go(server, directory):
