@@ -154,14 +154,29 @@ impl Door {
 
     /// Comes back into a session (XEP-0198 §5).
     pub(crate) async fn resume(&self, account: &Account, left: &Left) -> Result<Session> {
+        let session = self.try_to_resume(account, left).await?;
+        session.context("not resumed")
+    }
+
+    /// The same; nothing where the server says that there is no such session any more.
+    pub(crate) async fn try_to_resume(
+        &self,
+        account: &Account,
+        left: &Left,
+    ) -> Result<Option<Session>> {
         let (mut session, _) = self.authenticated(account).await?;
         let (previd, h) = (&left.resumption, left.handled);
         session
             .outgoing
             .write(&format!("<resume xmlns='{SM}' previd='{previd}' h='{h}'/>"))
             .await?;
-        session.incoming.nonza("resumed").await?;
-        Ok(session)
+        let answer = session.incoming.any_nonza().await?;
+        if answer.is(SM, "failed") {
+            return Ok(None);
+        }
+        ensure!(answer.is(SM, "resumed"), "{answer:?} instead of resumed");
+        session.continued(left, &answer)?;
+        Ok(Some(session))
     }
 
     /// Logs all of them in, `at_once` at a time; in their order.

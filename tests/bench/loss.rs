@@ -40,24 +40,38 @@ const PAGE: usize = 50;
 struct End {
     /// How the table calls it.
     name: &'static str,
-    /// `None`: SIGKILL.
-    cut: Option<Cut>,
+    how: How,
 }
 
-const ENDS: [End; 3] = [
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum How {
+    /// The server alone ends.
+    Kill,
+    /// The disk is copied while the server goes on; what opens the copies later has nothing else.
+    Copy,
+    Cut(Cut),
+}
+
+const ENDS: [End; 4] = [
     End {
         name: "SIGKILL",
-        cut: None,
+        how: How::Kill,
+    },
+    End {
+        name: "a power cut, as a copy of the disk shows it",
+        how: How::Copy,
     },
     End {
         name: "a power cut",
-        cut: Some(Cut::KeepsCache),
+        how: How::Cut(Cut::KeepsCache),
     },
     End {
         name: "a power cut that empties the drive's cache",
-        cut: Some(Cut::LosesCache),
+        how: How::Cut(Cut::LosesCache),
     },
 ];
+/// Copies of the disk under one load.
+const COPIES: u32 = 4;
 
 impl End {
     fn acknowledged(&self) -> String {
@@ -119,7 +133,7 @@ pub(crate) async fn run(bench: &Bench, kind: &dyn Kind) -> Result<Vec<Figure>> {
     for end in ENDS {
         let why_not = if !stage.offer.management || !stage.offer.archive {
             Some(NOT_OFFERED)
-        } else if end.cut.is_some() && stage.power.is_none() {
+        } else if end.how != How::Kill && stage.power.is_none() {
             Some("needs root")
         } else {
             None
@@ -131,7 +145,11 @@ pub(crate) async fn run(bench: &Bench, kind: &dyn Kind) -> Result<Vec<Figure>> {
         let (mut acknowledged, mut lost) = (0, 0);
         for _ in 0..cuts {
             let people = people.next().context("people for every end")?;
-            let (of_end, lost_by_end) = stage.end(people, end).await?;
+            let (of_end, lost_by_end) = match end.how {
+                How::Copy => stage.copies(people).await?,
+                How::Kill => stage.end(people, end, None).await?,
+                How::Cut(cut) => stage.end(people, end, Some(cut)).await?,
+            };
             acknowledged += of_end;
             lost += lost_by_end;
         }
@@ -144,39 +162,74 @@ pub(crate) async fn run(bench: &Bench, kind: &dyn Kind) -> Result<Vec<Figure>> {
 impl Stage<'_> {
     /// Lets people write until the server ends like this: how many messages had been acknowledged, and how
     /// many of them are gone.
-    async fn end(&self, people: &[Account], end: End) -> Result<(u32, u32)> {
-        let mut server = Running::start(self.kind, &self.place)?;
-        server.door.offer = self.offer.clone();
+    async fn end(&self, people: &[Account], end: End, cut: Option<Cut>) -> Result<(u32, u32)> {
+        let server = self.start()?;
         let (mut load, senders) = talk(server.door.log_in_all(people, PAIRS).await?);
-        let mut random = [0; 8];
-        rand::fill(&mut random)?;
-        let longer = u64::from_le_bytes(random) % LOAD_SPREAD_MS;
         let power = self.power.as_ref();
-        let switch = end.cut.zip(power);
+        let switch = cut.zip(power);
         let switch = switch.map(|(cut, power)| power.switch(cut)).transpose()?;
-        let begin = Instant::now();
-        while acknowledged(&senders).iter().sum::<u32>() < ACKNOWLEDGED_MIN
-            && begin.elapsed() < LOAD_MAX
-        {
-            sleep(GLANCE).await;
-        }
-        sleep(Duration::from_millis(longer)).await;
+        under_way(&senders).await?;
 
         // What is acknowledged from here on does not count.
         let acknowledged = acknowledged(&senders);
         switch.map_or(Ok(()), Switch::cut)?;
         server.kill()?;
         load.shutdown().await;
-        if let Some(power) = power.filter(|_| end.cut.is_some()) {
+        if let Some(power) = power.filter(|_| cut.is_some()) {
             power.restore()?;
         }
-        let mut server = Running::start(self.kind, &self.place)
+        let server = self
+            .start()
             .with_context(|| format!("after {}", end.name))?;
-        server.door.offer = self.offer.clone();
         let lost = lost(&server, people, &acknowledged).await?;
         server.stop()?;
         Ok((acknowledged.iter().sum(), lost))
     }
+
+    /// Copies the disk at some moments of one load, and opens the copies one after another: how many messages
+    /// had been acknowledged before each, and how many of them it misses.
+    async fn copies(&self, people: &[Account]) -> Result<(u32, u32)> {
+        let power = self.power.as_ref().context("a disk of its own")?;
+        let server = self.start()?;
+        let (mut load, senders) = talk(server.door.log_in_all(people, PAIRS).await?);
+        let mut copies = Vec::new();
+        for _ in 0..COPIES {
+            under_way(&senders).await?;
+            copies.push((acknowledged(&senders), power.copy()?));
+        }
+        server.kill()?;
+        load.shutdown().await;
+        let (mut of_all, mut lost_by_all) = (0, 0);
+        for (acknowledged, copy) in copies {
+            power.insert(&copy)?;
+            let server = self.start().context("on a copy of the disk")?;
+            lost_by_all += lost(&server, people, &acknowledged).await?;
+            of_all += acknowledged.iter().sum::<u32>();
+            server.kill()?;
+        }
+        power.reinsert()?;
+        Ok((of_all, lost_by_all))
+    }
+
+    fn start(&self) -> Result<Running> {
+        let mut server = Running::start(self.kind, &self.place)?;
+        server.door.offer = self.offer.clone();
+        Ok(server)
+    }
+}
+
+/// Returns at some moment of the load, when enough is acknowledged.
+async fn under_way(senders: &[(Outgoing, u32)]) -> Result<()> {
+    let mut random = [0; 8];
+    rand::fill(&mut random)?;
+    let longer = u64::from_le_bytes(random) % LOAD_SPREAD_MS;
+    let begin = Instant::now();
+    while acknowledged(senders).iter().sum::<u32>() < ACKNOWLEDGED_MIN && begin.elapsed() < LOAD_MAX
+    {
+        sleep(GLANCE).await;
+    }
+    sleep(Duration::from_millis(longer)).await;
+    Ok(())
 }
 
 /// Lets every second one write to the next, until the tasks are dropped or the server is gone: what sends,
@@ -242,7 +295,7 @@ async fn write(outgoing: &Outgoing, to: &str) -> Result<()> {
 
 impl Session {
     /// The ids of everything in one's own archive.
-    async fn archived(&mut self) -> Result<HashSet<String>> {
+    pub(crate) async fn archived(&mut self) -> Result<HashSet<String>> {
         let mut page = self.page(From::Begin, PAGE).await?;
         let mut ids = HashSet::new();
         loop {

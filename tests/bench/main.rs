@@ -1,6 +1,6 @@
 //! The load tool: the same scenarios against Hearth and against Debian's Prosody and ejabberd, in one run, in
 //! turn, and a table of what they cost each server. Figures, never a verdict (DESIGN §13.4): machines differ,
-//! ratios less so. The one exception is `loss`: Hearth may lose nothing.
+//! ratios less so. The exceptions are `loss` and `restart`: Hearth may lose nothing.
 //!
 //! Processor time and memory are the server's, read from /proc; what the clients cost is nobody's business.
 
@@ -14,6 +14,7 @@ mod hearth;
 mod households;
 mod idle;
 mod in_memory;
+mod killed;
 mod login;
 mod lone;
 mod loss;
@@ -23,6 +24,7 @@ mod presence;
 mod process;
 mod prosody;
 mod quick;
+mod restart;
 mod route;
 mod router;
 mod scram;
@@ -101,6 +103,9 @@ enum Scenario {
     Start,
     /// Acknowledged messages that are gone after a SIGKILL and after a power cut
     Loss,
+    /// Sessions that wait for their clients while the server is stopped or killed: an error if one of them is
+    /// not there again, whole
+    Restart,
     /// Time and allocations of a message in memory: Hearth alone, in this process
     Route,
 }
@@ -232,6 +237,7 @@ impl Scenario {
             Scenario::Router => router::run(bench, server).await,
             Scenario::Start => start::run(bench, server).await,
             Scenario::Loss => loss::run(bench, server).await,
+            Scenario::Restart => restart::run(bench, server).await,
             Scenario::Route => Ok(route::run(bench.sizes().messages)),
         }
     }

@@ -6,8 +6,12 @@
 //! from that moment nothing goes below any more, and what had not gone is lost. Stopping the upper one loses
 //! what the file system had not given to the drive; stopping the lower one loses also what the drive was
 //! given and had not flushed. Neither tears a sector, nor does a drive here lie about its flushes.
+//!
+//! The other way is to copy what the drive has, while the server goes on: the lower file system holds its
+//! breath meanwhile (fsfreeze(8)), so that a copy is the state of one moment, with the upper one mounted and
+//! at work. What a copy has is what a power cut at that moment leaves, the drive's cache included.
 
-use crate::disk::{make, mount, unmount};
+use crate::disk::{make, mount, run, unmount};
 use anyhow::{Context, Result, ensure};
 use std::{
     fs,
@@ -15,7 +19,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
-use tempfile::TempDir;
+use tempfile::{TempDir, TempPath};
 
 /// Space of the server's file system, and of the one below it.
 const UPPER_BYTES: u64 = 1 << 30;
@@ -73,6 +77,34 @@ impl Power {
         self.root().join("not-synced")
     }
 
+    /// A copy of what the drive has at this moment, to be mounted later.
+    pub(crate) fn copy(&self) -> Result<Copied> {
+        let copy = tempfile::Builder::new()
+            .prefix("copy-")
+            .suffix(".image")
+            .tempfile_in(self.directory.path())?;
+        let held = Held::new(self.lower())?;
+        let mut cp = Command::new("cp");
+        cp.arg("--sparse=always").arg(self.upper_image());
+        let copied = run(cp.arg(copy.path()));
+        held.release()?;
+        copied?;
+        Ok(Copied(copy.into_temp_path()))
+    }
+
+    /// Puts a copy where the server's file system was, which replays its journal. Nobody may use that one any
+    /// more.
+    pub(crate) fn insert(&self, copy: &Copied) -> Result<()> {
+        unmount(&self.root())?;
+        mount(&copy.0, &self.root())
+    }
+
+    /// Puts the server's own file system back.
+    pub(crate) fn reinsert(&self) -> Result<()> {
+        unmount(&self.root())?;
+        mount(&self.upper_image(), &self.root())
+    }
+
     /// Somebody with a hand at the switch.
     pub(crate) fn switch(&self, cut: Cut) -> Result<Switch> {
         let stopped = match cut {
@@ -110,6 +142,35 @@ impl Drop for Power {
     fn drop(&mut self) {
         let _ = unmount(&self.root());
         let _ = unmount(&self.lower());
+    }
+}
+
+/// An image of the server's file system as it was at some moment under load.
+pub(crate) struct Copied(TempPath);
+
+/// A file system that nothing is written to, until this is dropped.
+struct Held(Option<PathBuf>);
+
+impl Held {
+    fn new(directory: PathBuf) -> Result<Held> {
+        run(Command::new("fsfreeze").arg("--freeze").arg(&directory))?;
+        Ok(Held(Some(directory)))
+    }
+
+    fn release(mut self) -> Result<()> {
+        self.let_go()
+    }
+
+    fn let_go(&mut self) -> Result<()> {
+        self.0.take().map_or(Ok(()), |directory| {
+            run(Command::new("fsfreeze").arg("--unfreeze").arg(directory))
+        })
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let _ = self.let_go();
     }
 }
 

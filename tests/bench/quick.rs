@@ -138,7 +138,8 @@ impl Door {
         if data != Some(BASE64_STANDARD.encode(responder)) {
             bail!("the server does not know the token");
         }
-        ensure!(success.child(SM, "resumed").is_some(), "not resumed");
+        let resumed = success.child(SM, "resumed").context("not resumed")?;
+        session.continued(left, resumed)?;
         Ok(session)
     }
 }

@@ -1,7 +1,7 @@
 //! A stream of the small client: what comes, what goes, and the counts of XEP-0198, which both sides of the
 //! stream keep. Acknowledgements are given as soon as they are asked for, as a phone that is awake does.
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::sync::{
     Arc,
     atomic::{AtomicBool, AtomicU32, Ordering},
@@ -40,8 +40,9 @@ pub(crate) struct Session {
 /// What a client still knows of a session whose connection is gone.
 pub(crate) struct Left {
     pub(crate) resumption: String,
-    /// Stanzas that came in it.
+    /// Stanzas that came in it, and that went.
     pub(crate) handled: u32,
+    pub(crate) sent: u32,
     pub(crate) token: Option<String>,
 }
 
@@ -142,11 +143,30 @@ impl Session {
         self.resumption = enabled.attr("id").map(str::to_owned);
     }
 
+    /// The counts go on where they were (XEP-0198 §5). What the server has not taken over is not sent again:
+    /// these clients wait for acknowledgements before they lose a connection.
+    pub(crate) fn continued(&mut self, left: &Left, resumed: &Element) -> Result<()> {
+        let counts = &self.outgoing.counts;
+        counts.enabled.store(true, Ordering::Relaxed);
+        counts.handled.store(left.handled, Ordering::Relaxed);
+        counts.sent.store(left.sent, Ordering::Relaxed);
+        let h: u32 = resumed.attr("h").context("resumed without h")?.parse()?;
+        ensure!(
+            h == left.sent,
+            "{} stanzas were sent, and {h} handled",
+            left.sent
+        );
+        counts.acknowledged.send_replace(h);
+        self.resumption = Some(left.resumption.clone());
+        Ok(())
+    }
+
     /// Drops the connection without a word.
     pub(crate) fn cut(self) -> Left {
         Left {
             resumption: self.resumption.unwrap_or_default(),
             handled: self.outgoing.counts.handled.load(Ordering::Relaxed),
+            sent: self.outgoing.sent(),
             token: self.token,
         }
     }
@@ -177,11 +197,21 @@ impl Incoming {
     /// The next nonza, which must have this name. Stanzas before it are passed over: what is said of a
     /// resource may reach the session that has just taken its place.
     pub(crate) async fn nonza(&mut self, name: &str) -> Result<Element> {
+        let nonza = self.any_nonza().await?;
+        ensure!(
+            nonza.name == name,
+            "<{name}/> was expected and {nonza:?} came"
+        );
+        Ok(nonza)
+    }
+
+    /// The next nonza, whatever it is.
+    pub(crate) async fn any_nonza(&mut self) -> Result<Element> {
         loop {
             match self.event().await? {
-                Event::Nonza(nonza) if nonza.name == name => return Ok(nonza),
+                Event::Nonza(nonza) => return Ok(nonza),
                 Event::Stanza(_) => {}
-                other => bail!("<{name}/> was expected and {other:?} came"),
+                other => bail!("an answer was expected and {other:?} came"),
             }
         }
     }

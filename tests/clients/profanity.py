@@ -5,6 +5,7 @@ verified TLS."""
 
 import asyncio
 import fcntl
+import html
 import os
 import re
 import struct
@@ -12,9 +13,13 @@ import termios
 
 import pyte
 
-from waiting import until
+from waiting import Failed, until
 
 COLUMNS, LINES = 150, 50
+# After so many seconds it tries to connect again; the least that is not "never".
+RECONNECT_SECONDS = 1
+# How often it is asked to ping the server, a second apart.
+PINGS_MAX = 30
 
 # No look for newer versions over the network, no notifications, no idling away.
 PREFERENCES = """[ui]
@@ -30,21 +35,25 @@ autoaway.mode=off
 outtype=false
 [connection]
 tls.certpath={nothing}
-reconnect=0
+reconnect={reconnect}
 """
 
 
 class Profanity:
-    """`directory` is its home; it is made at the first start and kept over the next ones."""
+    """`directory` is its home; it is made at the first start and kept over the next ones. With a `link` it
+    connects through that, and by itself again when the connection was lost."""
 
-    def __init__(self, server, directory, account, password, trust_server=True):
+    def __init__(self, server, directory, account, password, trust_server=True, link=None):
         self.server, self.account, self.password = server, account, password
         self.home = directory
         self.trust_server = trust_server
+        self.port = link.port if link else server.c2s
+        self.reconnect = RECONNECT_SECONDS if link else 0
         self.screen = pyte.Screen(COLUMNS, LINES)
         self.stream = pyte.ByteStream(self.screen)
         self.process = self.terminal = None
-        self.windows = set()
+        # How many of its connections were lost and of its sessions resumed; and messages once acknowledged.
+        self.lost = self.resumed = self.acknowledged_messages = 0
 
     async def start(self):
         """The program, not yet connected. Returns self."""
@@ -52,7 +61,7 @@ class Profanity:
         config = self.home / "config" / "profanity"
         config.mkdir(parents=True, exist_ok=True)
         nothing.mkdir(exist_ok=True)
-        (config / "profrc").write_text(PREFERENCES.format(nothing=nothing))
+        (config / "profrc").write_text(PREFERENCES.format(nothing=nothing, reconnect=self.reconnect))
         self.terminal, inside = os.openpty()
         fcntl.ioctl(inside, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
         os.set_blocking(self.terminal, False)
@@ -76,7 +85,7 @@ class Profanity:
         return self
 
     async def connect(self):
-        self.type(f"/connect {self.account} server {self.server.host} port {self.server.c2s} tls force")
+        self.type(f"/connect {self.account} server {self.server.host} port {self.port} tls force")
         await self.shows("Enter password")
         self.type(self.password)
 
@@ -106,12 +115,62 @@ class Profanity:
         await self.shows(re.escape(body))
 
     async def settled(self):
-        """The server has taken what was said so far: it answers in order. Leaves an empty console."""
-        self.type("/win 1")
-        self.type("/clear")
-        await until("profanity did not clear its console", lambda: "Ping response" not in self.text())
-        self.type("/ping")
-        await self.shows("Ping response from")
+        """The server has taken what was said so far: it answers in order. Leaves an almost empty console."""
+        pings = '<iq id="([^"]*)"[^>]* type="get"><ping '
+        before = len(self.wire("SENT", pings))
+        for line in ("/win 1", "/clear"):
+            self.type(line)
+        sent = []
+        for _ in range(PINGS_MAX):
+            # Right after a login it does not know yet that the server answers pings, and sends none.
+            self.type("/ping")
+            try:
+                sent = await until("no ping", lambda: self.wire("SENT", pings)[before:], seconds=1)
+                break
+            except Failed:
+                continue
+        if not sent:
+            raise Failed(f"profanity did not send a ping:\n{self.text()}")
+        await until("profanity's ping was not answered",
+                    lambda: self.wire("RECV", f'<iq id="({re.escape(sent[0])})"'))
+
+    def wire(self, direction, pattern):
+        """What matched in the elements that it got ("RECV") or sent ("SENT"), in order, from its log."""
+        log = self.home / "profanity.log"
+        lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+        found = (re.search(f"DBG: {direction}: {pattern}", line) for line in lines)
+        return [html.unescape(match[1]) for match in found if match]
+
+    def bodies(self):
+        """What was said to it so far, in order, as often as it came."""
+        return self.wire("RECV", "<message [^>]*><body>(.*?)</body>")
+
+    def unacknowledged(self):
+        """How many messages it sent since everything was acknowledged."""
+        return self._said() - self.acknowledged_messages
+
+    async def acknowledged(self):
+        """Waits until the server has taken what was said so far. Its counts it keeps to itself."""
+        await self.settled()
+        self.acknowledged_messages = self._said()
+
+    def _said(self):
+        return len(self.wire("SENT", "<message [^>]*><body>(.*?)</body>"))
+
+    async def gone(self):
+        """Waits until it knows that its connection is lost."""
+        self.lost += 1
+        await until("profanity does not see that its connection is lost",
+                    lambda: self._logged("Lost connection") >= self.lost)
+
+    async def come_back(self):
+        """Waits until it is in its session again (XEP-0198 §5); it tries by itself."""
+        self.resumed += 1
+        await until(f"profanity did not resume its session:\n{self.text()}",
+                    lambda: self._logged("Session resumed successfully") >= self.resumed)
+
+    def _logged(self, text):
+        return (self.home / "profanity.log").read_text(errors="replace").count(text)
 
     async def shows(self, pattern):
         """Waits until a line of the screen matches; returns the match."""

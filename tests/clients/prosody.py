@@ -24,11 +24,18 @@ class Prosody(Server):
         for needed in ("data", "certs"):
             (self.directory / needed).mkdir()
         make_certificate(self.domain, self.ca, self.directory / "key.pem")
+        # Modules beyond those of every journey.
+        self.further = []
+        self.write_configuration()
+
+    def write_configuration(self):
         self.config.write_text(CONFIG.format(
             directory=self.directory, domain=self.domain, c2s=self.c2s, c2s_tls=self.c2s_tls,
+            further="".join(f'"{module}", ' for module in self.further),
             as_root="true" if os.getuid() == 0 else "false"))
 
     async def start(self):
+        self.write_configuration()
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 "prosody", "-F", "--config", self.config, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
@@ -62,7 +69,7 @@ authentication = "internal_plain"
 storage = "internal"
 modules_enabled = {{
     "roster", "saslauth", "tls", "disco", "blocklist", "carbons", "csi_simple", "lastactivity", "offline",
-    "ping", "private", "server_contact_info", "smacks", "time", "uptime", "version",
+    "ping", "private", "server_contact_info", "smacks", "time", "uptime", "version", {further}
 }}
 modules_disabled = {{ "s2s", "s2s_auth_certs" }}
 contact_info = {{ abuse = {{ "mailto:abuse@{domain}" }} }}

@@ -17,7 +17,8 @@ import time
 from pathlib import Path
 
 from hearth import Hearth
-from journeys import commands, first_start, login, protocol_scripts, questions, two_people
+from journeys import (archive, carbons, commands, first_start, lift_profanity, lift_slixmpp, lift_xmpp_js,
+                      login, losses, protocol_scripts, questions, two_people)
 from prosody import Prosody
 from waiting import Failed
 
@@ -25,6 +26,12 @@ from waiting import Failed
 JOURNEYS = {
     "login": login,
     "two_people": two_people,
+    "lift_slixmpp": lift_slixmpp,
+    "lift_xmpp_js": lift_xmpp_js,
+    "lift_profanity": lift_profanity,
+    "carbons": carbons,
+    "archive": archive,
+    "losses": losses,
     "questions": questions,
     "commands": commands,
     "first_start": first_start,

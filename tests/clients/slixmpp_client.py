@@ -13,15 +13,17 @@ from waiting import Failed, until
 
 
 class Slixmpp(ClientXMPP):
-    """`jid` may carry a resource. `mechanism` keeps it to one SASL mechanism, `tls` to one version of TLS."""
+    """`jid` may carry a resource. `mechanism` keeps it to one SASL mechanism, `tls` to one version of TLS.
+    `link` is what it connects through, `managed` asks for stream management (XEP-0198)."""
 
-    def __init__(self, server, jid, password, mechanism=None, direct_tls=False, tls=None, ca=None):
+    def __init__(self, server, jid, password, mechanism=None, direct_tls=False, tls=None, ca=None,
+                 link=None, managed=False):
         trusted = ssl.create_default_context(cafile=ca or server.ca)
         if tls:
             trusted.minimum_version = trusted.maximum_version = tls
         super().__init__(jid, password, sasl_mech=mechanism, ssl_context=trusted)
         self.domain = server.domain
-        self.address = (server.host, server.c2s_tls if direct_tls else server.c2s)
+        self.address = (server.host, link.port if link else server.c2s_tls if direct_tls else server.c2s)
         self.enable_direct_tls, self.enable_starttls = direct_tls, not direct_tls
         if direct_tls:
             trusted.set_alpn_protocols(["xmpp-client"])
@@ -33,10 +35,19 @@ class Slixmpp(ClientXMPP):
         self.offers = []
         self.no_tls = None
         self.alpn = None
-        for plugin in ("xep_0012", "xep_0030", "xep_0092", "xep_0115", "xep_0199", "xep_0202", "xep_0203"):
+        for plugin in ("xep_0012", "xep_0030", "xep_0092", "xep_0115", "xep_0199", "xep_0202", "xep_0203",
+                       "xep_0280", "xep_0313", "xep_0359", "xep_0494"):
             self.register_plugin(plugin)
+        if managed:
+            # It asks for an acknowledgement after every stanza.
+            self.register_plugin("xep_0198", {"window": 1})
         self.add_event_handler("message", self.messages.append)
         self.add_event_handler("presence", self.presences.append)
+        # Copies of what another resource got and sent (XEP-0280).
+        self.copies = []
+        for copied in ("carbon_received", "carbon_sent"):
+            self.add_event_handler(copied, lambda message, copied=copied: self.copies.append(
+                (copied, message[copied]["body"])))
         self.add_event_handler("failed_auth", lambda failure: self.failures.append(failure["condition"]))
         self.add_event_handler("stream_error", lambda error: self.stream_errors.append(error["condition"]))
         self.add_event_handler("ssl_invalid_chain", self._no_tls)
@@ -68,6 +79,43 @@ class Slixmpp(ClientXMPP):
             self.cancel_connection_attempt()
             await self.leave()
 
+    async def come_back(self, link=None, direct_tls=None):
+        """Comes back into the session that lost its connection (XEP-0198 §5), maybe by another way."""
+        answer = asyncio.get_running_loop().create_future()
+        for event in ("session_resumed", "sm_failed", "disconnected"):
+            self.add_event_handler(event, lambda _, event=event: answer.done() or answer.set_result(event),
+                                   disposable=True)
+        if link:
+            self.address = (link.host, link.port)
+        if direct_tls is not None:
+            self.enable_direct_tls, self.enable_starttls = direct_tls, not direct_tls
+        self.connect(*self.address)
+        try:
+            found = await asyncio.wait_for(answer, 30)
+        except asyncio.TimeoutError:
+            found = "no answer within 30 s"
+        if found != "session_resumed":
+            raise Failed(f"{self.boundjid} did not come back into its session: {found}")
+
+    async def acknowledged(self):
+        """Waits until the server has taken over everything that was sent (XEP-0198 §4): the counts agree."""
+        counts = self["xep_0198"]
+        counts.request_ack()
+        await until(lambda: f"{self.boundjid} sent {counts.seq} stanzas; {counts.last_ack} are acknowledged",
+                    lambda: not counts.unacked_queue and counts.last_ack == counts.seq)
+
+    async def devices(self):
+        """What has access to the account (XEP-0494)."""
+        return await self["xep_0494"].get_clients()
+
+    def unacknowledged(self):
+        """How many stanzas it sent that the server has not yet taken over."""
+        return len(self["xep_0198"].unacked_queue)
+
+    def bodies(self):
+        """What was said to it so far, in order."""
+        return [message["body"] for message in self.messages]
+
     async def come_online(self, **presence):
         """Logs in, asks for the roster, and is available. Returns self."""
         await self.log_in()
@@ -95,6 +143,13 @@ class Slixmpp(ClientXMPP):
 
     def say(self, to, body):
         self.send_message(mto=to, mbody=body, mtype="chat")
+
+    async def archived(self, **what):
+        """The bodies in one's own archive, in the order of the pages (XEP-0313, XEP-0059)."""
+        found = []
+        async for message in self["xep_0313"].iterate(**what):
+            found.append(message["mam_result"]["forwarded"]["stanza"]["body"])
+        return found
 
     async def hears(self, sender, body):
         """Waits for a message; returns it."""

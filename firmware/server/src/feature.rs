@@ -13,14 +13,18 @@ use std::sync::Arc;
 use store::Snapshot;
 use xmpp::{Element, Entry, Jid, Passing, StanzaError, StreamError, stanza::Child};
 
+/// Writes a stream feature, before a resource is bound or for a session that was bound with the login.
+pub(crate) type StreamFeatures = fn(&Server, Option<&Session>) -> Option<String>;
+
 /// One protocol extension. Stages are a closed set of fields; each names in whose account its hook runs.
 pub(crate) struct Feature {
     pub(crate) spec: Spec,
     /// What disco#info lists, and on whom.
     pub(crate) disco: &'static [(On, &'static str)],
     pub(crate) iq: &'static [IqHandler],
-    /// XML among the stream features once the client is authenticated.
-    pub(crate) stream_features: Option<fn(&Server) -> String>,
+    /// XML among the stream features once the client is authenticated; nothing where that does not apply
+    /// any more to a session that was bound together with the login.
+    pub(crate) stream_features: Option<StreamFeatures>,
     /// Elements beside stanzas that a session may send.
     pub(crate) nonza: &'static [Nonza],
     /// What Bind 2 may turn on while it binds (XEP-0386 §4): the vars of its `<inline/>`.

@@ -6,7 +6,7 @@ use crate::{
     delivery::{self, Choice},
     feature::{
         Answer, BoundHook, DeliveredHook, Delivery, Feature, Iq, IqHook, Nonza, On, Plan,
-        StanzaHook, Verdict,
+        StanzaHook, StreamFeatures, Verdict,
     },
     features::{ALL, worth_keeping},
     presence,
@@ -31,7 +31,7 @@ pub(crate) struct Router {
     message_delivered: Vec<DeliveredHook>,
     message_undelivered: Vec<StanzaHook>,
     written: Vec<fn(&mut Cx<'_>, &Jid, &[u64])>,
-    stream_features: Vec<fn(&Server) -> String>,
+    stream_features: Vec<StreamFeatures>,
     bound: Vec<BoundHook>,
     nonzas: Vec<&'static Nonza>,
     iq: HashMap<(On, &'static str, &'static str, &'static str), IqHook>,
@@ -418,12 +418,10 @@ impl Router {
         })
     }
 
-    /// Stream features of features, once the client is authenticated.
-    pub(crate) fn stream_features(&self, server: &Server) -> String {
-        self.stream_features
-            .iter()
-            .map(|write| write(server))
-            .collect()
+    /// Stream features of features, once the client is authenticated, or has a session already.
+    pub(crate) fn stream_features(&self, server: &Server, session: Option<&Session>) -> String {
+        let writers = self.stream_features.iter();
+        writers.filter_map(|write| write(server, session)).collect()
     }
 }
 

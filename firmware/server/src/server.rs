@@ -472,9 +472,9 @@ impl Server {
                 && session.intake.is_behind(&self.store, UNDURABLE_MAX)
     }
 
-    /// Stream features of features, once the client is authenticated.
-    pub fn stream_features(&self) -> String {
-        self.router.stream_features(self)
+    /// Stream features of features, once the client is authenticated, or has a session already.
+    pub fn stream_features(&self, session: Option<&Session>) -> String {
+        self.router.stream_features(self, session)
     }
 
     /// Works off what leaves this account, and whatever that causes in others. One task at a time has an

@@ -13,11 +13,11 @@ const NODE: &str = "https://hearth.invalid/caps";
 pub(super) const FEATURE: Feature = Feature {
     spec: Spec::Xep(115, "1.6.0", "Entity Capabilities"),
     disco: &[(On::Server, NS)],
-    stream_features: Some(|server| {
-        format!(
-            "<c xmlns='{NS}' hash='sha-1' node='{NODE}' ver='{}'/>",
-            disco::server_info(server).ver()
-        )
+    stream_features: Some(|server, _| {
+        let ver = disco::server_info(server).ver();
+        Some(format!(
+            "<c xmlns='{NS}' hash='sha-1' node='{NODE}' ver='{ver}'/>"
+        ))
     }),
     ..Feature::NONE
 };

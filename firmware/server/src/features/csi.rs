@@ -17,7 +17,7 @@ const NS: &str = "urn:xmpp:csi:0";
 
 pub(super) const FEATURE: Feature = Feature {
     spec: Spec::Xep(352, "1.0.0", "Client State Indication"),
-    stream_features: Some(|_| format!("<csi xmlns='{NS}'/>")),
+    stream_features: Some(|_, _| Some(format!("<csi xmlns='{NS}'/>"))),
     bind_inline: &[NS],
     bound: Some(begin_inactive),
     nonza: &[

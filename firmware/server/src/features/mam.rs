@@ -3,10 +3,10 @@
 //!
 //! Choices the specification leaves: a page has at most [`PAGE_MESSAGES_MAX`] messages and about
 //! [`crate::limits::PAGE_BYTES_MAX`] bytes; `<count/>` and `index` are told unless each message would
-//! have to be looked at (a search, or `with` a full JID); `index` is not served as a page's start. A
-//! search (XEP-0431) that names no page begins with the newest matches, and where it stopped before it
-//! had looked at all, the id to go on from is that of the last message it looked at. What a query gave to
-//! a client counts as delivered (§6.1.1): it is not sent again with what waited.
+//! have to be looked at (a search, or `with` a full JID), `index` only where pages go forwards, and it is
+//! not served as a page's start. A search (XEP-0431) that names no page begins with the newest matches, and
+//! where it stopped before it had looked at all, the id to go on from is that of the last message it looked
+//! at. What a query gave to a client counts as delivered (§6.1.1): it is not sent again with what waited.
 
 mod preferences;
 mod query;
@@ -16,7 +16,7 @@ pub(crate) use preferences::{PREFERENCES, Preferences};
 
 use crate::{
     account::Cx,
-    archive::{Archive, Ids, Kept, Page, PageError, Place, Query},
+    archive::{Archive, Ids, Kept, Page, PageError, Place, Query, Start},
     feature::{Answer, Feature, Iq, IqHandler, IqHook, On, Plan, Read, Spec, get, refuse},
     session::Session,
 };
@@ -177,12 +177,14 @@ impl Results<'_> {
         }
     }
 
-    /// §4.3.2.
+    /// §4.3.2, §4.3: `index` is optional. Paging backwards it stays away, because slixmpp takes a page that
+    /// reaches the end of the whole for the last one in either direction.
     fn fin(&self, page: &Page) -> String {
         let id = |position| self.ids.text(self.account, position);
+        let forwards = matches!(self.asked.query.page, Start::First | Start::After(_));
         let set = rsm::Answer {
             ends: page.ends.map(|(first, last)| (id(first), id(last))),
-            index: page.index,
+            index: page.index.filter(|_| forwards),
             count: page.count,
         };
         let complete = if page.complete {

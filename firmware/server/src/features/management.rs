@@ -15,7 +15,11 @@ pub(crate) const NS: &str = "urn:xmpp:sm:3";
 
 pub(super) const FEATURE: Feature = Feature {
     spec: Spec::Xep(198, "1.6.3", "Stream Management"),
-    stream_features: Some(|_| format!("<sm xmlns='{NS}'/>")),
+    // XEP-0388 §2.6.1: not where Bind 2 has just turned it on; some clients would ask for it once more.
+    stream_features: Some(|_, session| {
+        let is_on = session.is_some_and(|session| session.outbox.is_managed());
+        (!is_on).then(|| format!("<sm xmlns='{NS}'/>"))
+    }),
     bind_inline: &[NS],
     bound: Some(|cx, session, bind| Some(enable(cx, session, bind.child(NS, "enable")?))),
     nonza: &[

@@ -5,6 +5,6 @@ use crate::feature::{Feature, Spec};
 
 pub(super) const FEATURE: Feature = Feature {
     spec: Spec::Rfc(6121),
-    stream_features: Some(|_| "<sub xmlns='urn:xmpp:features:pre-approval'/>".into()),
+    stream_features: Some(|_, _| Some("<sub xmlns='urn:xmpp:features:pre-approval'/>".into())),
     ..Feature::NONE
 };

@@ -25,7 +25,7 @@ pub(super) const FEATURE: Feature = Feature {
         }),
     ],
     // §2.6.1.
-    stream_features: Some(|_| "<ver xmlns='urn:xmpp:features:rosterver'/>".into()),
+    stream_features: Some(|_, _| Some("<ver xmlns='urn:xmpp:features:rosterver'/>".into())),
     ..Feature::NONE
 };
 

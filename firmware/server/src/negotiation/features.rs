@@ -2,7 +2,7 @@
 //! the same on every port: clients remember them, and take a shorter one for an attack.
 
 use super::{bind2, sasl2};
-use crate::{features::management, limits::IDLE_MS, server::Server};
+use crate::{features::management, limits::IDLE_MS, server::Server, session::Session};
 use aws_lc_rs::digest;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use std::fmt::Write;
@@ -155,16 +155,16 @@ pub(super) fn before_bind(server: &Server) -> String {
         "<stream:features><bind xmlns='{}'/>\
          <session xmlns='urn:ietf:params:xml:ns:xmpp-session'><optional/></session>{}{}</stream:features>",
         ns::BIND,
-        server.stream_features(),
+        server.stream_features(None),
         LIMITS.to_xml(),
     )
 }
 
-/// With a resource that was bound together with the login (XEP-0386).
-pub(super) fn bound(server: &Server) -> String {
+/// For a session that was bound together with the login (XEP-0386): what still applies to it.
+pub(super) fn bound(server: &Server, session: &Session) -> String {
     format!(
         "<stream:features>{}{}</stream:features>",
-        server.stream_features(),
+        server.stream_features(Some(session)),
         LIMITS.to_xml(),
     )
 }

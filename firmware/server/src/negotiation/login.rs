@@ -234,7 +234,7 @@ impl Negotiation {
             Ok((session, bound)) => {
                 inline.push_str(&bound);
                 out.extend(sasl2::success(data, &session.jid, &inline).as_bytes());
-                out.extend(features::bound(server).as_bytes());
+                out.extend(features::bound(server, &session).as_bytes());
                 self.stage = Stage::Bound;
                 let epoch = session.outbox.epoch();
                 Ok(Next::Bound(session, epoch))
