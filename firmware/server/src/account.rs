@@ -5,18 +5,23 @@
 //! [`Server::at`] is the only way in; a debug build counts.
 
 use crate::{
-    features::{PerAccount, PerResource},
-    limits::{LEAVING_KEPT, ROUTED_MAX},
+    features::{ALL, PerAccount, PerResource},
+    limits::{LEAVING_KEPT, REMOVALS_MAX, ROUTED_MAX},
     roster::Roster,
     server::Server,
-    session::{Session, intake::Cause, stored, waiting::Away},
+    session::{
+        Session,
+        intake::Cause,
+        stored,
+        waiting::{self, Away},
+    },
     world::Timestamp,
 };
 use std::{
     collections::{BTreeSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
-use store::{Ticket, Write};
+use store::{Durable, Store, Ticket, Write};
 use tracing::warn;
 use xmpp::{Entry, Jid, Kind, Passing, StanzaError};
 
@@ -43,6 +48,8 @@ pub(crate) struct State {
     ticket: Ticket,
     /// Of the last batch that was not `Soon`: where it fails, memory is ahead of the disk for good.
     relied_on: Ticket,
+    /// Removals that wait for company and so may be refused without anybody noticing, until they are on disk.
+    removals: Vec<Write>,
     /// Out of the directory for good. Whoever still holds it looks the account up again, and nothing that it
     /// believes is written any more.
     gone: bool,
@@ -157,6 +164,13 @@ impl State {
         !self.gone && resources.any(|resource| resource.session.number == session.number)
     }
 
+    /// Forgets removals that the disk has taken.
+    pub(crate) fn forget_removals(&mut self, store: &Store) {
+        if store.is_durable(self.ticket) == Some(Durable::Yes) {
+            self.removals = Vec::new();
+        }
+    }
+
     /// Whether something waits to leave.
     pub(crate) fn is_leaving(&self) -> bool {
         !self.leaving.is_empty()
@@ -237,9 +251,15 @@ impl Cx<'_> {
         self.consequences.writes.push(write);
     }
 
-    /// Queues a write that never starts a group of its own, and is made anew in full by a later one should
-    /// the disk not take it.
+    /// Queues a write that never starts a group of its own. Should the disk not take it, it is made anew once
+    /// the disk works again: a removal by [`write_anew`], what is put by the feature that put it.
     pub(crate) fn write_soon(&mut self, write: Write) {
+        if let Some(removal) = write.removal_again() {
+            if self.state.removals.len() >= REMOVALS_MAX {
+                self.state.removals.remove(0);
+            }
+            self.state.removals.push(removal);
+        }
         self.consequences.soon.push(write);
     }
 
@@ -325,6 +345,18 @@ impl Cx<'_> {
             broken,
         });
     }
+}
+
+/// The disk refused something, and works again: queues everything that was not worth waiting for, as it is
+/// now. Of what memory and disk tell differently, later writes and a restart would make a third story.
+pub(crate) fn write_anew(cx: &mut Cx<'_>) {
+    let removals = cx.state.removals.iter();
+    let removals: Vec<Write> = removals.filter_map(Write::removal_again).collect();
+    cx.consequences.soon.extend(removals);
+    for hook in ALL.iter().filter_map(|feature| feature.written_anew) {
+        hook(cx);
+    }
+    waiting::write_anew(cx);
 }
 
 /// Into one outbox. For a session without a connection it becomes a row in the batch that made it, so that
@@ -419,7 +451,7 @@ impl Promise {
         server.store().when_durable(
             ticket,
             Box::new(move |durable| {
-                let kept = matches!(durable, store::Durable::Yes);
+                let kept = matches!(durable, Durable::Yes);
                 self.session
                     .outbox
                     .push(if kept { self.kept } else { self.broken });

@@ -90,7 +90,8 @@ impl Server {
             if session.outbox.epoch() != epoch {
                 return; // another connection has it
             }
-            if session.resumption().is_some() && !session.outbox.is_ended() {
+            let is_good = !session.outbox.is_ended() && !session.intake.is_broken(self.store());
+            if session.resumption().is_some() && is_good {
                 wait(cx, session);
             } else {
                 presence::gone(cx, session);
@@ -138,6 +139,7 @@ impl Server {
     pub(crate) async fn expire_sessions(self: &Arc<Self>) {
         for account in self.directory().all() {
             let over = self.at(&account, 0, |cx| {
+                cx.state.forget_removals(cx.server.store());
                 let now = cx.server.clock().elapsed_ms();
                 let resources = cx.state.resources.iter();
                 let over = resources.filter(|resource| {
@@ -187,6 +189,32 @@ fn wait(cx: &mut Cx<'_>, session: &Arc<Session>) {
     info!(session = %session.jid, "waits for its client");
 }
 
+/// Queues the rows of all sessions that wait as they should be now. One whose counts the disk broke is not
+/// to come back with a restart.
+pub(crate) fn write_anew(cx: &mut Cx<'_>) {
+    let (account, server) = (cx.id(), cx.server);
+    for session in cx.state.sessions() {
+        let (Some(known), Some(resource)) = (session.resumption(), cx.state.resource(&session.jid))
+        else {
+            continue;
+        };
+        let Some(away) = &mut resource.away else {
+            continue;
+        };
+        let (acknowledged, entries) = session.outbox.unacknowledged();
+        let before = std::mem::replace(&mut away.rows, entries.len() as u64);
+        for write in stored::removals(account, &known.digest, before) {
+            cx.write_soon(write);
+        }
+        if session.intake.is_broken(server.store()) {
+            continue;
+        }
+        for write in stored::rows(cx, &session, acknowledged, &entries) {
+            cx.write_soon(write);
+        }
+    }
+}
+
 /// Under the account's lock: attaches, or says why not.
 fn take_over(cx: &mut Cx<'_>, digest: &Digest, h: u32) -> Result<(Arc<Session>, u32), Resumed> {
     let mut sessions = cx.state.resources.iter().map(|r| r.session.clone());
@@ -198,6 +226,16 @@ fn take_over(cx: &mut Cx<'_>, digest: &Digest, h: u32) -> Result<(Arc<Session>, 
         let h = cx.server.ended().handled(cx.id(), digest);
         return Err(Resumed::No { h });
     };
+    let is_away = cx
+        .state
+        .resource(&session.jid)
+        .is_some_and(|resource| resource.away.is_some());
+    if is_away && !cx.server.store().takes_writes() {
+        // Its rows cannot be taken out, and would come back with the next start.
+        presence::gone(cx, &session);
+        let h = cx.server.ended().handled(cx.id(), digest);
+        return Err(Resumed::No { h });
+    }
     let epoch = session.outbox.attach();
     let (server, now, elapsed) = (cx.server, cx.now(), cx.server.clock().elapsed_ms());
     let stamp = |entry: &mut Entry, at: u64| {
