@@ -88,7 +88,7 @@ pub struct Server {
     positions: Sequence,
     archive_ids: Arc<archive::Ids>,
     retention: archive::Retention,
-    /// The last number given to a session, and to a request of ours.
+    /// The last number given to a session, to a request of ours, and to a version of a roster.
     numbers: AtomicU64,
     started: Timestamp,
 }
