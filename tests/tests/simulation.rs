@@ -12,7 +12,7 @@ use std::{
 use system_tests::simulation::{Told, tell};
 
 /// Told with every change: some seconds.
-const EVERY_TIME: Range<u64> = 0..60;
+const EVERY_TIME: Range<u64> = 0..40;
 
 /// Failures that are shown before giving up.
 const SHOWN: usize = 10;
