@@ -33,6 +33,9 @@ fn stories() {
             *sum += number;
         }
         if let Some(wrong) = wrong {
+            if seeds_are_asked_for() {
+                say(&format!("SEED={seed}: {wrong}")); // a long run need not be waited for
+            }
             let _ = writeln!(failures, "SEED={seed}: {wrong}");
             failed += 1;
             if failed == SHOWN {

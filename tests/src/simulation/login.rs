@@ -182,7 +182,11 @@ impl Device {
         if self.expected.is_some() && self.expected != proof {
             return Err(format!("{} was let in by nobody", self.jid));
         }
-        self.expected = None;
+        if self.expected.take().is_some() {
+            around
+                .log
+                .push(format!("  {} is let in by its token", self.jid));
+        }
         for inner in success.elements() {
             match (inner.ns.as_str(), inner.name.as_str()) {
                 (SASL2, "authorization-identifier") => {

@@ -86,8 +86,9 @@ impl Story {
                 device.is_inactive = chance.once_in(4);
                 device.catches_up = chance.once_in(2);
                 device.list = chance.once_in(2).then(List::default);
-                if device.is_modern && chance.once_in(2) {
-                    device.installation = Some(format!("{}-of-{account}", devices.len()));
+                if device.is_modern && !chance.once_in(3) {
+                    let number = devices.len();
+                    device.installation = Some(format!("00000000-0000-4000-8000-{number:012}"));
                 }
                 devices.push(device);
             }
