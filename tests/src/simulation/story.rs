@@ -15,6 +15,9 @@ use store::disk::Fault;
 /// Sessions that an account may have (`server::limits::RESOURCES_MAX`).
 const RESOURCES_MAX: usize = server::limits::RESOURCES_MAX;
 
+/// Lines that nobody has found out yet: with those that live, fewer than an account may have sessions.
+const DEAD_MAX: usize = RESOURCES_MAX - 4;
+
 /// A failed disk is tried again within that time (`store::limits::PROBE_SECONDS_MAX`).
 pub(super) const RECOVERY: Duration = Duration::from_secs(31);
 
@@ -202,6 +205,10 @@ impl Story {
         let line = Line::new(link, bare(self.devices[who].account));
         let old = self.devices[who].connect(line);
         self.dead.extend(old);
+        // Each may have a session, of which an account has so many.
+        while self.dead.len() > DEAD_MAX {
+            self.a_dead_line_is_found_out();
+        }
         Ok(())
     }
 
