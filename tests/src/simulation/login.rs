@@ -74,6 +74,11 @@ impl Device {
             let _ = write!(text, "<fast xmlns='{FAST}'/>");
         }
         if self.installation.is_some() && (token.is_none() || around.chance.once_in(3)) {
+            if token.is_none() {
+                // XEP-0484 §5.1: the server keeps a current and a new one, and one that was never used makes
+                // room, whether the answer with its successor arrives or not.
+                self.token = None;
+            }
             let _ = write!(
                 text,
                 "<request-token xmlns='{FAST}' mechanism='HT-SHA-256-NONE'/>"
