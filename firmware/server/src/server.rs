@@ -173,6 +173,7 @@ impl Server {
     /// The disk works again. What it refused and nobody waited for is queued before anything that happens
     /// from now on, so that a restart finds the disk at one moment of the account.
     fn write_anew(&self) {
+        self.logins.write_anew(&self.store);
         for account in self.directory.all() {
             self.at(&account, 0, account::write_anew);
         }
