@@ -84,7 +84,17 @@ impl Device {
                 "<request-token xmlns='{FAST}' mechanism='HT-SHA-256-NONE'/>"
             );
         }
-        text += &self.resumption().unwrap_or_default();
+        text += &self.inline();
+        self.write(&text);
+        self.expected = match proof {
+            Proof::Token(proof) => Some(proof.answer),
+            Proof::Password(_) => None,
+        };
+    }
+
+    /// What is to happen with the login: its session goes on, or a resource is bound.
+    fn inline(&self) -> String {
+        let mut text = self.resumption().unwrap_or_default();
         let _ = write!(
             text,
             "<bind xmlns='{BIND2}'><tag>sim</tag>{}",
@@ -97,11 +107,7 @@ impl Device {
             let _ = write!(text, "<inactive xmlns='{CLIENT_STATE}'/>");
         }
         text += "</bind></authenticate>";
-        self.write(&text);
-        self.expected = match proof {
-            Proof::Token(proof) => Some(proof.answer),
-            Proof::Password(_) => None,
-        };
+        text
     }
 
     /// A login was refused. A token ends only by time; the password is always right, and a disk in trouble
