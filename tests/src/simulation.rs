@@ -2,14 +2,24 @@
 //! disk forgets, runs full and fails. Everything follows from a seed.
 //!
 //! What must hold in every one of them: a message whose sender was told that it is handled reaches its
-//! recipient; in one session nothing comes twice and nothing overtakes; counts only grow, and after a
-//! resumption stand where they have to; in the end nothing is left over. Reading order: `story` (what may
-//! happen) → `device` (what a client does) → `ledger` (what must hold).
+//! recipient, and both archives, once and in order; in one session nothing comes twice and nothing
+//! overtakes; counts only grow, and after a resumption stand where they have to; a request has one answer;
+//! who is blocked is not heard; names given to contacts stay, and a version of the list names one list for
+//! ever; tokens open; in the end nothing is left over. Reading order: `story` (what may happen) → `device`
+//! (what a client does) → `ledger` (what must hold).
 
+mod archives;
+mod blocks;
+mod catching_up;
 mod chance;
+mod contacts;
 mod device;
+mod doings;
+mod ending;
+mod heard;
 mod ledger;
 mod line;
+mod login;
 mod session;
 mod story;
 

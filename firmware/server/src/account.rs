@@ -5,8 +5,8 @@
 //! [`Server::at`] is the only way in; a debug build counts.
 
 use crate::{
-    features::{PerAccount, PerResource},
-    limits::{LEAVING_KEPT, ROUTED_MAX},
+    features::{ALL, PerAccount, PerResource},
+    limits::{LEAVING_KEPT, REMOVALS_MAX, ROUTED_MAX},
     roster::Roster,
     server::Server,
     session::{
@@ -21,7 +21,7 @@ use std::{
     collections::{BTreeSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
-use store::{Ticket, Write};
+use store::{Durable, Store, Ticket, Write};
 use tracing::warn;
 use xmpp::{Entry, Jid, Kind, Passing, StanzaError};
 
@@ -48,6 +48,8 @@ pub(crate) struct State {
     ticket: Ticket,
     /// Of the last batch that was not `Soon`: where it fails, memory is ahead of the disk for good.
     relied_on: Ticket,
+    /// Removals that wait for company and so may be refused without anybody noticing, until they are on disk.
+    removals: Vec<Write>,
     /// Out of the directory for good. Whoever still holds it looks the account up again, and nothing that it
     /// believes is written any more.
     gone: bool,
@@ -160,6 +162,13 @@ impl State {
         !self.gone && resources.any(|resource| resource.session.number == session.number)
     }
 
+    /// Forgets removals that the disk has taken.
+    pub(crate) fn forget_removals(&mut self, store: &Store) {
+        if store.is_durable(self.ticket) == Some(Durable::Yes) {
+            self.removals = Vec::new();
+        }
+    }
+
     /// Whether something waits to leave.
     pub(crate) fn is_leaving(&self) -> bool {
         !self.leaving.is_empty()
@@ -210,6 +219,8 @@ struct Consequences {
     /// Writes that can wait for the next group that somebody else needs, and go with the others if there are
     /// any. In the order of decision: one may take out what an earlier one put in.
     soon: Vec<Write>,
+    /// They do not wait.
+    at_once: bool,
     promises: Vec<Promise>,
 }
 
@@ -240,10 +251,22 @@ impl Cx<'_> {
         self.consequences.writes.push(write);
     }
 
-    /// Queues a write that never starts a group of its own, and is made anew in full by a later one should
-    /// the disk not take it.
+    /// Queues a write that never starts a group of its own. Should the disk not take it, it is made anew once
+    /// the disk works again: a removal by [`write_anew`], what is put by the feature that put it.
     pub(crate) fn write_soon(&mut self, write: Write) {
+        if let Some(removal) = write.removal_again() {
+            if self.state.removals.len() >= REMOVALS_MAX {
+                self.state.removals.remove(0);
+            }
+            self.state.removals.push(removal);
+        }
         self.consequences.soon.push(write);
+    }
+
+    /// The same, in a group that starts at once: of what was told already, and no answer waits for.
+    pub(crate) fn write_at_once(&mut self, write: Write) {
+        self.write_soon(write);
+        self.consequences.at_once = true;
     }
 
     /// Sends a stanza on its way once the lock is released, behind everything decided before it.
@@ -333,6 +356,18 @@ impl Cx<'_> {
     }
 }
 
+/// The disk refused something, and works again: queues everything that was not worth waiting for, as it is
+/// now. Of what memory and disk tell differently, later writes and a restart would make a third story.
+pub(crate) fn write_anew(cx: &mut Cx<'_>) {
+    let removals = cx.state.removals.iter();
+    let removals: Vec<Write> = removals.filter_map(Write::removal_again).collect();
+    cx.consequences.soon.extend(removals);
+    for hook in ALL.iter().filter_map(|feature| feature.written_anew) {
+        hook(cx);
+    }
+    waiting::write_anew(cx);
+}
+
 /// Into one outbox; gives back what an ended session does not take any more. For a session without a
 /// connection it becomes a row in the batch that made it, so that a restart loses nothing (DESIGN §6).
 fn hand(
@@ -397,7 +432,11 @@ impl Consequences {
         }
         if self.writes.is_empty() {
             if !self.soon.is_empty() {
-                state.ticket = server.store().queue(self.soon, store::Urgency::Soon);
+                let urgency = match self.at_once {
+                    true => store::Urgency::Now,
+                    false => store::Urgency::Soon,
+                };
+                state.ticket = server.store().queue(self.soon, urgency);
             }
             for promise in self.promises {
                 promise.session.outbox.push(promise.kept);
@@ -428,7 +467,7 @@ impl Promise {
         server.store().when_durable(
             ticket,
             Box::new(move |durable| {
-                let kept = matches!(durable, store::Durable::Yes);
+                let kept = matches!(durable, Durable::Yes);
                 self.session
                     .outbox
                     .push(if kept { self.kept } else { self.broken });

@@ -10,7 +10,7 @@ mod leftovers;
 mod record;
 
 pub use leftovers::{removed, swept, writes_to_remove};
-pub use record::{AccountKeys, AccountRecord, domain, find, secret};
+pub use record::{AccountKeys, AccountRecord, domain, find, keep_secret, secret};
 
 use crate::{
     archive::{KEEP, KeepRecord},

@@ -2,7 +2,7 @@
 //! of order on the way through it. Everything that a client can see is in `tests/scripts`.
 
 use crate::fixture::Fixture;
-use store::disk::Fault;
+use store::{disk::Fault, limits::PROBE_SECONDS_MAX};
 
 const ADD: &str = "<iq type='set' id='s'><query xmlns='jabber:iq:roster'>\
      <item jid='x@far.example'/></query></iq>";
@@ -41,6 +41,32 @@ fn a_push_leaves_at_once_and_the_result_when_it_is_durable() {
         got.len() == 1 && got[0].contains("type='result'"),
         "{got:?}"
     );
+}
+
+/// RFC 6121 §2.6: who saw the push may ask for the list by that version.
+#[test]
+fn a_roster_version_that_the_disk_refused_is_not_given_to_another_list() {
+    let home = Fixture::new(&["juliet"]);
+    let pushed = |item: &str| {
+        let juliet = home.online("juliet", "balcony");
+        home.write();
+        home.send(
+            &juliet,
+            &format!(
+                "<iq type='set' id='s'><query xmlns='jabber:iq:roster'><item jid='{item}'/></query></iq>"
+            ),
+        );
+        let push = home.got(&juliet).remove(0);
+        let (_, version) = push.split_once("ver='").unwrap();
+        version.split('\'').next().unwrap().to_owned()
+    };
+    home.disk.fail(store::disk::FileName::Journal, Fault::Sync);
+    let refused = pushed("x@far.example");
+    home.write();
+    home.disk.heal();
+    home.hands.pass(PROBE_SECONDS_MAX * 1_000);
+    home.write();
+    assert_ne!(pushed("y@far.example"), refused);
 }
 
 #[test]

@@ -316,6 +316,15 @@ pub(crate) fn seen(cx: &mut Cx<'_>, id: Id) {
     }
 }
 
+/// All of them.
+pub(crate) fn write_anew(cx: &mut Cx<'_>) {
+    let (account, devices) = (cx.id(), cx.state.memory.devices.iter());
+    let writes = devices.map(|(id, device)| KNOWN.put(&(account, id.0), device));
+    for write in writes.collect::<Vec<_>>() {
+        cx.write_soon(write);
+    }
+}
+
 impl Server {
     /// A session was bound by this device.
     pub(crate) fn note_device(&self, session: &Session, id: Id) {

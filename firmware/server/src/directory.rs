@@ -76,8 +76,12 @@ impl Directory {
         jid
     }
 
-    /// Drops accounts that nobody uses and whose writes are applied. Called now and then.
+    /// Drops accounts that nobody uses and whose writes are applied. Called now and then. While the disk
+    /// takes nothing they stay: what it refused is known to them alone.
     pub(crate) fn evict(&self, store: &Store) {
+        if !store.health().writable {
+            return;
+        }
         let mut accounts = self
             .accounts
             .write()

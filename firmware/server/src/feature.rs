@@ -59,6 +59,9 @@ pub(crate) struct Feature {
     pub(crate) restored: Option<fn(&mut Cx<'_>, &Jid, &[u64])>,
     /// What it remembers of a session while that waits, over a restart.
     pub(crate) saved: Option<Saved>,
+    /// In an account of which the disk refused something, when it works again: queues everything that the
+    /// feature keeps with [`Cx::write_soon`].
+    pub(crate) written_anew: Option<fn(&mut Cx<'_>)>,
 }
 
 /// How a feature's memory of a session gets to disk and back.
@@ -93,6 +96,7 @@ impl Feature {
         gone: None,
         restored: None,
         saved: None,
+        written_anew: None,
     };
 }
 

@@ -50,6 +50,9 @@ pub const LEAVING_MAX: usize = 4_096;
 /// Places in an empty queue of leaving stanzas that are kept: a chat needs one at a time, and the memory
 /// of a broadcast goes back.
 pub const LEAVING_KEPT: usize = 1;
+/// Removals of one account that are remembered until they are on disk: of the stanzas of a few sessions that
+/// were over while the disk was full. What is forgotten waits on disk as long as its session could.
+pub const REMOVALS_MAX: usize = 8_192;
 /// Contacts in one roster. The largest rosters seen on public servers have some hundreds.
 pub const ROSTER_ITEMS_MAX: usize = 2_000;
 /// Bytes of all contacts of one roster, as [`crate::roster::Item::bytes`] counts them: twice as much as a

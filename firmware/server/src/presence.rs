@@ -510,10 +510,8 @@ pub(crate) fn push_item(cx: &mut Cx<'_>, contact: &Jid) {
             xmpp::compose::escaped(contact.as_str())
         ),
     };
-    let version = cx
-        .state
-        .roster
-        .next_version(cx.server.store().start_count());
+    let (start, number) = (cx.server.store().start_count(), cx.server.next_number());
+    let version = cx.state.roster.next_version(start, number);
     cx.write(roster::VERSION.put(&cx.id(), &version));
     let query = format!(
         "<query xmlns='{}' ver='{version}'>{item}</query>",

@@ -19,12 +19,13 @@ pub(crate) const VERSION: Table<u32, RosterVersion> = Table::per_account("roster
 
 pub(crate) const NS: &str = "jabber:iq:roster";
 
-/// A version that is never handed out twice (DESIGN §6): which start of the server, and a count within it.
-/// A change that a power cut took back cannot share its name with a later one.
+/// A version that is never handed out twice (DESIGN §6): which start of the server, and a number within it,
+/// for all accounts. A change that the disk refused or a power cut took back cannot share its name with a
+/// later one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RosterVersion {
     start: u32,
-    number: u32,
+    number: u64,
 }
 
 impl Record for RosterVersion {}
@@ -175,13 +176,8 @@ impl Roster {
             .count()
     }
 
-    /// Moves on to a version that was never handed out.
-    pub(crate) fn next_version(&mut self, start: u32) -> RosterVersion {
-        let number = if self.version.start == start {
-            self.version.number + 1
-        } else {
-            1
-        };
+    /// Moves on to a version that was never handed out: a number that this start of the server gives once.
+    pub(crate) fn next_version(&mut self, start: u32, number: u64) -> RosterVersion {
         self.version = RosterVersion { start, number };
         self.version
     }

@@ -1,7 +1,7 @@
 //! The whole server as one value: what the parts share, and the verbs that connections call.
 
 use crate::{
-    account::{Account, Cx, Resource},
+    account::{self, Account, Cx, Resource},
     accounts::{self, AccountRecord},
     archive, devices,
     directory::{Directory, Readers},
@@ -94,7 +94,7 @@ pub struct Server {
     resends: Window,
     /// What is restored now has missed nothing.
     restores_exactly: AtomicBool,
-    /// The last number given to a session, and to a request of ours.
+    /// The last number given to a session, to a request of ours, and to a version of a roster.
     numbers: AtomicU64,
     started: Timestamp,
 }
@@ -142,8 +142,12 @@ impl Server {
         server.note_administrator().map_err(StartError::Store)?;
         let watching = Arc::downgrade(&server);
         server.store.watch_health(move |health| {
-            if let (false, Some(server)) = (health.writable, watching.upgrade()) {
-                server.forget_failed();
+            let Some(server) = watching.upgrade() else {
+                return;
+            };
+            server.forget_failed();
+            if health.writable {
+                server.write_anew();
             }
         });
         Ok(server)
@@ -172,6 +176,15 @@ impl Server {
             if self.store.is_durable(account.relied_on()) == Some(Durable::No) {
                 self.directory.forget(&account);
             }
+        }
+    }
+
+    /// The disk works again. What it refused and nobody waited for is queued before anything that happens
+    /// from now on, so that a restart finds the disk at one moment of the account.
+    fn write_anew(&self) {
+        self.logins.write_anew(&self.store);
+        for account in self.directory.all() {
+            self.at(&account, 0, account::write_anew);
         }
     }
 

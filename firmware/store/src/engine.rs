@@ -106,7 +106,8 @@ impl Engine {
             true
         });
         let mut queue = shared.queue();
-        let look = shared.seen_full.load(Ordering::Acquire);
+        let look =
+            shared.seen_full.load(Ordering::Acquire) || shared.read_failed.load(Ordering::Acquire);
         queue.alarm = if look {
             Some(Duration::ZERO)
         } else {
@@ -133,6 +134,7 @@ impl Engine {
         }
         if shared.read_failed.swap(false, Ordering::AcqRel) {
             self.reopen_after_failed_read(shared);
+            shared.note_reopening();
             return true;
         }
         let seen_full = shared.seen_full.swap(false, Ordering::AcqRel);

@@ -14,7 +14,7 @@ use crate::tickets::Released;
 use crate::{Error, Snapshot};
 use redb::{Database, ReadableDatabase};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -35,6 +35,8 @@ pub(crate) struct Shared {
     /// A read of the database file failed, after which an open redb refuses everything: it must be opened
     /// again.
     pub(crate) read_failed: Arc<AtomicBool>,
+    /// How often the writer has seen to that. Changes only under the queue's lock.
+    pub(crate) reopenings: AtomicU64,
     /// Somebody saw that there is too little space; the writer has to look for itself.
     pub(crate) seen_full: AtomicBool,
     watchers: Mutex<Vec<Watcher>>,
@@ -55,6 +57,7 @@ impl Shared {
             work: Condvar::new(),
             progress: Condvar::new(),
             read_failed: Arc::default(),
+            reopenings: AtomicU64::new(0),
             seen_full: AtomicBool::new(false),
             watchers: Mutex::default(),
         }
@@ -178,10 +181,20 @@ impl Shared {
             self.read_failed.store(true, Ordering::Release);
         }
         if self.read_failed.load(Ordering::Acquire) {
+            self.queue().alarm = Some(Duration::ZERO);
             self.work.notify_one();
         }
         applied?;
         self.begin_read()
+    }
+
+    /// The writer has done what it can about a failed read.
+    pub(crate) fn note_reopening(&self) {
+        let queue = self.queue();
+        self.reopenings.fetch_add(1, Ordering::Release);
+        if queue.waiters > 0 {
+            self.progress.notify_all();
+        }
     }
 
     fn begin_read(&self) -> Result<Snapshot, Error> {

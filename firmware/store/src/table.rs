@@ -243,6 +243,18 @@ pub struct Write {
     pub(crate) change: Change,
 }
 
+impl Write {
+    /// The same once more, for a disk that may not have taken it; nothing for what is no removal.
+    pub fn removal_again(&self) -> Option<Write> {
+        let is_removal = matches!(self.change, Change::Remove);
+        is_removal.then(|| Write {
+            key: self.key.clone(),
+            change: Change::Remove,
+            ..*self
+        })
+    }
+}
+
 pub(crate) enum Change {
     Put(Vec<u8>),
     Remove,

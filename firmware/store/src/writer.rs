@@ -107,12 +107,21 @@ impl Store {
     }
 
     /// Everything up to a ticket at least. Blocks until it is applied, or has failed; without a writer's
-    /// thread it does the writing itself. Not to be called with a lock held.
+    /// thread it does the writing itself. Who reads first from a disk that has just failed or is full waits
+    /// until the writer has opened what can still be read. Not to be called with a lock held.
     ///
     /// # Errors
     /// As [`Store::snapshot`].
     pub fn snapshot_after(&self, ticket: Ticket) -> Result<Snapshot, Error> {
         self.wait_applied(ticket);
+        let reopenings = self.shared.reopenings.load(Ordering::Acquire);
+        let snapshot = self.snapshot();
+        if snapshot.is_ok() || !self.shared.read_failed.load(Ordering::Acquire) {
+            return snapshot;
+        }
+        self.wait_until(|queue, shared| {
+            queue.closed || shared.reopenings.load(Ordering::Acquire) > reopenings
+        });
         self.snapshot()
     }
 
@@ -122,9 +131,16 @@ impl Store {
             return;
         }
         queue.hurry(ticket.0);
+        drop(queue);
+        self.wait_until(|queue, _| queue.tickets.is_applied(ticket.0));
+    }
+
+    /// Until the writer got that far; without a writer's thread it does that work itself.
+    fn wait_until(&self, is_done: impl Fn(&Queue, &Shared) -> bool) {
+        let mut queue = self.shared.queue();
         queue.waiters += 1;
         self.shared.work.notify_one();
-        while !queue.tickets.is_applied(ticket.0) {
+        while !is_done(&queue, &self.shared) {
             if self.threaded.load(Ordering::Acquire) {
                 queue = self
                     .shared

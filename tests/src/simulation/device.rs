@@ -1,18 +1,20 @@
-//! A device: it logs in, goes on with its session or begins a new one, sends again what nobody took, and
-//! acknowledges what it reads.
+//! A device: it logs in (`login.rs`), goes on with its session or begins a new one, sends again what nobody
+//! took, and acknowledges what it reads.
 
 use super::{
+    archives::Row,
+    catching_up::Query,
     chance::Chance,
-    ledger::{Ledger, Message, Number},
+    contacts::List,
+    heard::{CARBONS, Heard},
+    ledger::{Ledger, Message, Number, Reader},
     line::{Line, MANAGEMENT},
+    login::{SASL2, header},
     session::{Sent, Session},
 };
-use crate::{addresses::HOME, client::PASSWORD, simulated::Simulated, wire::Item};
-use base64::{Engine, prelude::BASE64_STANDARD};
+use crate::{addresses::HOME, simulated::Simulated, wire::Item};
+use std::time::Duration;
 use xmpp::{Element, ns};
-
-const SASL2: &str = "urn:xmpp:sasl:2";
-const BIND2: &str = "urn:xmpp:bind:0";
 
 /// What a client does about stream management.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +27,7 @@ pub(super) enum Habit {
 
 /// How far its login is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+pub(super) enum Stage {
     /// Waits for the features of a stream without a login.
     Stranger,
     /// Waits for the outcome of its login.
@@ -48,11 +50,34 @@ pub(super) struct Device {
     /// Nobody else is on the account, ever.
     pub(super) is_only_one: bool,
     pub(super) priority: i8,
+    /// What stands for it when it signs in with SASL2; with one, it keeps a token.
+    pub(super) installation: Option<String>,
+    pub(super) token: Option<String>,
+    /// Since when it has the token.
+    pub(super) token_age: Duration,
+    /// Signs in with the token it has.
+    pub(super) uses_token: bool,
+    /// What the server answers to the token.
+    pub(super) expected: Option<String>,
+    /// XEP-0280.
+    pub(super) wants_copies: bool,
+    /// Nobody looks at it (XEP-0352).
+    pub(super) is_inactive: bool,
+    /// Looks into the archive when it begins a session, now and then.
+    pub(super) catches_up: bool,
+    /// The last message that it knows of, by its id in the archive.
+    pub(super) known: Option<String>,
+    /// What it is asking the archive.
+    pub(super) query: Option<Query>,
+    /// Everything in the archive so far, for one who reads it all.
+    pub(super) whole_archive: Option<Vec<Row>>,
+    /// The contact list as far as it knows, if it cares.
+    pub(super) list: Option<List>,
     pub(super) line: Option<Line>,
-    stage: Stage,
-    session: Option<Session>,
+    pub(super) stage: Stage,
+    pub(super) session: Option<Session>,
     /// What sessions that are over left behind.
-    to_send_again: Vec<Sent>,
+    pub(super) to_send_again: Vec<Sent>,
     /// The line is not good for anything any more; why.
     ended: Option<String>,
 }
@@ -74,6 +99,18 @@ impl Device {
             is_modern: false,
             is_only_one: false,
             priority: 0,
+            installation: None,
+            token: None,
+            token_age: Duration::ZERO,
+            uses_token: false,
+            expected: None,
+            wants_copies: false,
+            is_inactive: false,
+            catches_up: false,
+            known: None,
+            query: None,
+            whole_archive: None,
+            list: None,
             line: None,
             stage: Stage::Stranger,
             session: None,
@@ -104,6 +141,7 @@ impl Device {
         let old = self.lose_line();
         self.line = Some(line);
         self.stage = Stage::Stranger;
+        self.expected = None;
         self.ended = None;
         self.write(&header());
         old
@@ -197,118 +235,13 @@ impl Device {
                 self.write(&header());
             }
             (SASL2, "success") => self.logged_in(element, around)?,
+            (ns::SASL | SASL2, "failure") => self.refused(element, around)?,
             (ns::CLIENT, "iq") if self.stage == Stage::Binding => self.bound(element, around)?,
             (ns::CLIENT, _) => self.stanza(element, around)?,
             (MANAGEMENT, name) => self.management(name, element, around)?,
             _ => return Err(format!("{} heard <{}/>", self.jid, element.name)),
         }
         Ok(())
-    }
-
-    fn features(&mut self, around: &mut Around<'_>) {
-        match (self.stage, self.resumption()) {
-            (Stage::Stranger, resume) => {
-                self.stage = Stage::LoggingIn;
-                let name = self.jid.split('@').next().unwrap_or_default();
-                let plain = BASE64_STANDARD.encode(format!("\0{name}\0{PASSWORD}"));
-                let text = if self.is_modern {
-                    let enable = self.enable();
-                    let resume = resume.unwrap_or_default();
-                    format!(
-                        "<authenticate xmlns='{SASL2}' mechanism='PLAIN'>\
-                         <initial-response>{plain}</initial-response>{resume}\
-                         <bind xmlns='{BIND2}'><tag>sim</tag>{enable}</bind></authenticate>"
-                    )
-                } else {
-                    format!(
-                        "<auth xmlns='{}' mechanism='PLAIN'>{plain}</auth>",
-                        ns::SASL
-                    )
-                };
-                self.write(&text);
-            }
-            (Stage::LoggedIn, Some(resume)) => {
-                self.stage = Stage::Resuming;
-                self.write(&resume);
-            }
-            (Stage::LoggedIn, None) => self.bind(around),
-            _ => {}
-        }
-    }
-
-    /// `<resume/>`, where there is something to go on with.
-    fn resumption(&self) -> Option<String> {
-        let session = self.session.as_ref()?;
-        let (id, h) = (session.id.as_ref()?, session.received);
-        Some(format!(
-            "<resume xmlns='{MANAGEMENT}' previd='{id}' h='{h}'/>"
-        ))
-    }
-
-    fn enable(&self) -> String {
-        match self.habit {
-            Habit::Nothing => String::new(),
-            Habit::Counts => format!("<enable xmlns='{MANAGEMENT}'/>"),
-            Habit::Resumes => format!("<enable xmlns='{MANAGEMENT}' resume='true'/>"),
-        }
-    }
-
-    fn bind(&mut self, around: &mut Around<'_>) {
-        self.forget_session(around.ledger);
-        self.stage = Stage::Binding;
-        let resource = self.jid.split_once('/').map_or("", |(_, last)| last);
-        let text = format!(
-            "<iq type='set' id='bind'><bind xmlns='{}'><resource>{resource}</resource></bind></iq>",
-            ns::BIND
-        );
-        self.write(&text);
-    }
-
-    fn bound(&mut self, answer: &Element, around: &mut Around<'_>) -> Result<(), String> {
-        if answer.attr("type") != Some("result") {
-            return Err(format!("{} could not bind", self.jid));
-        }
-        let enable = self.enable();
-        self.write(&enable);
-        self.begin(around);
-        Ok(())
-    }
-
-    /// SASL2: logged in, and resumed or bound.
-    fn logged_in(&mut self, success: &Element, around: &mut Around<'_>) -> Result<(), String> {
-        for inner in success.elements() {
-            match (inner.ns.as_str(), inner.name.as_str()) {
-                (SASL2, "authorization-identifier") => {
-                    self.jid = inner.text();
-                }
-                (MANAGEMENT, name) => self.management(name, inner, around)?,
-                (BIND2, "bound") => {
-                    self.forget_session(around.ledger);
-                    self.begin(around);
-                    if let Some(enabled) = inner.child(MANAGEMENT, "enabled") {
-                        self.management("enabled", enabled, around)?;
-                    }
-                }
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// A new session: available, and what the earlier ones left is sent again.
-    fn begin(&mut self, around: &mut Around<'_>) {
-        *around.next_session += 1;
-        let mut session = Session::new(*around.next_session);
-        session.counts = self.habit != Habit::Nothing;
-        around
-            .log
-            .push(format!("  {} has session {}", self.jid, session.number));
-        self.session = Some(session);
-        self.stage = Stage::Bound;
-        self.announce(around.ledger);
-        for sent in std::mem::take(&mut self.to_send_again) {
-            self.send(sent, around.ledger);
-        }
     }
 
     pub(super) fn announce(&mut self, ledger: &mut Ledger) {
@@ -319,10 +252,23 @@ impl Device {
         self.send(Sent { xml, message: None }, ledger);
     }
 
+    /// Turns copies on or off, as it wants them.
+    pub(super) fn switch_copies(&mut self, ledger: &mut Ledger) {
+        let verb = if self.wants_copies {
+            "enable"
+        } else {
+            "disable"
+        };
+        let id = ledger.number();
+        let xml = format!("<iq type='set' id='c{id}'><{verb} xmlns='{CARBONS}'/></iq>");
+        self.send(Sent { xml, message: None }, ledger);
+    }
+
     /// The session is over, and nobody will say what of it was handled.
-    fn forget_session(&mut self, ledger: &mut Ledger) {
+    pub(super) fn forget_session(&mut self, ledger: &mut Ledger) {
         if let Some(session) = self.session.take() {
             ledger.session_is_over(session.number);
+            self.query = None;
             self.to_send_again.extend(session.unacknowledged().cloned());
         }
     }
@@ -332,25 +278,83 @@ impl Device {
             return Ok(()); // said goodbye
         };
         session.received += u32::from(session.is_counted);
-        let (account, only) = (self.account, self.is_only_one);
-        if element.name == "message" {
-            around.log.push(format!(
-                "  {} reads {}{}",
-                self.jid,
-                element.attr("id").unwrap_or_default(),
-                element
-                    .attr("type")
-                    .filter(|t| *t == "error")
-                    .map_or("", |_| " refused"),
-            ));
-            around
-                .ledger
-                .received(element, account, session.number, only)?;
+        let number = session.number;
+        match element.name.as_str() {
+            "message" => self.message(element, number, around),
+            "iq" => self.iq(element, around),
+            _ => Ok(()),
+        }
+    }
+
+    fn message(
+        &mut self,
+        element: &Element,
+        session: Number,
+        around: &mut Around<'_>,
+    ) -> Result<(), String> {
+        let heard = Heard::of(element, &bare(self.account));
+        let log = &mut *around.log;
+        match &heard {
+            Heard::Live(copy) => {
+                let sent = if copy.is_sent { " as sent" } else { "" };
+                log.push(format!("  {} reads m{}{sent}", self.jid, copy.message));
+                if let (Some(id), None) = (&copy.id, &self.query) {
+                    self.known = Some(id.clone());
+                }
+                let reader = Reader {
+                    account: self.account,
+                    session,
+                    is_only_one: self.is_only_one,
+                };
+                around.ledger.received(copy, reader)?;
+            }
+            Heard::Found(id, copy) => {
+                log.push(format!("  {} finds m{}", self.jid, copy.message));
+                around.ledger.found(copy, self.account)?;
+                self.query_gives(id, copy);
+            }
+            Heard::Refused(message) => {
+                log.push(format!("  {} reads m{message} refused", self.jid));
+                around.ledger.refused(*message);
+            }
+            Heard::Nothing => {}
         }
         Ok(())
     }
 
-    fn management(
+    /// Answers to what it asked, by the first letter of the id, and pushes.
+    fn iq(&mut self, iq: &Element, around: &mut Around<'_>) -> Result<(), String> {
+        let id = iq.attr("id").unwrap_or_default();
+        let is_done = iq.attr("type") == Some("result");
+        if !is_done && iq.attr("type") != Some("error") {
+            if self.list.as_mut().is_some_and(|list| list.is_pushed(iq)) {
+                let xml = format!("<iq type='result' id='{id}'/>");
+                self.send(Sent { xml, message: None }, around.ledger);
+            }
+            return Ok(());
+        }
+        if let Some(session) = &mut self.session {
+            session.is_answered(id)?;
+        }
+        let Some((kind, number)) = id.split_at_checked(1) else {
+            return Ok(());
+        };
+        let number = number.parse().unwrap_or_default();
+        match kind {
+            "q" => self.query_is_answered(id, iq, around.ledger),
+            "k" => around.ledger.blocks.answered(number, is_done),
+            "s" if is_done => around.ledger.changes.promised(number),
+            "r" if is_done => {
+                if let Some(list) = &mut self.list {
+                    list.is_answered(iq);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    pub(super) fn management(
         &mut self,
         name: &str,
         element: &Element,
@@ -390,6 +394,7 @@ impl Device {
             self.to_send_again
                 .extend(session.is_failed(h, around.ledger)?);
             around.ledger.session_is_over(session.number);
+            self.query = None;
         }
         if !self.is_modern {
             self.bind(around);
@@ -405,12 +410,4 @@ pub(super) fn bare(account: usize) -> String {
 
 pub(super) fn localpart(account: usize) -> String {
     format!("person{account}")
-}
-
-fn header() -> String {
-    format!(
-        "<?xml version='1.0'?><stream:stream to='{HOME}' version='1.0' xmlns='{}' xmlns:stream='{}'>",
-        ns::CLIENT,
-        ns::STREAMS
-    )
 }

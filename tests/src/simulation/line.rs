@@ -1,20 +1,22 @@
 //! A line between a device and the server: what is written at one end is on its way until it is carried to
 //! the other, and a line may break at any byte.
 
-use super::ledger::Ledger;
+use super::{heard::Heard, ledger::Ledger};
 use crate::{
     simulated::Simulated,
     wire::{Item, Wire},
     world::{Link, World},
 };
 use std::collections::VecDeque;
-use xmpp::{Element, ns};
+use xmpp::Element;
 
 pub(super) const MANAGEMENT: &str = "urn:xmpp:sm:3";
 
 #[derive(Debug)]
 pub(super) struct Line {
     pub(super) link: Link,
+    /// The bare JID of the device that has it.
+    account: String,
     towards_server: VecDeque<u8>,
     towards_client: VecDeque<u8>,
     /// Bytes that the client has written, and those that reached the server.
@@ -35,9 +37,10 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn new(link: Link) -> Line {
+    pub(super) fn new(link: Link, account: String) -> Line {
         Line {
             link,
+            account,
             towards_server: VecDeque::new(),
             towards_client: VecDeque::new(),
             written: 0,
@@ -98,6 +101,7 @@ impl Line {
         world: &mut Simulated,
         ledger: &mut Ledger,
     ) -> Result<(), String> {
+        let account = &self.account;
         let bytes = world.take_written(self.link);
         if bytes.is_empty() {
             return Ok(());
@@ -109,8 +113,8 @@ impl Line {
                 continue;
             };
             self.managed |= begins_counting(&element);
-            if element.is(ns::CLIENT, "message") && !self.managed {
-                ledger.written_for_good(&element);
+            if !self.managed {
+                ledger.written_for_good(&Heard::of(&element, account));
             }
         }
         Ok(())

@@ -5,7 +5,7 @@ use super::{
     ledger::{Ledger, Message, Number},
     line::Line,
 };
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 #[derive(Clone, Debug)]
 pub(super) struct Sent {
@@ -33,6 +33,8 @@ pub(super) struct Session {
     left: Option<(u32, u32)>,
     /// The disk was in trouble, so something may never be handled.
     pub(super) is_troubled: bool,
+    /// Requests that were answered, by their id.
+    answered: BTreeSet<String>,
 }
 
 impl Session {
@@ -48,7 +50,16 @@ impl Session {
             base: 0,
             left: None,
             is_troubled: false,
+            answered: BTreeSet::new(),
         }
+    }
+
+    /// A request has one answer (RFC 6120 §8.2.3), however often its line drops.
+    pub(super) fn is_answered(&mut self, id: &str) -> Result<(), String> {
+        if self.answered.insert(id.to_owned()) {
+            return Ok(());
+        }
+        Err(format!("session {}: {id} was answered twice", self.number))
     }
 
     pub(super) fn send(&mut self, line: &mut Line, sent: Sent) {

@@ -1,11 +1,12 @@
-//! One story: who is in it, what may happen, and how it ends.
+//! One story: who is in it, and what may happen. What people do is in `doings.rs`, how it ends in
+//! `ending.rs`.
 
 use super::{
     chance::Chance,
+    contacts::List,
     device::{Around, Device, Habit, bare, localpart},
     ledger::{Ledger, Number},
     line::Line,
-    session::Sent,
 };
 use crate::{client::PASSWORD, script::Port, simulated::Simulated, world::World};
 use std::time::Duration;
@@ -14,11 +15,14 @@ use store::disk::Fault;
 /// Sessions that an account may have (`server::limits::RESOURCES_MAX`).
 const RESOURCES_MAX: usize = server::limits::RESOURCES_MAX;
 
+/// Lines that nobody has found out yet: with those that live, fewer than an account may have sessions.
+const DEAD_MAX: usize = RESOURCES_MAX - 4;
+
 /// A failed disk is tried again within that time (`store::limits::PROBE_SECONDS_MAX`).
-const RECOVERY: Duration = Duration::from_secs(31);
+pub(super) const RECOVERY: Duration = Duration::from_secs(31);
 
 /// More than a session waits.
-const LONG: Duration = Duration::from_hours(25);
+pub(super) const LONG: Duration = Duration::from_hours(25);
 
 /// A story that was told.
 pub struct Told {
@@ -41,22 +45,26 @@ pub fn tell(seed: u64) -> Told {
     }
 }
 
-struct Story {
-    chance: Chance,
-    world: Simulated,
-    ledger: Ledger,
-    accounts: usize,
-    devices: Vec<Device>,
+pub(super) struct Story {
+    pub(super) chance: Chance,
+    pub(super) world: Simulated,
+    pub(super) ledger: Ledger,
+    pub(super) accounts: usize,
+    pub(super) devices: Vec<Device>,
     /// Lines whose device has left them, and which the server takes for good.
-    dead: Vec<Line>,
-    sessions: Number,
-    log: Vec<String>,
+    pub(super) dead: Vec<Line>,
+    pub(super) sessions: Number,
+    pub(super) log: Vec<String>,
+    /// The server goes on for days in this story.
+    pub(super) is_calm: bool,
+    /// The disk is not to be relied on in this story.
+    pub(super) disk_is_poor: bool,
     /// The disk takes nothing, or will fail.
-    disk_is_bad: bool,
+    pub(super) disk_is_bad: bool,
     /// The same, or the server may not know yet that it is over.
-    trouble: bool,
+    pub(super) trouble: bool,
     /// Bytes of a message.
-    body: usize,
+    pub(super) body: usize,
 }
 
 impl Story {
@@ -77,6 +85,14 @@ impl Story {
                 device.is_modern = chance.once_in(3);
                 device.is_only_one = several == 1 && !device.is_modern;
                 device.priority = chance.one_of(&[0, 0, 0, 5]);
+                device.wants_copies = chance.once_in(2);
+                device.is_inactive = chance.once_in(4);
+                device.catches_up = chance.once_in(2);
+                device.list = chance.once_in(2).then(List::default);
+                if device.is_modern && !chance.once_in(3) {
+                    let number = devices.len();
+                    device.installation = Some(format!("00000000-0000-4000-8000-{number:012}"));
+                }
                 devices.push(device);
             }
         }
@@ -89,6 +105,8 @@ impl Story {
             dead: Vec::new(),
             sessions: 0,
             log: Vec::new(),
+            is_calm: chance.once_in(3),
+            disk_is_poor: chance.once_in(2),
             disk_is_bad: false,
             trouble: false,
             body,
@@ -104,6 +122,9 @@ impl Story {
         for _ in 0..self.chance.within(80..400) {
             let device = self.chance.within(0..self.devices.len());
             self.happen(device)?;
+            if self.disk_is_bad && self.chance.once_in(20) {
+                self.disk_is_well();
+            }
             self.come_to_rest(device)?;
             self.limits_hold()?;
         }
@@ -113,21 +134,26 @@ impl Story {
     /// One thing.
     fn happen(&mut self, who: usize) -> Result<(), String> {
         match self.chance.within(0..100) {
-            0..18 => self.carry(who)?,
-            18..34 => self.carry_all(who)?,
-            34..50 if self.devices[who].is_online() => self.somebody_says_something(who),
-            50..56 => self.devices[who].ask(),
-            56..62 => self.devices[who].acknowledge(),
-            62..67 if self.devices[who].is_online() => self.somebody_moves(who),
-            67..71 if self.devices[who].line.is_some() => self.line_drops(who)?,
-            71..74 if self.devices[who].line.is_some() => self.line_dies(who),
-            74..76 if self.devices[who].is_online() => self.goodbye(who)?,
-            76..78 => self.a_dead_line_is_found_out(),
-            78..86 => self.time_passes()?,
-            86..88 => self.restart()?,
-            88..90 => self.power_cut(who)?,
-            90..92 => self.disk_has_trouble(),
-            _ if self.devices[who].line.is_none() || self.chance.once_in(4) => self.connect(who)?,
+            0..10 => self.carry(who)?,
+            10..22 => self.carry_all(who)?,
+            22..36 if self.devices[who].is_online() => self.somebody_says_something(who),
+            36..40 => self.devices[who].ask(),
+            40..45 => self.devices[who].acknowledge(),
+            45..62 if self.devices[who].is_online() => self.somebody_moves(who),
+            62..66 if self.devices[who].line.is_some() => self.line_drops(who)?,
+            66..69 if self.devices[who].line.is_some() => self.line_dies(who),
+            69..71 if self.devices[who].is_online() => self.goodbye(who)?,
+            71..73 => self.a_dead_line_is_found_out(),
+            73..79 => self.time_passes()?,
+            79..81 if !self.is_calm => self.restart()?,
+            81..83 if !self.is_calm => self.power_cut(who)?,
+            83..85 if self.disk_is_poor => self.disk_has_trouble(),
+            _ if self.devices[who].line.is_none() || self.chance.once_in(4) => {
+                self.connect(who)?;
+                if !self.chance.once_in(4) {
+                    self.carry_all(who)?;
+                }
+            }
             _ => self.carry_all(who)?,
         }
         Ok(())
@@ -144,8 +170,9 @@ impl Story {
         self.settle()
     }
 
-    fn settle(&mut self) -> Result<(), String> {
+    pub(super) fn settle(&mut self) -> Result<(), String> {
         self.world.settle();
+        self.ledger.blocks.come_to_rest();
         for device in &mut self.devices {
             if let Some(line) = &mut device.line {
                 line.came_to_rest(&self.world);
@@ -166,16 +193,22 @@ impl Story {
         Ok(())
     }
 
-    fn note(&mut self, who: usize, what: &str) {
+    pub(super) fn note(&mut self, who: usize, what: &str) {
         self.log.push(format!("{} {what}", self.devices[who].jid));
     }
 
-    fn connect(&mut self, who: usize) -> Result<(), String> {
+    pub(super) fn connect(&mut self, who: usize) -> Result<(), String> {
         self.note(who, "connects");
+        self.devices[who].uses_token = !self.chance.once_in(4);
         let link = self.world.connect(Port::C2sTls);
         let link = link.map_err(|problem| problem.to_string())?;
-        let old = self.devices[who].connect(Line::new(link));
+        let line = Line::new(link, bare(self.devices[who].account));
+        let old = self.devices[who].connect(line);
         self.dead.extend(old);
+        // Each may have a session, of which an account has so many.
+        while self.dead.len() > DEAD_MAX {
+            self.a_dead_line_is_found_out();
+        }
         Ok(())
     }
 
@@ -197,7 +230,7 @@ impl Story {
         }
     }
 
-    fn up(&mut self, who: usize, bytes: usize) {
+    pub(super) fn up(&mut self, who: usize, bytes: usize) {
         if let Some(line) = &mut self.devices[who].line {
             line.carry_to_server(&mut self.world, bytes);
         }
@@ -211,6 +244,7 @@ impl Story {
             log: &mut self.log,
         };
         let ended = self.devices[who].read(bytes, &self.world, &mut around)?;
+        self.mark_trouble(); // of a session that began just now, too
         let Some(why) = ended else {
             return Ok(());
         };
@@ -221,7 +255,7 @@ impl Story {
     }
 
     /// Everything gets on, to and fro, until there is nothing more to say.
-    fn carry_all(&mut self, who: usize) -> Result<(), String> {
+    pub(super) fn carry_all(&mut self, who: usize) -> Result<(), String> {
         for _ in 0..8 {
             self.up(who, usize::MAX);
             self.settle()?;
@@ -230,58 +264,8 @@ impl Story {
         Ok(())
     }
 
-    fn somebody_says_something(&mut self, who: usize) {
-        let others: Vec<usize> = (0..self.devices.len())
-            .filter(|other| self.devices[*other].account != self.devices[who].account)
-            .collect();
-        let other = self.chance.one_of(&others);
-        let account = self.devices[other].account;
-        let is_bare = !self.chance.once_in(4);
-        let to = if is_bare {
-            bare(account)
-        } else {
-            self.devices[other].jid.clone()
-        };
-        for _ in 0..self.chance.within(1..4) {
-            let message = self.ledger.write(account, is_bare);
-            let hint = if self.chance.once_in(8) {
-                "<no-permanent-store xmlns='urn:xmpp:hints'/>"
-            } else {
-                ""
-            };
-            let body = "x".repeat(self.body);
-            let xml = format!(
-                "<message to='{to}' type='chat' id='m{message}'><body>{body}</body>{hint}\
-                 <origin-id xmlns='urn:xmpp:sid:0' id='m{message}'/></message>"
-            );
-            self.note(who, &format!("says m{message} to {to}"));
-            let sent = Sent {
-                xml,
-                message: Some(message),
-            };
-            self.devices[who].send(sent, &mut self.ledger);
-        }
-        self.mark_trouble();
-    }
-
-    /// Other stanzas, for the counts.
-    fn somebody_moves(&mut self, who: usize) {
-        let other = self.chance.within(0..self.devices.len());
-        let to = self.devices[other].jid.clone();
-        let xml = match self.chance.within(0..4) {
-            0 => {
-                self.devices[who].priority = self.chance.one_of(&[0, 0, 5, -1]);
-                return self.devices[who].announce(&mut self.ledger);
-            }
-            1 => format!("<presence to='{to}'/>"),
-            2 => "<iq type='get' id='p'><ping xmlns='urn:xmpp:ping'/></iq>".into(),
-            _ => format!("<iq to='{to}' type='get' id='q'><ping xmlns='urn:xmpp:ping'/></iq>"),
-        };
-        self.devices[who].send(Sent { xml, message: None }, &mut self.ledger);
-    }
-
     /// Both ends notice; what was on its way is cut anywhere.
-    fn line_drops(&mut self, who: usize) -> Result<(), String> {
+    pub(super) fn line_drops(&mut self, who: usize) -> Result<(), String> {
         self.note(who, "loses its line");
         self.carry(who)?;
         self.settle_or_not()?;
@@ -305,7 +289,11 @@ impl Story {
         self.dead.extend(line);
     }
 
-    fn a_dead_line_is_found_out(&mut self) {
+    pub(super) fn has_dead_lines(&self) -> bool {
+        !self.dead.is_empty()
+    }
+
+    pub(super) fn a_dead_line_is_found_out(&mut self) {
         if !self.dead.is_empty() {
             let line = self.chance.within(0..self.dead.len());
             let line = self.dead.remove(line);
@@ -313,7 +301,7 @@ impl Story {
         }
     }
 
-    fn goodbye(&mut self, who: usize) -> Result<(), String> {
+    pub(super) fn goodbye(&mut self, who: usize) -> Result<(), String> {
         self.note(who, "says goodbye");
         self.devices[who].close(&mut self.ledger);
         self.line_drops(who)
@@ -330,14 +318,17 @@ impl Story {
         self.pass(time)
     }
 
-    fn pass(&mut self, time: Duration) -> Result<(), String> {
+    pub(super) fn pass(&mut self, time: Duration) -> Result<(), String> {
         let passed = self.world.pass(time);
         passed.map_err(|problem| problem.to_string())?;
+        for device in &mut self.devices {
+            device.token_age += time;
+        }
         self.trouble &= self.disk_is_bad || time < RECOVERY;
         self.settle()
     }
 
-    fn restart(&mut self) -> Result<(), String> {
+    pub(super) fn restart(&mut self) -> Result<(), String> {
         self.log.push("the server restarts".into());
         let restarted = self.world.restarts();
         restarted.map_err(|problem| problem.to_string())?;
@@ -404,7 +395,7 @@ impl Story {
         self.mark_trouble();
     }
 
-    fn disk_is_well(&mut self) {
+    pub(super) fn disk_is_well(&mut self) {
         self.log.push("the disk is well".into());
         let _ = self.world.disk_empties();
         self.world.disk_heals();
@@ -413,7 +404,7 @@ impl Story {
     }
 
     /// Whatever is on its way now may be refused, or never be handled.
-    fn mark_trouble(&mut self) {
+    pub(super) fn mark_trouble(&mut self) {
         if !self.trouble {
             return;
         }
@@ -428,78 +419,6 @@ impl Story {
                 line.is_troubled = true;
             }
         }
-    }
-
-    /// Everybody leaves, time passes, and one device of each account fetches what waits.
-    fn end(&mut self) -> Result<(), String> {
-        self.log.push("the end begins".into());
-        self.disk_is_well();
-        self.pass(RECOVERY)?;
-        for _ in 0..2 {
-            for who in 0..self.devices.len() {
-                self.carry_all(who)?;
-            }
-        }
-        self.everybody_leaves()?;
-        // What a disk in trouble did not take out waits as long as anything else, and then is gone.
-        self.restart()?;
-        self.log.push("a day and an hour pass".into());
-        self.pass(LONG)?;
-        self.one_fetches_what_waits("last")?;
-        self.ledger.nothing_promised_is_lost()?;
-        self.nothing_waits_any_more()
-    }
-
-    fn everybody_leaves(&mut self) -> Result<(), String> {
-        for who in 0..self.devices.len() {
-            if self.chance.once_in(3) && self.devices[who].is_online() {
-                self.goodbye(who)?;
-            } else if self.devices[who].line.is_some() {
-                self.line_drops(who)?;
-            }
-        }
-        while !self.dead.is_empty() {
-            self.a_dead_line_is_found_out();
-        }
-        self.settle()
-    }
-
-    /// Logs one in for each account and lets it read and acknowledge everything; says how many messages came.
-    fn one_fetches_what_waits(&mut self, resource: &str) -> Result<usize, String> {
-        let before = self.ledger.receipts();
-        for account in 0..self.accounts {
-            self.devices
-                .push(Device::new(account, resource, Habit::Counts));
-            let who = self.devices.len() - 1;
-            self.connect(who)?;
-            for _ in 0..4 {
-                self.carry_all(who)?;
-                self.devices[who].acknowledge();
-            }
-            self.carry_all(who)?;
-            self.goodbye(who)?;
-            self.up(who, usize::MAX);
-            self.settle()?;
-        }
-        Ok(self.ledger.receipts() - before)
-    }
-
-    /// Whoever comes next gets nothing, and no session is left on disk.
-    fn nothing_waits_any_more(&mut self) -> Result<(), String> {
-        self.restart()?;
-        let came = self.one_fetches_what_waits("behind")?;
-        if came > 0 {
-            return Err(format!("{came} messages came once more in the end"));
-        }
-        self.pass(Duration::from_mins(10))?;
-        for table in ["session.state", "session.entry"] {
-            let rows = self.world.rows(table);
-            let rows = rows.map_err(|problem| problem.to_string())?;
-            if rows > 0 {
-                return Err(format!("{rows} rows are left in {table}"));
-            }
-        }
-        Ok(())
     }
 
     fn limits_hold(&mut self) -> Result<(), String> {

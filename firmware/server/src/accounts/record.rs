@@ -107,13 +107,14 @@ pub fn secret(
     }
     let mut bytes = vec![0; SECRET_BYTES];
     dice.fill(&mut bytes);
-    let write = SECRET.put(
-        &(),
-        &SecretRecord {
-            bytes: bytes.clone(),
-        },
-    );
+    let write = keep_secret(&bytes);
     Ok((bytes, Some(write)))
+}
+
+/// The write that keeps a secret that was made.
+pub fn keep_secret(bytes: &[u8]) -> Write {
+    let bytes = bytes.to_vec();
+    SECRET.put(&(), &SecretRecord { bytes })
 }
 
 /// The domain of the accounts, once there was one: it never changes.

@@ -24,6 +24,7 @@ pub(super) const FEATURE: Feature = Feature {
         set(On::OwnAccount, (NS, "revoke"), revoke),
     ],
     gone: Some(note_farewell),
+    written_anew: Some(devices::write_anew),
     saved: Some(Saved {
         name: "device",
         save: |resource| Some(resource.memory.device?.to_bytes().to_vec()),

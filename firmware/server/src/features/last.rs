@@ -33,6 +33,12 @@ pub(super) const FEATURE: Feature = Feature {
         }),
     ],
     unavailable: Some(remember),
+    written_anew: Some(|cx| {
+        if let Some(seen) = &cx.state.memory.last.0 {
+            let write = SEEN.put(&cx.id(), seen);
+            cx.write_soon(write);
+        }
+    }),
     ..Feature::NONE
 };
 

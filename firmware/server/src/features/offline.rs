@@ -37,6 +37,7 @@ pub(super) const FEATURE: Feature = Feature {
     written: Some(close_holes),
     gone: Some(pass_on),
     restored: Some(carries),
+    written_anew: Some(write_mark),
     ..Feature::NONE
 };
 

@@ -18,7 +18,7 @@ use std::{
 use store::{
     Urgency,
     disk::{Fault, FileName},
-    limits::SOON_SECONDS_MAX,
+    limits::{PROBE_SECONDS_MAX, SOON_SECONDS_MAX},
 };
 
 const TEMPORARY: &str = "<message to='juliet@home.example' type='chat'><body>Hush</body>\
@@ -230,4 +230,53 @@ fn a_session_whose_connection_stays_silent_at_the_end_is_stored_or_told_of() {
         got.contains("type='unavailable'") && got.contains("orchard"),
         "{got}"
     );
+}
+
+/// The disk takes writes again, and the store has found out.
+fn heal(home: &Fixture) {
+    home.disk.heal();
+    home.hands.pass(PROBE_SECONDS_MAX * 1_000);
+    home.write();
+    assert!(home.server.store().health().writable);
+}
+
+#[test]
+fn what_a_disk_refused_of_sessions_is_written_when_it_works_again() {
+    let home = Fixture::new(&["juliet", "romeo"]);
+    let (waits, _) = resumable(&home, "juliet", "balcony");
+    let (over, _) = resumable(&home, "romeo", "orchard");
+    lose(&home, &over);
+    assert_eq!(rows(&home).0, 1);
+    home.disk.fail(FileName::Journal, Fault::Sync);
+    lose(&home, &waits);
+    now(home.server.leave(&over));
+    assert_eq!(rows(&home).0, 1, "nothing changed on disk");
+    home.tick();
+    heal(&home);
+    assert_eq!(rows(&home).0, 1, "the other one");
+    let snapshot = home.server.store().snapshot().unwrap();
+    let states: Vec<_> = STATE.prefix(&snapshot, &()).unwrap().collect();
+    let juliet = now(home.server.load("juliet")).unwrap().unwrap().id;
+    assert!(matches!(&states[..], [Ok(((account, _), _))] if *account == juliet));
+}
+
+/// With the count that it would come back with, its client would take for handled what is lost.
+#[test]
+fn a_session_whose_counts_the_disk_broke_is_not_kept() {
+    for drops_first in [false, true] {
+        let home = Fixture::new(&["juliet", "romeo"]);
+        let (romeo, _) = resumable(&home, "romeo", "orchard");
+        home.write();
+        home.disk.fail(FileName::Journal, Fault::Sync);
+        home.send(&romeo, TEMPORARY);
+        if drops_first {
+            lose(&home, &romeo);
+        }
+        home.write();
+        heal(&home);
+        if !drops_first {
+            lose(&home, &romeo);
+        }
+        assert_eq!(rows(&home), (0, 0), "{drops_first}");
+    }
 }

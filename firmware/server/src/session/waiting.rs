@@ -110,7 +110,8 @@ impl Server {
             if session.outbox.epoch() != epoch {
                 return; // another connection has it
             }
-            if session.resumption().is_some() && !session.outbox.is_ended() {
+            let is_good = !session.outbox.is_ended() && !session.intake.is_broken(self.store());
+            if session.resumption().is_some() && is_good {
                 wait(cx, session);
             } else {
                 presence::gone(cx, session);
@@ -159,6 +160,7 @@ impl Server {
     pub(crate) async fn expire_sessions(self: &Arc<Self>) {
         for account in self.directory().all() {
             let over = self.at(&account, 0, |cx| {
+                cx.state.forget_removals(cx.server.store());
                 let now = elapsed(cx.server);
                 let resources = cx.state.resources.iter();
                 let over = resources.filter(|resource| {
@@ -236,6 +238,7 @@ impl Server {
 
 /// Its rows are those of its outbox, where they are not yet.
 fn put_rows_right(cx: &mut Cx<'_>, session: &Session) {
+    let server = cx.server;
     let (acknowledged, entries) = session.outbox.unacknowledged();
     let count = entries.len() as u64;
     let away = cx
@@ -245,7 +248,8 @@ fn put_rows_right(cx: &mut Cx<'_>, session: &Session) {
     let (Some(away), Some(known)) = (away, session.resumption()) else {
         return;
     };
-    if away.rows == count && !session.outbox.is_inactive() {
+    let is_right = away.rows == count && !session.outbox.is_inactive();
+    if is_right || session.intake.is_broken(server.store()) {
         return;
     }
     let before = std::mem::replace(&mut away.rows, count);
@@ -254,6 +258,32 @@ fn put_rows_right(cx: &mut Cx<'_>, session: &Session) {
     }
     for write in stored::removals_from(cx.id(), &known.digest, count..before) {
         cx.write(write);
+    }
+}
+
+/// Queues the rows of all sessions that wait as they should be now. One whose counts the disk broke is not
+/// to come back with a restart.
+pub(crate) fn write_anew(cx: &mut Cx<'_>) {
+    let (account, server) = (cx.id(), cx.server);
+    for session in cx.state.sessions() {
+        let (Some(known), Some(resource)) = (session.resumption(), cx.state.resource(&session.jid))
+        else {
+            continue;
+        };
+        let Some(away) = &mut resource.away else {
+            continue;
+        };
+        let (acknowledged, entries) = session.outbox.unacknowledged();
+        let before = std::mem::replace(&mut away.rows, entries.len() as u64);
+        for write in stored::removals(account, &known.digest, before) {
+            cx.write_soon(write);
+        }
+        if session.intake.is_broken(server.store()) {
+            continue;
+        }
+        for write in stored::rows(cx, &session, acknowledged, &entries) {
+            cx.write_soon(write);
+        }
     }
 }
 
@@ -268,6 +298,16 @@ fn take_over(cx: &mut Cx<'_>, digest: &Digest, h: u32) -> Result<(Arc<Session>, 
         let h = cx.server.ended().handled(cx.id(), digest);
         return Err(Resumed::No { h });
     };
+    let is_away = cx
+        .state
+        .resource(&session.jid)
+        .is_some_and(|resource| resource.away.is_some());
+    if is_away && !cx.server.store().takes_writes() {
+        // Its rows cannot be taken out, and would come back with the next start.
+        presence::gone(cx, &session);
+        let h = cx.server.ended().handled(cx.id(), digest);
+        return Err(Resumed::No { h });
+    }
     let epoch = session.outbox.attach();
     let (server, now, elapsed) = (cx.server, cx.now(), cx.server.clock().elapsed_ms());
     let stamp = |entry: &mut Entry, at: u64| {
@@ -310,7 +350,7 @@ pub(crate) fn over(cx: &mut Cx<'_>, session: &Arc<Session>, away: Option<Away>) 
         // At once: a power cut must not bring it back, whose contacts and senders were told that it is over.
         if let Some(away) = away {
             for write in stored::removals(cx.id(), &resumption.digest, away.rows) {
-                cx.write(write);
+                cx.write_at_once(write);
             }
         }
     }

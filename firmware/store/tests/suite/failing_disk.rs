@@ -286,6 +286,32 @@ fn a_reader_who_cannot_give_redb_what_waits_loses_nothing() {
     }
 }
 
+/// Who may wait is given what was acknowledged, also as the first one to read from a file that takes nothing.
+#[test]
+fn a_reader_who_waits_does_not_notice_that_the_disk_is_full() {
+    for threaded in [false, true] {
+        let house = House::new();
+        let options = Options {
+            cache_bytes: 0,
+            ..house.options()
+        };
+        let store = Store::open(Arc::new(house.disk.clone()), options).unwrap();
+        let row = LOG.put(&(0, 0), &"x".repeat(500));
+        store.queue(vec![ROWS.put(&0, &5), row], Urgency::Now);
+        settle(&store);
+        house.disk.fail(FileName::Database, Fault::Write);
+        let writer = threaded.then(|| store.start_writer().unwrap());
+        let read = |ticket| {
+            ROWS.get(&store.snapshot_after(ticket).unwrap(), &0)
+                .unwrap()
+        };
+        assert_eq!(read(Ticket::NONE), Some(5));
+        house.disk.heal();
+        house.pass(60);
+        drop(writer);
+    }
+}
+
 #[test]
 fn an_edit_sees_what_waits_in_memory() {
     let house = House::new();
