@@ -432,9 +432,10 @@ impl Consequences {
         }
         if self.writes.is_empty() {
             if !self.soon.is_empty() {
-                let urgency = match self.at_once {
-                    true => store::Urgency::Now,
-                    false => store::Urgency::Soon,
+                let urgency = if self.at_once {
+                    store::Urgency::Now
+                } else {
+                    store::Urgency::Soon
                 };
                 state.ticket = server.store().queue(self.soon, urgency);
             }
