@@ -141,6 +141,7 @@ pub(crate) struct Block {
     pub(super) summary: Summary,
     /// For each message three numbers of variable length: how far its position is from the one before, how
     /// far its stamp is (zigzag), and the place of its contact in the summary's list.
+    #[serde(with = "serde_bytes")]
     members: Vec<u8>,
     first_stamp: Timestamp,
     last_stamp: Timestamp,

@@ -71,8 +71,10 @@ impl Record for StateRecord {}
 pub(crate) struct EntryRecord {
     /// 0 message, 1 presence, 2 iq.
     kind: u8,
+    #[serde(with = "serde_bytes")]
     head: Vec<u8>,
     to: Option<String>,
+    #[serde(with = "serde_bytes")]
     content: Vec<u8>,
     position: Option<u64>,
 }
