@@ -485,3 +485,40 @@ fn a_failed_write_that_is_made_again_anyway_ends_no_session() {
     assert!(romeo.outbox.take().end.is_some());
     assert!(juliet.outbox.take().end.is_none());
 }
+
+/// XEP-0313 with XEP-0198: the acknowledgements of a client that asks for everything at once are behind its
+/// queries.
+#[test]
+fn many_archive_pages_at_once_do_not_cost_the_connection() {
+    let home = Fixture::new(&["juliet", "romeo"]);
+    let juliet = home.online("juliet", "balcony");
+    juliet.outbox.manage();
+    for number in 0..250 {
+        home.send(&juliet, &message("romeo@home.example", &number.to_string()));
+    }
+    home.write();
+    let page = || {
+        home.send(
+            &juliet,
+            "<iq type='set' id='q'><query xmlns='urn:xmpp:mam:2'>\
+             <set xmlns='http://jabber.org/protocol/rsm'><max>250</max></set></query></iq>",
+        );
+        home.got(&juliet)
+    };
+    let all: Vec<_> = (0..40).map(|_| page()).collect();
+    let is_whole = |page: &&Vec<String>| page.len() == 251;
+    let whole = all.iter().take_while(is_whole).count();
+    assert!(whole > 8, "{whole} pages");
+    for refused in &all[whole..] {
+        let [answer] = &refused[..] else {
+            panic!("{} stanzas", refused.len())
+        };
+        assert!(
+            answer.contains("<error type='wait'><resource-constraint"),
+            "{answer}"
+        );
+    }
+    let sent: usize = all.iter().map(Vec::len).sum();
+    juliet.outbox.acknowledge(sent as u32).unwrap();
+    assert_eq!(page().len(), 251);
+}

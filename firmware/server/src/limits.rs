@@ -4,6 +4,15 @@
 pub const OUTBOX_STANZAS_MAX: usize = 4_096;
 /// Bytes that may wait for one session: what a session asked for itself (a roster, an archive page) must fit.
 pub const OUTBOX_BYTES_MAX: usize = 4_194_304;
+/// Stanzas that wait for one session or that it has not acknowledged, above which it gets no archive page:
+/// the acknowledgements of a client that asks for many pages at once are behind its queries, so waiting for
+/// them helps nothing, and a page more could cost it the connection. The last quarter is for what others
+/// send.
+pub const PAGE_OUTBOX_STANZAS_MAX: usize = OUTBOX_STANZAS_MAX / 4 * 3;
+/// Bytes, likewise.
+pub const PAGE_OUTBOX_BYTES_MAX: usize = OUTBOX_BYTES_MAX / 4 * 3;
+const _: () = assert!(PAGE_OUTBOX_STANZAS_MAX + 2 * PAGE_MESSAGES_MAX < OUTBOX_STANZAS_MAX);
+const _: () = assert!(PAGE_OUTBOX_BYTES_MAX + 2 * PAGE_BYTES_MAX < OUTBOX_BYTES_MAX);
 /// Stanzas that may wait for a session without a connection, sent and not acknowledged ones included. A
 /// quarter more than for a connected one, so that a line that is too slow can be dropped first.
 pub const WAITING_STANZAS_MAX: usize = 5_120;

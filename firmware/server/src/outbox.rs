@@ -131,6 +131,11 @@ impl Outbox {
         self.lock().bytes
     }
 
+    /// Stanzas and bytes that wait, those that were sent and not acknowledged included.
+    pub(crate) fn load(&self) -> (usize, usize) {
+        self.lock().load()
+    }
+
     /// Wakes the connection, which looks around.
     pub fn wake(&self) {
         wake(self.lock());
@@ -282,12 +287,16 @@ impl Inner {
         }
     }
 
+    fn load(&self) -> (usize, usize) {
+        let (stanzas, bytes) = self
+            .sent
+            .as_ref()
+            .map_or((0, 0), |sent| (sent.len(), sent.bytes()));
+        (stanzas + self.entries.len(), bytes + self.bytes)
+    }
+
     fn hold_limits(&mut self) {
-        let (mut stanzas, mut bytes) = (self.entries.len(), self.bytes);
-        if let Some(sent) = &self.sent {
-            stanzas += sent.len();
-            bytes += sent.bytes();
-        }
+        let (stanzas, bytes) = self.load();
         if stanzas <= OUTBOX_STANZAS_MAX && bytes <= OUTBOX_BYTES_MAX {
             return;
         }

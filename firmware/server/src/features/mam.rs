@@ -6,7 +6,9 @@
 //! have to be looked at (a search, or `with` a full JID), `index` only where pages go forwards, and it is
 //! not served as a page's start. A search (XEP-0431) that names no page begins with the newest matches, and
 //! where it stopped before it had looked at all, the id to go on from is that of the last message it looked
-//! at. What a query gave to a client counts as delivered (§6.1.1): it is not sent again with what waited.
+//! at. A session that has not acknowledged many pages is told to wait (RFC 6120 §8.3.3.18), since one more
+//! would fill its outbox. What a query gave to a client counts as delivered (§6.1.1): it is not sent again
+//! with what waited.
 
 mod preferences;
 mod query;
@@ -18,6 +20,7 @@ use crate::{
     account::Cx,
     archive::{Archive, Ids, Kept, Page, PageError, Place, Query, Start},
     feature::{Answer, Feature, Iq, IqHandler, IqHook, On, Plan, Read, Spec, get, refuse},
+    limits::{PAGE_OUTBOX_BYTES_MAX, PAGE_OUTBOX_STANZAS_MAX},
     session::Session,
 };
 use bytes::Bytes;
@@ -93,8 +96,21 @@ fn metadata_when_bound(cx: &mut Cx<'_>, _: &Arc<Session>, _: &Element) -> Option
     Some(metadata(cx))
 }
 
+/// Whether a page more may cost the session that asks its connection (XEP-0198): it has not acknowledged
+/// what it asked for before.
+fn has_enough(cx: &mut Cx<'_>, jid: &Jid) -> bool {
+    let Some(resource) = cx.state.resource(jid) else {
+        return false;
+    };
+    let (stanzas, bytes) = resource.session.outbox.load();
+    stanzas > PAGE_OUTBOX_STANZAS_MAX || bytes > PAGE_OUTBOX_BYTES_MAX
+}
+
 /// §4: a query is understood under the lock; then its page is read.
 fn ask(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Result<Plan, StanzaError> {
+    if has_enough(cx, &iq.passing.from) {
+        return Err(StanzaError::RESOURCE_CONSTRAINT.with_text("too many pages at once"));
+    }
     let (ids, account) = (cx.server.archive_ids().clone(), cx.id());
     let asked = Asked::read(&iq.payload.element(), |id| ids.position(account, id))?;
     let index = cx.state.memory.archive.clone();
