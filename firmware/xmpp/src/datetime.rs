@@ -33,7 +33,13 @@ pub fn parse(text: &str) -> Option<u64> {
         (year, [month, day, hour, minute, second].map(|n| n as i8));
     let nanoseconds = milliseconds.filter(|_| !fraction.is_empty())? * 1_000_000;
     let local = civil::DateTime::new(year, month, day, hour, minute, second, nanoseconds).ok()?;
-    let moment = offset(zone)?.to_timestamp(local).ok()?;
+    // What is too late for a timestamp is the last day or so of the year 9999.
+    let moment = offset(zone)?.to_timestamp(local);
+    let moment = moment.unwrap_or(if year > 0 {
+        Timestamp::MAX
+    } else {
+        Timestamp::MIN
+    });
     Some(u64::try_from(moment.as_millisecond()).unwrap_or(0))
 }
 
@@ -111,6 +117,8 @@ mod tests {
             ("1969-07-21T02:56:15Z", 0),
             ("1969-07-20T21:56:15-05:00", 0),
             ("0001-01-01T00:00:00Z", 0),
+            ("0000-01-01T00:00:00+01:00", 0),
+            ("9999-12-31T23:59:59Z", 253_402_207_200_999),
         ];
         for (text, unix_ms) in rows {
             assert_eq!(parse(text), Some(unix_ms), "{text}");

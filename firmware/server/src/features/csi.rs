@@ -72,6 +72,8 @@ fn nickname(cx: &mut Cx<'_>, receiver: &Jid, message: &Passing) -> Option<String
     occupant.resourcepart().map(str::to_owned)
 }
 
+/// XEP-0085.
+const CHAT_STATES: &str = "http://jabber.org/protocol/chatstates";
 /// XEP-0045.
 const ROOM_USER: &str = "http://jabber.org/protocol/muc#user";
 /// XEP-0384, in the forms that are in use: messages, and keys without any.
@@ -84,7 +86,7 @@ const OMEMO: [&str; 3] = [
 /// (avatars, moods, device lists, what was read elsewhere), and what goes along with other payloads (ids,
 /// delays, fallback marks, encryption marks, wishes about copies).
 const PATIENT: [&str; 12] = [
-    "http://jabber.org/protocol/chatstates",
+    CHAT_STATES,
     "urn:xmpp:receipts",
     "urn:xmpp:chat-markers:0",
     "urn:xmpp:reactions:0",
@@ -116,6 +118,9 @@ pub(crate) fn class(passing: &Passing, follows: Follows<'_>) -> Class {
         }
         // Errors, subscriptions, and how the own joining and leaving of a room went.
         (Kind::Presence, _) | (Kind::Message, "error") => true,
+        (Kind::Message, _) if is_chat_state(passing) => {
+            return Class::ChatState(passing.from.clone());
+        }
         (Kind::Message, "groupchat") => concerns(passing, follows),
         (Kind::Message, _) => !may_wait(passing),
     };
@@ -160,6 +165,21 @@ fn mentions(text: &str, nickname: &str) -> bool {
         })
 }
 
+/// Whether it says that somebody writes, or does so no more, and nothing else: the next one replaces it
+/// (XEP-0085 §5.1).
+fn is_chat_state(message: &Passing) -> bool {
+    let mut states = 0;
+    let goes_along = |child: Child<'_>| match (child.ns(), child.name()) {
+        (ns::CLIENT, "thread") | ("urn:xmpp:sid:0" | "urn:xmpp:occupant-id:0", _) => true,
+        (CHAT_STATES, _) => {
+            states += 1;
+            true
+        }
+        (ns, _) => hints::is_hint(ns),
+    };
+    message.stanza.children().all(goes_along) && states > 0
+}
+
 fn may_wait(message: &Passing) -> bool {
     message
         .stanza
@@ -194,6 +214,7 @@ mod tests {
             Class::Urgent => 'U',
             Class::Later => 'L',
             Class::Presence(_) => 'P',
+            Class::ChatState(_) => 'S',
         }
     }
 
@@ -249,7 +270,8 @@ mod tests {
                 ("error", STATE, 'U'),
                 ("headline", "<body>The bridge is closed</body>", 'U'),
                 ("headline", EVENT, 'L'),
-                ("chat", STATE, 'L'),
+                ("chat", STATE, 'S'),
+                ("chat", &format!("{STATE}{RECEIPT}"), 'L'),
                 ("chat", RECEIPT, 'L'),
                 ("chat", marker, 'L'),
                 ("chat", keys, 'L'),
@@ -322,7 +344,7 @@ mod tests {
             ("<body>Good morrow</body>", 'U', 'L'),
             (encrypted, 'U', 'U'),
             ("<subject>The end of joining</subject>", 'U', 'U'),
-            (STATE, 'L', 'L'),
+            (STATE, 'S', 'S'),
             (RECEIPT, 'L', 'L'),
         ] {
             assert_eq!(

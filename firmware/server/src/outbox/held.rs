@@ -4,7 +4,7 @@ use crate::limits::HELD_MAX;
 use std::collections::VecDeque;
 use xmpp::{Class, Entry};
 
-/// In order; of several presences of one sender the last one.
+/// In order; of several presences of one sender the last one, and of several chat states.
 #[derive(Default)]
 pub(super) struct Held {
     entries: VecDeque<Entry>,
@@ -13,7 +13,7 @@ pub(super) struct Held {
 impl Held {
     /// What goes out now: nothing, or everything in its order, because this one cannot wait or too many do.
     pub(super) fn take_in(&mut self, entry: Entry) -> VecDeque<Entry> {
-        if let Class::Presence(_) = &entry.class {
+        if let Class::Presence(_) | Class::ChatState(_) = &entry.class {
             self.entries.retain(|older| older.class != entry.class);
         }
         let urgent = entry.class == Class::Urgent;

@@ -112,19 +112,25 @@ fn a_slow_reader_that_can_resume_loses_its_line_first() {
 #[test]
 fn while_nobody_looks_only_what_matters_goes_out_and_in_order() {
     let of = |who: &str| Class::Presence(Jid::parse(who).unwrap());
+    let writes = || Class::ChatState(Jid::parse("romeo@h/a").unwrap());
     let outbox = managed(0);
     outbox.set_active(false);
     for (name, class) in [
         ("romeo-away", of("romeo@h/a")),
-        ("typing", Class::Later),
+        ("typing", writes()),
+        ("receipt", Class::Later),
         ("nurse", of("nurse@h/a")),
         ("romeo-back", of("romeo@h/a")),
+        ("paused", writes()),
     ] {
         outbox.push(classed(name, class));
     }
     assert!(outbox.take().entries.is_empty());
     outbox.push(entry("news"));
-    assert_eq!(names(outbox.take().entries), "typing nurse romeo-back news");
+    assert_eq!(
+        names(outbox.take().entries),
+        "receipt nurse romeo-back paused news"
+    );
     outbox.push(classed("paused", Class::Later));
     assert!(outbox.take().entries.is_empty());
     outbox.set_active(true);

@@ -30,6 +30,8 @@ pub enum Class {
     Later,
     /// The same, and a newer one of the same sender takes its place.
     Presence(Jid),
+    /// The same of chat states (XEP-0085).
+    ChatState(Jid),
 }
 
 impl Entry {
