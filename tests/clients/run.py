@@ -17,8 +17,8 @@ import time
 from pathlib import Path
 
 from hearth import Hearth
-from journeys import (archive, carbons, commands, first_start, lift_profanity, lift_slixmpp, lift_xmpp_js,
-                      login, losses, protocol_scripts, questions, two_people)
+from journeys import (archive, carbons, commands, first_start, instructions, lift_profanity, lift_slixmpp,
+                      lift_xmpp_js, login, losses, protocol_scripts, questions, two_people)
 from prosody import Prosody
 from waiting import Failed
 
@@ -32,6 +32,7 @@ JOURNEYS = {
     "carbons": carbons,
     "archive": archive,
     "losses": losses,
+    "instructions": instructions,
     "questions": questions,
     "commands": commands,
     "first_start": first_start,

@@ -16,7 +16,7 @@ use std::{
 
 /// Bytes resident per idle session of a debug build as it is today; the goal is 16 000 in a release build
 /// (DESIGN §7). With stream management and carbons on since they exist; from here it only goes down.
-const SESSION_BYTES_MAX: f64 = 26_000.0;
+const SESSION_BYTES_MAX: f64 = 20_000.0;
 /// Megabytes resident of a debug build with accounts and nobody connected; the goal is 10 in a release build,
 /// whose code is smaller.
 const EMPTY_MB_MAX: f64 = 15.0;
