@@ -110,6 +110,22 @@ pub const RESEND_ROWS_MAX: usize = 1_024;
 /// Bytes in an outbox below which waiting messages are fetched from the archive.
 pub const OUTBOX_LOW: usize = 262_144;
 
+/// Bytes of one vCard, picture included, in base 64: as much as fits into one stanza. Clients publish
+/// pictures of 100 KB and more.
+pub const VCARD_BYTES_MAX: usize = 245_760;
+const _: () = assert!(
+    VCARD_BYTES_MAX + 8_192 < xmpp::limits::STANZA_BYTES_MAX,
+    "whoever asks for it gets it in one stanza"
+);
+/// Elements of private data of one account (XEP-0049): a client has a handful.
+pub const PRIVATE_ELEMENTS_MAX: usize = 100;
+/// Bytes of all private data of one account: bookmarks and notes on a thousand contacts are half of it.
+pub const PRIVATE_BYTES_MAX: usize = 1_048_576;
+const _: () = assert!(
+    PRIVATE_BYTES_MAX * 2 < OUTBOX_BYTES_MAX,
+    "all of it fits into one answer"
+);
+
 // --- The archive ---
 
 /// Messages of an archive page where the client does not say: a screen, and what it scrolls to next.

@@ -4,7 +4,7 @@
 use super::record::{REMOVED, domain, find};
 use crate::{
     archive, devices,
-    features::{blocking, last, mam, offline, reporting},
+    features::{blocking, last, mam, offline, private, reporting, vcard},
     roster,
     session::stored,
 };
@@ -24,6 +24,10 @@ const TABLES: &[&(dyn Owned + Sync)] = &[
     &blocking::LIST,
     &devices::KNOWN,
     &reporting::REPORTS,
+    &vcard::CARD,
+    &vcard::PHOTO,
+    &private::ELEMENT,
+    &private::INDEX,
 ];
 
 /// A table whose keys begin with an account's id, whatever else is in it.

@@ -19,11 +19,13 @@ pub(crate) mod management;
 pub(crate) mod offline;
 mod ping;
 mod pre_approval;
+pub(crate) mod private;
 pub(crate) mod reporting;
 pub(crate) mod resends;
 mod roster;
 mod stanza_ids;
 mod time;
+pub(crate) mod vcard;
 mod version;
 
 pub(crate) use archive::{says_nothing, worth_keeping};
@@ -60,7 +62,9 @@ pub(crate) const ALL: &[&Feature] = &[
     &devices::FEATURE,
     &last::FEATURE,
     &ping::FEATURE,
+    &private::FEATURE,
     &time::FEATURE,
+    &vcard::FEATURE,
     &version::FEATURE,
 ];
 
@@ -78,6 +82,8 @@ pub(crate) struct PerAccount {
     pub(crate) devices: Devices,
     pub(crate) reports: reporting::Reports,
     pub(crate) resends: resends::Resends,
+    pub(crate) photo: vcard::Photo,
+    pub(crate) private: private::Index,
 }
 
 impl PerAccount {
@@ -92,6 +98,8 @@ impl PerAccount {
             devices: Devices::load(snapshot, account)?,
             reports: reporting::Reports::load(snapshot, account)?,
             resends: resends::Resends::default(),
+            photo: vcard::Photo::load(snapshot, account)?,
+            private: private::Index::load(snapshot, account)?,
         })
     }
 }
