@@ -83,6 +83,7 @@ impl Router {
         server.settle(&session.account).await;
         if let Some(question) = question {
             Box::pin(server.read_for(session, question)).await;
+            Box::pin(server.follow_changes()).await;
         }
         server.catch_up(session).await;
     }

@@ -20,6 +20,7 @@ pub(crate) mod offline;
 mod ping;
 mod pre_approval;
 pub(crate) mod private;
+mod register;
 pub(crate) mod reporting;
 pub(crate) mod resends;
 mod roster;
@@ -63,6 +64,7 @@ pub(crate) const ALL: &[&Feature] = &[
     &last::FEATURE,
     &ping::FEATURE,
     &private::FEATURE,
+    &register::FEATURE,
     &time::FEATURE,
     &vcard::FEATURE,
     &version::FEATURE,
