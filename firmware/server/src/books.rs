@@ -23,7 +23,7 @@ use std::{
 use store::{Durable, Snapshot, Ticket, Urgency, Write};
 use tokio::sync::oneshot;
 use tracing::{error, info};
-use xmpp::{Jid, Kind, Passing, Stanza};
+use xmpp::{Jid, Kind, Passing, Stanza, compose};
 
 #[derive(Default)]
 pub(crate) struct Books {
@@ -98,6 +98,26 @@ impl Server {
             };
             self.account_changed(&localpart, change).await;
         }
+    }
+
+    /// Sends a new account the words that the household has for it (`registration.welcome`).
+    pub(crate) async fn welcome(self: &Arc<Self>, localpart: &str) {
+        let words = self.config().registration.welcome.clone();
+        if words.is_empty() {
+            return;
+        }
+        let Ok(Some(account)) = self.load(localpart).await else {
+            return;
+        };
+        let id = format!("welcome{}", self.next_number());
+        let attributes = [("type", "chat"), ("id", &*id)];
+        let body = format!("<body>{}</body>", compose::escaped(&words));
+        let stanza = Stanza::compose(Kind::Message, &attributes, &body);
+        let (from, to) = (self.domain().clone(), account.jid.clone());
+        self.at(&account, 0, |cx| {
+            cx.route(Passing::new(Arc::new(stanza), from, to));
+        });
+        self.settle(&account).await;
     }
 
     /// Looks at the accounts as they are now.

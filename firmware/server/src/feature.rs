@@ -249,10 +249,10 @@ pub(crate) const fn get_server(
     }
 }
 
-/// A data form of disco#info: its FORM_TYPE, and fields with their values.
+/// A data form of disco#info: its FORM_TYPE, and fields with type and values.
 pub(crate) struct DiscoForm {
     pub(crate) form_type: &'static str,
-    pub(crate) fields: Vec<(&'static str, Vec<String>)>,
+    pub(crate) fields: Vec<(&'static str, &'static str, Vec<String>)>,
 }
 
 /// What a hook decides about the stanza in front of it. Effects are noted in [`Cx`], never returned.

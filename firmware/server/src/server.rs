@@ -453,8 +453,10 @@ impl Server {
         if let Some(account) = self.directory.get(localpart) {
             self.take_over(&account, change).await;
         }
-        if change == AccountChange::Removed {
-            self.say_farewells().await;
+        match change {
+            AccountChange::Added => self.welcome(localpart).await,
+            AccountChange::Removed => self.say_farewells().await,
+            _ => {}
         }
     }
 

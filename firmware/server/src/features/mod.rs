@@ -10,6 +10,7 @@ mod caps;
 pub(crate) mod carbons;
 mod contact_addresses;
 mod csi;
+mod data_policy;
 mod devices;
 mod disco;
 mod hints;
@@ -17,6 +18,7 @@ pub(crate) mod last;
 pub(crate) mod mam;
 pub(crate) mod management;
 pub(crate) mod offline;
+mod outage;
 mod ping;
 mod pre_approval;
 pub(crate) mod private;
@@ -60,6 +62,8 @@ pub(crate) const ALL: &[&Feature] = &[
     &disco::FEATURE,
     &caps::FEATURE,
     &contact_addresses::FEATURE,
+    &data_policy::FEATURE,
+    &outage::FEATURE,
     &devices::FEATURE,
     &last::FEATURE,
     &ping::FEATURE,
