@@ -62,7 +62,7 @@ authentication = "internal_plain"
 storage = "internal"
 modules_enabled = {{
     "roster", "saslauth", "tls", "disco", "blocklist", "carbons", "csi_simple", "lastactivity", "offline",
-    "ping", "private", "server_contact_info", "smacks", "time", "uptime", "version",
+    "ping", "private", "server_contact_info", "user_account_management", "vcard", "smacks", "time", "uptime", "version",
 }}
 modules_disabled = {{ "s2s", "s2s_auth_certs" }}
 contact_info = {{ abuse = {{ "mailto:abuse@{domain}" }} }}
