@@ -49,6 +49,13 @@ fn normalise(config: &mut Config) -> Result<()> {
             .with_context(|| format!("admins = [\"{admin}\"] is wrong"))?
             .to_string();
     }
+    // XEP-0455 §2.1.
+    let outage = &config.contact.outage;
+    if !outage.is_empty() && !outage.starts_with("https://") && !outage.starts_with("http://") {
+        bail!(
+            "contact.outage = \"{outage}\" is wrong: write an address like \"https://a.example/status.json\""
+        );
+    }
     let s2s = &mut config.s2s;
     let lists = [
         ("s2s.insecure", &mut s2s.insecure),
@@ -177,6 +184,12 @@ mod tests {
             |config| config.admins = vec!["bo".into()],
             expect![[
                 r#"admins = ["bo"] is wrong: bo is no account: write its whole address, like bo@localhost"#
+            ]],
+        );
+        check_config(
+            |config| config.contact.outage = "a".into(),
+            expect![[
+                r#"contact.outage = "a" is wrong: write an address like "https://a.example/status.json""#
             ]],
         );
         check_config(

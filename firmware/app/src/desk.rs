@@ -19,7 +19,7 @@ use server::{
 };
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -32,6 +32,10 @@ pub(crate) trait Host: Send + Sync {
     fn config(&self) -> Arc<Config>;
     /// An account was changed, durably. Called outside of the runtime; may block.
     fn account_changed(&self, localpart: &str, change: AccountChange);
+    /// Taken by whoever changes something: people do so in band, too.
+    fn turn(&self) -> MutexGuard<'_, ()>;
+    /// How many accounts there are, where somebody else keeps count.
+    fn accounts(&self) -> Option<u64>;
     /// Devices of an account that are connected now.
     fn connected_devices(&self, localpart: &str) -> Vec<devices::Id>;
     fn status(&self, accounts: u64) -> Status;
@@ -41,8 +45,6 @@ pub(crate) trait Host: Send + Sync {
 pub(crate) struct Desk {
     host: Box<dyn Host>,
     store: Arc<Store>,
-    /// Held by whoever changes something.
-    turn: Mutex<()>,
     /// How many there are, for who asks often.
     accounts: AtomicU64,
 }
@@ -67,7 +69,6 @@ impl Desk {
         let desk = Desk {
             host,
             store,
-            turn: Mutex::default(),
             accounts: AtomicU64::new(0),
         };
         desk.count(&desk.snapshot()?)?;
@@ -79,12 +80,13 @@ impl Desk {
     /// A desk without a server.
     pub(crate) fn alone(config: Arc<Config>, store: Arc<Store>) -> Result<Desk> {
         refuse_other_domain(&store, &config)?;
-        Desk::new(Box::new(Alone(config)), store)
+        Desk::new(Box::new(Alone::new(config)), store)
     }
 
     /// How many accounts there are.
     pub(crate) fn accounts(&self) -> u64 {
-        self.accounts.load(Ordering::Relaxed)
+        let counted = self.accounts.load(Ordering::Relaxed);
+        self.host.accounts().unwrap_or(counted)
     }
 
     /// Carries out a request. Blocks on the disk.
@@ -160,7 +162,7 @@ impl Desk {
         change: AccountChange,
         decide: impl FnOnce(&Snapshot) -> Result<Vec<Write>, Refusal>,
     ) -> Result<Answer> {
-        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = self.host.turn();
         let writes =
             decide(&self.snapshot()?).map_err(|refusal| self.refused(localpart, &refusal))?;
         self.write(writes, Urgency::Now)?;
@@ -202,7 +204,7 @@ impl Desk {
     }
 
     fn import(&self, lines: &[(u64, NewAccount)]) -> Result<Answer> {
-        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = self.host.turn();
         let new: Vec<_> = lines.iter().map(|(_, account)| to_make(account)).collect();
         let domain = &self.host.config().domain;
         let writes = accounts::import(
@@ -226,9 +228,10 @@ impl Desk {
         Ok(Answer::Done)
     }
 
-    /// Removes what removed accounts left, in small batches behind everything else.
+    /// Removes what removed accounts left, in small batches behind everything else. Contacts who are still to
+    /// be told are left to a running server.
     fn sweep(&self) -> Result<()> {
-        while let Some((localpart, id)) = accounts::removed(&self.snapshot()?)? {
+        for (localpart, id) in accounts::removed(&self.snapshot()?)? {
             // First: what somebody still writes for it must not come after the last look.
             self.store.retire(id);
             loop {
@@ -238,7 +241,9 @@ impl Desk {
                 }
                 self.write(writes, Urgency::Idle)?;
             }
-            self.write(vec![accounts::swept(&localpart)], Urgency::Now)?;
+            if !accounts::rests(&self.snapshot()?, &localpart)? {
+                self.write(vec![accounts::swept(&localpart)], Urgency::Now)?;
+            }
         }
         Ok(())
     }
@@ -303,6 +308,7 @@ impl Desk {
             last_seen: listed.last_seen_ms.map(xmpp::datetime::format),
             bytes: listed.bytes,
             keep: listed.keep.map(household::config::duration_text),
+            removal: listed.removal_ms.map(xmpp::datetime::format),
         }
     }
 }
@@ -312,7 +318,7 @@ pub(crate) fn answer_without_data(config: &Arc<Config>, request: &Request) -> Op
     match request {
         Request::List => Some(Answer::Accounts(Vec::new())),
         Request::Reports => Some(Answer::Reports(Vec::new())),
-        Request::Status => Some(Answer::Status(Alone(config.clone()).status(0))),
+        Request::Status => Some(Answer::Status(Alone::new(config.clone()).status(0))),
         _ => None,
     }
 }
@@ -327,11 +333,31 @@ fn to_make(account: &NewAccount) -> accounts::NewAccount<'_> {
 }
 
 /// No server is running.
-struct Alone(Arc<Config>);
+struct Alone {
+    config: Arc<Config>,
+    turn: Mutex<()>,
+}
+
+impl Alone {
+    fn new(config: Arc<Config>) -> Alone {
+        Alone {
+            config,
+            turn: Mutex::default(),
+        }
+    }
+}
 
 impl Host for Alone {
     fn config(&self) -> Arc<Config> {
-        self.0.clone()
+        self.config.clone()
+    }
+
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn accounts(&self) -> Option<u64> {
+        None
     }
 
     fn account_changed(&self, _: &str, _: AccountChange) {}

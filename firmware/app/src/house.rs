@@ -17,7 +17,7 @@ use server::{
 use std::{
     io::{self, Write},
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use store::{Store, WriterThread};
 use tokio::{runtime::Handle, sync::watch, task::spawn_blocking, time::sleep};
@@ -204,6 +204,14 @@ impl Host for Arc<House> {
     fn account_changed(&self, localpart: &str, change: AccountChange) {
         self.runtime
             .block_on(self.server.account_changed(localpart, change));
+    }
+
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.server.account_turn()
+    }
+
+    fn accounts(&self) -> Option<u64> {
+        Some(self.server.accounts())
     }
 
     fn connected_devices(&self, localpart: &str) -> Vec<devices::Id> {

@@ -237,6 +237,8 @@ pub struct Contact {
     pub admin: String,
     pub security: String,
     pub support: String,
+    /// Where a file with the state of this server is kept, elsewhere (XEP-0455); empty = nowhere.
+    pub outage: String,
 }
 
 /// First labels of the components' domains, below the domain.

@@ -84,6 +84,17 @@ pub(crate) struct Presence {
     pub(crate) passing: Passing,
 }
 
+impl Leaving {
+    /// A stanza that no account decided.
+    pub(crate) fn of(passing: Passing) -> Leaving {
+        Leaving {
+            passing,
+            depth: 0,
+            cause: None,
+        }
+    }
+}
+
 impl Account {
     pub(crate) fn new(id: u32, jid: Jid, roster: Roster, memory: PerAccount) -> Account {
         Account {

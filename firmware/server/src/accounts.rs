@@ -4,11 +4,14 @@
 //! waits for a disk. Two operations at once would both see the old snapshot: whoever calls them takes
 //! turns, and queues the writes of one as one batch before the next one looks.
 //!
-//! State: tables `account.record`, `account.book`, `account.removed`, `server.secret`.
+//! State: tables `account.record`, `account.book`, `account.removed`, `server.secret`; those of `leaving.rs`.
 
+mod leaving;
 mod leftovers;
 mod record;
 
+pub use leaving::{close, rests};
+pub(crate) use leaving::{closed, farewells, remove_closed, was_somebody};
 pub use leftovers::{removed, swept, writes_to_remove};
 pub use record::{AccountKeys, AccountRecord, domain, find, keep_secret, secret};
 
@@ -40,6 +43,8 @@ pub enum Refusal {
     BadPassword,
     /// The same name twice in one import.
     Twice,
+    /// Without this account there would be no administrator.
+    LastAdministrator,
     /// Every number an account can have was given away.
     Full,
     /// The disk.
@@ -59,6 +64,9 @@ impl fmt::Display for Refusal {
                 "this cannot be a password: it is empty, too long, or has odd characters",
             ),
             Refusal::Twice => f.write_str("the same account is in the file twice"),
+            Refusal::LastAdministrator => {
+                f.write_str("it is the last administrator: make somebody else one first")
+            }
             Refusal::Full => f.write_str("no more accounts can be made"),
             Refusal::Store(error) => error.fmt(f),
         }
@@ -198,16 +206,18 @@ pub fn keep(
     }])
 }
 
-/// Lets a disabled account sign in again.
+/// Lets a disabled account sign in again, also one that its owner has closed.
 pub fn enable(snapshot: &Snapshot, localpart: &str) -> Result<Vec<Write>, Refusal> {
     let record = existing(snapshot, localpart)?;
-    Ok(put(
+    let mut writes = put(
         localpart,
         &AccountRecord {
             enabled: true,
             ..record
         },
-    ))
+    );
+    writes.extend(leaving::reopen(snapshot, localpart)?);
+    Ok(writes)
 }
 
 /// Removes an account: nobody can sign in, and the name rests until what it left is removed, too
@@ -215,16 +225,14 @@ pub fn enable(snapshot: &Snapshot, localpart: &str) -> Result<Vec<Write>, Refusa
 pub fn remove(snapshot: &Snapshot, localpart: &str, now: Timestamp) -> Result<Vec<Write>, Refusal> {
     let record = existing(snapshot, localpart)?;
     let name = localpart.to_owned();
-    Ok(vec![
-        RECORD.remove(&name),
-        REMOVED.put(
-            &name,
-            &RemovedRecord {
-                id: record.id,
-                at_ms: now,
-            },
-        ),
-    ])
+    let removed = RemovedRecord {
+        id: record.id,
+        at_ms: now,
+    };
+    let mut writes = vec![RECORD.remove(&name), REMOVED.put(&name, &removed)];
+    writes.extend(leaving::reopen(snapshot, localpart)?);
+    writes.extend(leaving::retire_name(snapshot, localpart, now)?);
+    Ok(writes)
 }
 
 /// An account as people see it.
@@ -237,6 +245,8 @@ pub struct Listed {
     pub bytes: u64,
     /// How long its messages are kept, where that was said for it alone ([`keep`]).
     pub keep: Option<Duration>,
+    /// When it is removed, where its owner asked for that ([`close`]).
+    pub removal_ms: Option<Timestamp>,
 }
 
 /// All accounts, by name.
@@ -306,12 +316,14 @@ fn listed(
     let last_seen_ms = last::SEEN.get(snapshot, &record.id)?.map(|seen| seen.at);
     let keep = KEEP.get(snapshot, &record.id)?;
     let bytes = leftovers::bytes(snapshot, record.id)?;
+    let removal_ms = leaving::closing(snapshot, &localpart)?;
     Ok(Listed {
         localpart,
         record,
         last_seen_ms,
         bytes,
         keep: keep.map(|keep| Duration::from_secs(keep.seconds)),
+        removal_ms,
     })
 }
 

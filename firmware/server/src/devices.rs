@@ -260,12 +260,14 @@ pub(crate) fn lock_out(snapshot: &Snapshot, account: u32) -> Result<Vec<Write>, 
     Ok(writes.collect())
 }
 
-/// What memory does about [`lock_out`]; what a login has written since then is written once more.
-pub(crate) fn locked_out(cx: &mut Cx<'_>) {
+/// What memory does about [`lock_out`]; what a login has written since then is written once more. One device
+/// may have given the account its new password.
+pub(crate) fn locked_out(cx: &mut Cx<'_>, by: Option<Id>) {
     let account = cx.id();
     let mut writes = Vec::new();
     for (id, device) in &mut cx.state.memory.devices.0 {
         device.lock_out();
+        device.password = by == Some(*id);
         writes.push(KNOWN.put(&(account, id.0), device));
     }
     for write in writes {

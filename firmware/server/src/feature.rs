@@ -168,17 +168,27 @@ pub(crate) enum IqHook {
     Account(fn(&mut Cx<'_>, &Iq<'_>) -> Answer),
     /// Without any account.
     Server(fn(&Server, &Iq<'_>) -> Answer),
-    /// Of a session to its own account: authorised under the lock, then read from the disk, off the threads
-    /// that route. The session's next stanza waits for it.
+    /// Authorised under the addressee's lock, then read from the disk, off the threads that route. The
+    /// session's next stanza waits for it; from elsewhere, what leaves the asking account next.
     Reads(fn(&mut Cx<'_>, &Iq<'_>) -> Result<Plan, StanzaError>),
 }
 
 /// What is to be read, on a snapshot that holds everything decided in the account before it was asked.
 pub(crate) type Plan = Box<dyn FnOnce(&Snapshot) -> Result<Read, StanzaError> + Send>;
 
-/// What was read, for the session that asked.
+impl Read {
+    /// A result that needs no stanzas before it.
+    pub(crate) fn of(result: String) -> Read {
+        Read {
+            stanzas: Vec::new(),
+            result,
+        }
+    }
+}
+
+/// What was read, for whoever asked.
 pub(crate) struct Read {
-    /// They go before the result. The plan bounds them.
+    /// They go before the result, to sessions of the account alone. The plan bounds them.
     pub(crate) stanzas: Vec<Entry>,
     /// The payload of the result, as XML.
     pub(crate) result: String,
@@ -247,10 +257,10 @@ pub(crate) const fn get_server(
     }
 }
 
-/// A data form of disco#info: its FORM_TYPE, and fields with their values.
+/// A data form of disco#info: its FORM_TYPE, and fields with type and values.
 pub(crate) struct DiscoForm {
     pub(crate) form_type: &'static str,
-    pub(crate) fields: Vec<(&'static str, Vec<String>)>,
+    pub(crate) fields: Vec<(&'static str, &'static str, Vec<String>)>,
 }
 
 /// What a hook decides about the stanza in front of it. Effects are noted in [`Cx`], never returned.

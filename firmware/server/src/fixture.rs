@@ -135,9 +135,7 @@ impl Fixture {
         let writes = accounts::remove(&store.snapshot().unwrap(), localpart, 0).unwrap();
         store.queue(writes, Urgency::Now);
         self.write();
-        let (_, id) = accounts::removed(&store.snapshot().unwrap())
-            .unwrap()
-            .unwrap();
+        let (_, id) = accounts::removed(&store.snapshot().unwrap()).unwrap()[0];
         loop {
             let writes = accounts::writes_to_remove(&store.snapshot().unwrap(), id).unwrap();
             if writes.is_empty() {

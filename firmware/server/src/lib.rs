@@ -15,6 +15,7 @@ pub mod world;
 
 mod account;
 mod archive;
+mod books;
 #[cfg(test)]
 mod core_tests;
 mod delivery;
@@ -26,6 +27,7 @@ mod fixture;
 mod negotiation;
 mod presence;
 mod reading;
+mod registration;
 mod roster;
 mod router;
 mod server;

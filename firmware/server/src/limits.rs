@@ -122,6 +122,22 @@ pub const RESEND_ROWS_MAX: usize = 1_024;
 /// Bytes in an outbox below which waiting messages are fetched from the archive.
 pub const OUTBOX_LOW: usize = 262_144;
 
+/// Bytes of one vCard, picture included, in base 64: as much as fits into one stanza. Clients publish
+/// pictures of 100 KB and more.
+pub const VCARD_BYTES_MAX: usize = 245_760;
+const _: () = assert!(
+    VCARD_BYTES_MAX + 8_192 < xmpp::limits::STANZA_BYTES_MAX,
+    "whoever asks for it gets it in one stanza"
+);
+/// Elements of private data of one account (XEP-0049): a client has a handful.
+pub const PRIVATE_ELEMENTS_MAX: usize = 100;
+/// Bytes of all private data of one account: bookmarks and notes on a thousand contacts are half of it.
+pub const PRIVATE_BYTES_MAX: usize = 1_048_576;
+const _: () = assert!(
+    PRIVATE_BYTES_MAX * 2 < OUTBOX_BYTES_MAX,
+    "all of it fits into one answer"
+);
+
 // --- The archive ---
 
 /// Messages of an archive page where the client does not say: a screen, and what it scrolls to next.
@@ -246,6 +262,28 @@ pub const THROTTLE_MS_FIRST: u64 = 1_000;
 pub const THROTTLE_MS_MAX: u64 = 30_000;
 /// Milliseconds without a failure after which earlier ones are forgotten.
 pub const THROTTLE_QUIET_MS: u64 = 60_000;
+/// Accounts that strangers may ask for from one address in [`REGISTRATION_MS`]: a family that sits around one
+/// table. Names that somebody has count, too, so that nobody tries them all.
+pub const REGISTRATIONS_PER_ADDRESS_MAX: usize = 6;
+/// Accounts that strangers may ask for in [`REGISTRATION_MS`], from wherever: a household is complete with
+/// these, and a crowd of machines cannot fill a card. All of them are remembered.
+pub const REGISTRATIONS_MAX: usize = 30;
+/// Milliseconds in which requests for accounts are counted.
+pub const REGISTRATION_MS: u64 = 3_600_000;
+/// Requests about registration on one stream: who reads the form and corrects some mistakes has enough.
+pub const REGISTRATION_REQUESTS_MAX: u32 = 10;
+/// Characters of a name that a stranger asks for.
+pub const REGISTERED_NAME_CHARS_MAX: usize = 64;
+/// Characters of a password that somebody chooses in their app: what can be guessed is the door to all else.
+pub const PASSWORD_CHARS_MIN: usize = 10;
+/// Milliseconds for which an account that its owner closed can still be opened again: a week, in which a lost
+/// temper or a stolen phone is found out.
+pub const CLOSED_MS: u64 = 7 * 86_400_000;
+/// Milliseconds for which strangers cannot have the name of a removed account: a year, in which old contacts
+/// learn that there is nobody any more.
+pub const FORMER_MS: u64 = 365 * 86_400_000;
+/// Groups of rows of one removed account that are swept at a time, before others have a reader again.
+pub const SWEEP_GROUPS_MAX: usize = 100;
 /// TLS sessions kept for clients that resume without tickets (TLS 1.2 session ids): a few hundred bytes each.
 pub const TLS_SESSIONS_MAX: usize = 256;
 /// Bytes of a certificate chain or key file. Real ones have less than 10 000.

@@ -11,6 +11,7 @@ mod classic;
 mod features;
 mod login;
 mod logins;
+mod registration;
 mod resume;
 mod sasl2;
 mod work;
@@ -44,6 +45,9 @@ pub(crate) struct Negotiation {
     from: Option<Jid>,
     attempts: u32,
     binds: u32,
+    /// Requests about registration, and whether one of them made an account.
+    registrations: u32,
+    has_registered: bool,
     /// When patience ends, in elapsed milliseconds.
     until: u64,
     delayed: Option<Delayed>,
@@ -124,6 +128,8 @@ impl Negotiation {
             from: None,
             attempts: 0,
             binds: 0,
+            registrations: 0,
+            has_registered: false,
             until: now + NEGOTIATION_MS_MAX,
             delayed: None,
         }
@@ -184,7 +190,7 @@ impl Negotiation {
         }
         self.from = self.check_from(server, header)?;
         let features = match &self.stage {
-            Stage::Secured(_) => features::before_login(&self.bindings),
+            Stage::Secured(_) => features::before_login(server, &self.bindings),
             Stage::Authenticated(_) => features::before_bind(server),
             Stage::Clear | Stage::Handshake | Stage::LookingUp | Stage::Bound => {
                 features::before_tls()
@@ -258,7 +264,7 @@ impl Negotiation {
     }
 
     /// Takes a stanza. Before a resource is bound, the request to bind one is the only one that may come
-    /// (§7.1).
+    /// (§7.1); before a login, one about registration.
     pub(crate) async fn stanza(
         &mut self,
         server: &Arc<Server>,
@@ -266,7 +272,7 @@ impl Negotiation {
         out: &mut Vec<u8>,
     ) -> Followed {
         let Stage::Authenticated(jid) = &self.stage else {
-            return Err(StreamError::NOT_AUTHORIZED);
+            return self.register(server, stanza, out);
         };
         let Some(request) = bind::Request::of(stanza, jid) else {
             return Err(StreamError::NOT_AUTHORIZED);

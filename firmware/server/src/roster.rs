@@ -48,6 +48,35 @@ pub(crate) struct ItemRecord {
 
 impl Record for ItemRecord {}
 
+impl ItemRecord {
+    pub(crate) fn subscription(&self) -> Subscription {
+        self.subscription
+    }
+}
+
+/// What a contact said to an account that cannot be loaded, as the write that keeps it; `None` where it
+/// changes nothing.
+pub(crate) fn told(
+    snapshot: &Snapshot,
+    account: u32,
+    contact: &Jid,
+    verbs: &[Verb],
+) -> Result<Option<Write>, store::Error> {
+    let key = (account, contact.as_str().to_owned());
+    let Some(record) = ITEM.get(snapshot, &key)? else {
+        return Ok(None);
+    };
+    let mut item = Item::from(record);
+    let before = item.subscription;
+    for verb in verbs {
+        item.subscription = item.subscription.inbound(*verb).state;
+    }
+    if !item.subscription.pending_in {
+        item = item.with_request(None);
+    }
+    Ok((item.subscription != before).then(|| item.write(account, contact)))
+}
+
 /// A contact, or somebody who asked to become one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Item {

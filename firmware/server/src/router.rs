@@ -5,7 +5,7 @@ use crate::{
     account::{Account, Cx, Leaving},
     delivery::{self, Choice},
     feature::{
-        Answer, BoundHook, DeliveredHook, Delivery, Feature, Iq, IqHook, Nonza, On, Plan,
+        Answer, BoundHook, DeliveredHook, Delivery, Feature, Iq, IqHook, Nonza, On, Plan, Read,
         StanzaHook, StreamFeatures, Verdict,
     },
     features::{ALL, worth_keeping},
@@ -83,6 +83,7 @@ impl Router {
         server.settle(&session.account).await;
         if let Some(question) = question {
             Box::pin(server.read_for(session, question)).await;
+            Box::pin(server.follow_changes()).await;
         }
         server.catch_up(session).await;
     }
@@ -104,7 +105,12 @@ impl Router {
             match self.find(server, &passing).await {
                 Found::Account(account) => {
                     match self.hand_over(server, &account, passing, (depth, &cause)) {
-                        Ok(caused) => return caused.then_some(account),
+                        Ok((_, Some(question))) => {
+                            Box::pin(server.read_for_other(&account, question, (depth, cause)))
+                                .await;
+                            return Some(account);
+                        }
+                        Ok((caused, None)) => return caused.then_some(account),
                         Err(back) => passing = back,
                     }
                 }
@@ -125,22 +131,22 @@ impl Router {
         Some(sender)
     }
 
-    /// Into the recipient's account; whether its own queue holds something then. An account that has left the
-    /// directory since it was found gives the stanza back.
+    /// Into the recipient's account; whether its own queue holds something then, and what is to be read
+    /// before it can answer. An account that has left the directory since it was found gives the stanza back.
     fn hand_over(
         &self,
         server: &Server,
         account: &Account,
         passing: Passing,
         (depth, cause): (u8, &Option<Cause>),
-    ) -> Result<bool, Passing> {
+    ) -> Result<(bool, Option<Question>), Passing> {
         server.at(account, depth, |cx| {
             if cx.state.is_gone() {
                 return Err(passing);
             }
             cx.cause.clone_from(cause);
-            self.arrive(cx, passing);
-            Ok(cx.state.is_leaving())
+            let question = self.arrive(cx, passing);
+            Ok((cx.state.is_leaving(), question))
         })
     }
 
@@ -204,20 +210,24 @@ impl Router {
     }
 
     /// In the recipient's account, under one lock: hooks, the choice of resources, and what follows from it.
-    fn arrive(&self, cx: &mut Cx<'_>, mut passing: Passing) {
+    fn arrive(&self, cx: &mut Cx<'_>, mut passing: Passing) -> Option<Question> {
         match ask(&self.stanza_in, cx, &mut passing) {
             Verdict::Pass => {}
-            Verdict::Refuse(error) => return cx.refuse(&passing, error),
-            Verdict::Drop | Verdict::Taken => return,
+            Verdict::Refuse(error) => {
+                cx.refuse(&passing, error);
+                return None;
+            }
+            Verdict::Drop | Verdict::Taken => return None,
         }
         match passing.stanza.kind {
+            Kind::Iq => return self.iq_arrives(cx, passing),
             Kind::Presence => presence::arrive(cx, passing),
-            Kind::Iq => self.iq_arrives(cx, passing),
             Kind::Message => match self.message_in(cx, &mut passing) {
                 Verdict::Refuse(error) => cx.refuse(&passing, error),
                 Verdict::Pass | Verdict::Drop | Verdict::Taken => {}
             },
         }
+        None
     }
 
     fn message_in(&self, cx: &mut Cx<'_>, passing: &mut Passing) -> Verdict {
@@ -322,14 +332,13 @@ impl Router {
     }
 
     /// RFC 6121 §8.5.2.1.3, §8.5.3: an IQ for another account of ours or one of its resources.
-    fn iq_arrives(&self, cx: &mut Cx<'_>, passing: Passing) {
+    fn iq_arrives(&self, cx: &mut Cx<'_>, passing: Passing) -> Option<Question> {
         let request = matches!(passing.stanza.type_(), "get" | "set");
         if passing.to.is_bare() {
             if request {
-                let answer = self.answer(cx, On::OtherAccount, &passing);
-                cx.route(answered(&passing, answer));
+                return self.answer_other(cx, passing);
             }
-            return;
+            return None;
         }
         let connected = cx.state.resource(&passing.to).is_some();
         if request && !presence::is_shared(cx, &passing.to, &passing.from) {
@@ -341,6 +350,27 @@ impl Router {
         } else if request {
             cx.refuse(&passing, StanzaError::SERVICE_UNAVAILABLE);
         }
+        None
+    }
+
+    /// A request of somebody else to this account. What must be read first is given back; so is the result
+    /// of a change, which waits for the disk as results of sessions do (house rule 5).
+    fn answer_other(&self, cx: &mut Cx<'_>, passing: Passing) -> Option<Question> {
+        let answer = match self.plan(cx, On::OtherAccount, &passing) {
+            Some(Ok(plan)) => return Some(Question { passing, plan }),
+            Some(Err(refusal)) => Err(refusal),
+            None => self.answer(cx, On::OtherAccount, &passing),
+        };
+        match answer {
+            Ok(result) if passing.stanza.type_() == "set" => {
+                let plan: Plan = Box::new(|_| Ok(Read::of(result)));
+                Some(Question { passing, plan })
+            }
+            answer => {
+                cx.route(answered(&passing, answer));
+                None
+            }
+        }
     }
 
     fn answer(&self, cx: &mut Cx<'_>, on: On, passing: &Passing) -> Answer {
@@ -350,7 +380,7 @@ impl Router {
         match self.hook(on, &iq) {
             Some(IqHook::Account(hook)) => hook(cx, &iq),
             Some(IqHook::Server(hook)) => hook(cx.server, &iq),
-            // Reading is for the account's own sessions (`plan`).
+            // Reading is planned (`plan`).
             Some(IqHook::Reads(_)) | None => Err(StanzaError::SERVICE_UNAVAILABLE),
         }
     }
@@ -532,7 +562,7 @@ pub(crate) fn answer_entry(passing: &Passing, answer: Answer) -> Entry {
 }
 
 /// The answer to a request, on its way back.
-fn answered(passing: &Passing, answer: Answer) -> Passing {
+pub(crate) fn answered(passing: &Passing, answer: Answer) -> Passing {
     let payload = match answer {
         Ok(payload) => payload,
         Err(error) => return passing.refused(error),

@@ -1,9 +1,11 @@
 //! The whole server as one value: what the parts share, and the verbs that connections call.
 
 use crate::{
-    account::{self, Account, Cx, Resource},
+    account::{self, Account, Cx, Leaving, Resource},
     accounts::{self, AccountRecord},
-    archive, devices,
+    archive,
+    books::Books,
+    devices,
     directory::{Directory, Readers},
     features::resends::Window,
     limits::{LEAVING_MAX, RESOURCES_MAX, UNDURABLE_MAX},
@@ -20,7 +22,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::Poll,
@@ -58,11 +60,15 @@ impl fmt::Display for StartError {
 
 impl std::error::Error for StartError {}
 
-/// What somebody else did to an account (the command line, later the admin page).
+/// What was done to an account: by the command line, later the admin page; by its owner, in band.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AccountChange {
     Added,
     PasswordChanged,
+    /// By the session of this number.
+    OwnPasswordChanged {
+        session: u64,
+    },
     Disabled,
     Enabled,
     Removed,
@@ -74,6 +80,8 @@ pub enum AccountChange {
 
 /// The XMPP server.
 pub struct Server {
+    /// Itself, for what outlives a lock.
+    this: Weak<Server>,
     domain: Jid,
     config: ArcSwap<Config>,
     store: Arc<Store>,
@@ -83,6 +91,7 @@ pub struct Server {
     directory: Directory,
     router: Router,
     logins: Logins,
+    books: Books,
     /// Localpart of the first administrator among the accounts.
     administrator: ArcSwapOption<String>,
     /// Sessions that are over and may still be asked for.
@@ -117,10 +126,10 @@ impl Server {
             .map_err(StartError::Store)?;
         let archive_ids = archive::Ids::open(&store, &*dice).map_err(StartError::Store)?;
         let resends = Window::new(clock.elapsed_ms());
-        let server = Arc::new(Server {
-            domain: Jid::parse(&config.domain)
-                .map_err(|_| StartError::Domain)?
-                .domain(),
+        let domain = Jid::parse(&config.domain).map_err(|_| StartError::Domain)?;
+        let server = Arc::new_cyclic(|this| Server {
+            this: this.clone(),
+            domain: domain.domain(),
             config: ArcSwap::new(config),
             started: clock.now(),
             store,
@@ -130,6 +139,7 @@ impl Server {
             directory: Directory::default(),
             router: Router::new(),
             logins: Logins::default(),
+            books: Books::default(),
             administrator: ArcSwapOption::empty(),
             ended: Ended::default(),
             positions,
@@ -154,9 +164,10 @@ impl Server {
     }
 
     fn note_administrator(&self) -> Result<(), store::Error> {
-        let first = accounts::first_administrator(&self.store.snapshot()?)?;
+        let snapshot = self.store.snapshot()?;
+        let first = accounts::first_administrator(&snapshot)?;
         self.administrator.store(first.map(Arc::new));
-        Ok(())
+        self.note_accounts(&snapshot)
     }
 
     /// The bare JID of the first administrator: of the configuration, else of the accounts.
@@ -226,6 +237,15 @@ impl Server {
 
     pub(crate) fn readers(&self) -> &dyn Readers {
         &*self.readers
+    }
+
+    /// Itself, for what is done later on another thread; `None` where it is on its way out.
+    pub(crate) fn this(&self) -> Option<Arc<Server>> {
+        self.this.upgrade()
+    }
+
+    pub(crate) fn books(&self) -> &Books {
+        &self.books
     }
 
     pub(crate) fn logins(&self) -> &Logins {
@@ -443,26 +463,48 @@ impl Server {
         if change == AccountChange::KeepChanged {
             self.retention.hurry();
         }
-        let Some(account) = self.directory.get(localpart) else {
-            return;
-        };
-        self.at(&account, 0, |cx| match change {
-            AccountChange::PasswordChanged | AccountChange::Disabled => devices::locked_out(cx),
+        if let Some(account) = self.directory.get(localpart) {
+            self.take_over(&account, change).await;
+        }
+        match change {
+            AccountChange::Added => self.welcome(localpart).await,
+            AccountChange::Removed => self.say_farewells().await,
+            _ => {}
+        }
+    }
+
+    /// What a change means for an account in memory.
+    async fn take_over(self: &Arc<Self>, account: &Arc<Account>, change: AccountChange) {
+        self.at(account, 0, |cx| match change {
+            AccountChange::PasswordChanged | AccountChange::Disabled => {
+                devices::locked_out(cx, None);
+            }
+            AccountChange::OwnPasswordChanged { session } => {
+                let mut resources = cx.state.resources.iter();
+                let own = resources.find(|resource| resource.session.number == session);
+                let device = own.and_then(|own| own.memory.device);
+                devices::locked_out(cx, device);
+            }
             AccountChange::SignedOut(device) => devices::signed_out(cx, device),
             _ => {}
         });
-        self.settle(&account).await;
+        self.settle(account).await;
         match change {
             // RFC 6120 §4.9.3.16: what these streams were secured with is worth nothing any more. Otherwise
             // whoever has a lost phone stays in for as long as its line holds.
-            AccountChange::PasswordChanged => {
+            AccountChange::PasswordChanged | AccountChange::OwnPasswordChanged { .. } => {
                 let error = StreamError::RESET.with_text("the password was changed");
-                self.end_sessions(&account, error, |_| true).await;
+                let by = match change {
+                    AccountChange::OwnPasswordChanged { session } => Some(session),
+                    _ => None,
+                };
+                self.end_sessions(account, error, |session| Some(session.number) != by)
+                    .await;
             }
             AccountChange::Disabled | AccountChange::Removed => {
                 let error = StreamError::NOT_AUTHORIZED.with_text("this account was closed");
-                self.end_sessions(&account, error, |_| true).await;
-                self.directory.forget(&account);
+                self.end_sessions(account, error, |_| true).await;
+                self.directory.forget(account);
             }
             _ => {}
         }
@@ -471,6 +513,7 @@ impl Server {
     /// Housekeeping, about once a minute.
     pub async fn tick(self: &Arc<Self>) {
         self.expire_sessions().await;
+        self.keep_books().await;
         self.directory.evict(&self.store);
         self.sweep_archives();
         self.forget_resends();
@@ -488,6 +531,11 @@ impl Server {
     /// Stream features of features, once the client is authenticated, or has a session already.
     pub fn stream_features(&self, session: Option<&Session>) -> String {
         self.router.stream_features(self, session)
+    }
+
+    /// Routes a stanza that no account decided; the account it touched.
+    pub(crate) async fn route(self: &Arc<Self>, leaving: Leaving) -> Option<Arc<Account>> {
+        caught(self.router.route(self, leaving)).await.flatten()
     }
 
     /// Works off what leaves this account, and whatever that causes in others. One task at a time has an

@@ -169,7 +169,6 @@ fn without_effect(config: &Config) -> Vec<Finding> {
         ("dns", config.dns != standard.dns),
         ("resolver", config.resolver != standard.resolver),
         ("s2s", config.s2s != standard.s2s),
-        ("registration", config.registration != standard.registration),
         ("components", config.components != standard.components),
         ("names", config.names != standard.names),
         ("upload", config.upload != standard.upload),
@@ -181,9 +180,16 @@ fn without_effect(config: &Config) -> Vec<Finding> {
         ),
         ("update", config.update != standard.update),
     ];
-    let set = sections.into_iter().filter(|(_, set)| *set);
-    set.map(|(section, _)| {
-        let text = format!("[{section}] has no effect in this version");
+    let sections = sections
+        .map(|(section, set)| (format!("[{section}]"), set))
+        .into_iter()
+        .chain([(
+            "registration.motd".to_owned(),
+            config.registration.motd != standard.registration.motd,
+        )]);
+    let set = sections.filter(|(_, set)| *set);
+    set.map(|(what, _)| {
+        let text = format!("{what} has no effect in this version");
         finding(
             "config",
             Level::Warn,

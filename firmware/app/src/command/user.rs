@@ -194,6 +194,7 @@ fn show(jid: &str, caller: &Caller) -> Result<ExitCode> {
         last_seen,
         bytes,
         keep,
+        removal,
     } = account;
     let yes_or_no = |yes| if yes { "yes" } else { "no" }.to_owned();
     let rows = [
@@ -204,6 +205,12 @@ fn show(jid: &str, caller: &Caller) -> Result<ExitCode> {
         ("last seen", last_seen.unwrap_or_else(|| "never".to_owned())),
         ("kept", format!("{bytes} bytes")),
         ("messages for", keep.unwrap_or_default()),
+        (
+            "removed on",
+            removal.map_or_else(String::new, |at| {
+                format!("{at}, as its owner asked; `user enable` takes that back")
+            }),
+        ),
     ];
     for (what, value) in rows.iter().filter(|(_, value)| !value.is_empty()) {
         print_line(&format!("{what:<14} {value}"))?;

@@ -83,6 +83,9 @@ pub(crate) struct AccountLine {
     /// How long its messages are kept, where that was said for it alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) keep: Option<String>,
+    /// When it is removed, where its owner asked for that. RFC 3339, UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) removal: Option<String>,
 }
 
 /// A device as `user devices` prints it.

@@ -1,21 +1,23 @@
 //! What an account has in tables other than that of its record: counted while it lives, removed when it is
 //! gone.
 
-use super::record::{REMOVED, domain, find};
+use super::{
+    leaving::has_contacts,
+    record::{REMOVED, domain, find},
+};
 use crate::{
     archive, devices,
-    features::{blocking, last, mam, offline, reporting},
+    features::{blocking, last, mam, offline, private, reporting, vcard},
     roster,
     session::stored,
 };
 use store::{Error, Key, Snapshot, Table, Value, Write, limits::SWEEP_ROWS_MAX};
 
-/// Every table with rows by account. What is missing here is kept for ever.
+/// Every table with rows by account, but that of contacts. What is missing here is kept for ever.
 const TABLES: &[&(dyn Owned + Sync)] = &[
     &Messages,
     &archive::KEEP,
     &mam::PREFERENCES,
-    &roster::ITEM,
     &roster::VERSION,
     &last::SEEN,
     &offline::MARK,
@@ -24,6 +26,10 @@ const TABLES: &[&(dyn Owned + Sync)] = &[
     &blocking::LIST,
     &devices::KNOWN,
     &reporting::REPORTS,
+    &vcard::CARD,
+    &vcard::PHOTO,
+    &private::ELEMENT,
+    &private::INDEX,
 ];
 
 /// A table whose keys begin with an account's id, whatever else is in it.
@@ -73,24 +79,27 @@ impl Owned for Messages {
 
 /// Bytes of everything that is kept for an account besides its record.
 pub(super) fn bytes(snapshot: &Snapshot, id: u32) -> Result<u64, Error> {
-    TABLES
-        .iter()
-        .map(|table| table.bytes_of(snapshot, id))
-        .sum()
+    let tables = TABLES.iter().map(|table| table.bytes_of(snapshot, id));
+    tables.chain([roster::ITEM.bytes_of(snapshot, id)]).sum()
 }
 
-/// A removed account of which something may be left: its localpart and its id.
-pub fn removed(snapshot: &Snapshot) -> Result<Option<(String, u32)>, Error> {
-    let first = REMOVED.prefix(snapshot, &())?.next().transpose()?;
-    Ok(first.map(|(localpart, removed)| (localpart, removed.id)))
+/// The removed accounts of which something may be left: localpart and id of each.
+pub fn removed(snapshot: &Snapshot) -> Result<Vec<(String, u32)>, Error> {
+    let rows = REMOVED.prefix(snapshot, &())?;
+    rows.map(|row| row.map(|(localpart, removed)| (localpart, removed.id)))
+        .collect()
 }
 
 /// The next writes that remove what this account left, at most [`SWEEP_ROWS_MAX`]; empty when nothing is
-/// left.
+/// left but contacts who are still to be told ([`super::rests`]): a running server does that.
 pub fn writes_to_remove(snapshot: &Snapshot, id: u32) -> Result<Vec<Write>, Error> {
     let mut writes = Vec::new();
     for table in TABLES {
         writes.extend(table.removals_of(snapshot, id, SWEEP_ROWS_MAX - writes.len())?);
+    }
+    if !has_contacts(snapshot, id)? {
+        let left = SWEEP_ROWS_MAX - writes.len();
+        writes.extend(roster::ITEM.removals_of(snapshot, id, left)?);
     }
     Ok(writes)
 }

@@ -72,7 +72,7 @@ impl World {
                 roster::VERSION.put(&id.parse().unwrap(), &RosterVersion::default()),
             ]),
             ["sweep"] => {
-                let (name, id) = removed(&snapshot).unwrap().expect("something to sweep");
+                let (name, id) = removed(&snapshot).unwrap()[0].clone();
                 let writes = writes_to_remove(&snapshot, id).unwrap();
                 Ok(if writes.is_empty() {
                     vec![swept(&name)]
@@ -198,7 +198,7 @@ fn a_removed_name_rests_until_swept_and_its_id_never_comes_back() {
         expect![[r"
             add alice: account.book account.record
             roster 1: roster.version
-            remove alice: account.record account.removed
+            remove alice: account.former account.record account.removed
             add alice: what a removed account of this name left is still being removed; try later
             sweep: roster.version
             add alice: what a removed account of this name left is still being removed; try later

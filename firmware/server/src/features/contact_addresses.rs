@@ -29,7 +29,7 @@ fn form(server: &Server) -> Option<DiscoForm> {
         } else {
             address
         };
-        Some((field, vec![uri(address)]))
+        Some((field, "list-multi", vec![uri(address)]))
     })
     .collect();
     (!fields.is_empty()).then_some(DiscoForm {

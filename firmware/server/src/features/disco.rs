@@ -147,7 +147,7 @@ impl Info {
             s += &format!("{}<", form.form_type);
             let mut fields: Vec<_> = form.fields.iter().collect();
             fields.sort();
-            for (var, values) in fields {
+            for (var, _, values) in fields {
                 let mut values = values.clone();
                 values.sort();
                 s += &format!("{var}<{}<", values.join("<"));
@@ -166,8 +166,8 @@ fn form_to_xml(form: &DiscoForm, xml: &mut String) {
          <field var='FORM_TYPE' type='hidden'><value>{}</value></field>",
         form.form_type
     );
-    for (var, values) in &form.fields {
-        *xml += &format!("<field var='{var}' type='list-multi'>");
+    for (var, type_, values) in &form.fields {
+        *xml += &format!("<field var='{var}' type='{type_}'>");
         for value in values {
             *xml += "<value>";
             compose::escape(xml, value);

@@ -10,6 +10,7 @@ mod caps;
 pub(crate) mod carbons;
 mod contact_addresses;
 mod csi;
+mod data_policy;
 mod devices;
 mod disco;
 mod hints;
@@ -17,13 +18,17 @@ pub(crate) mod last;
 pub(crate) mod mam;
 pub(crate) mod management;
 pub(crate) mod offline;
+mod outage;
 mod ping;
 mod pre_approval;
+pub(crate) mod private;
+mod register;
 pub(crate) mod reporting;
 pub(crate) mod resends;
 mod roster;
 mod stanza_ids;
 mod time;
+pub(crate) mod vcard;
 mod version;
 
 pub(crate) use archive::{says_nothing, worth_keeping};
@@ -57,10 +62,15 @@ pub(crate) const ALL: &[&Feature] = &[
     &disco::FEATURE,
     &caps::FEATURE,
     &contact_addresses::FEATURE,
+    &data_policy::FEATURE,
+    &outage::FEATURE,
     &devices::FEATURE,
     &last::FEATURE,
     &ping::FEATURE,
+    &private::FEATURE,
+    &register::FEATURE,
     &time::FEATURE,
+    &vcard::FEATURE,
     &version::FEATURE,
 ];
 
@@ -78,6 +88,8 @@ pub(crate) struct PerAccount {
     pub(crate) devices: Devices,
     pub(crate) reports: reporting::Reports,
     pub(crate) resends: resends::Resends,
+    pub(crate) photo: vcard::Photo,
+    pub(crate) private: private::Index,
 }
 
 impl PerAccount {
@@ -92,6 +104,8 @@ impl PerAccount {
             devices: Devices::load(snapshot, account)?,
             reports: reporting::Reports::load(snapshot, account)?,
             resends: resends::Resends::default(),
+            photo: vcard::Photo::load(snapshot, account)?,
+            private: private::Index::load(snapshot, account)?,
         })
     }
 }

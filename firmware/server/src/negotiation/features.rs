@@ -1,7 +1,7 @@
 //! What a stream offers at each stage (RFC 6120 §4.3.2). The lists of mechanisms and of channel bindings are
 //! the same on every port: clients remember them, and take a shorter one for an attack.
 
-use super::{bind2, sasl2};
+use super::{bind2, registration, sasl2};
 use crate::{features::management, limits::IDLE_MS, server::Server, session::Session};
 use aws_lc_rs::digest;
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -66,14 +66,24 @@ pub(super) fn offer(bindings: &ChannelBindings) -> Offer {
 }
 
 /// Under TLS, before authentication.
-pub(super) fn before_login(bindings: &ChannelBindings) -> String {
+pub(super) fn before_login(server: &Server, bindings: &ChannelBindings) -> String {
     let features = to_negotiate(bindings);
     let version = version_of(&features);
     format!(
-        "<stream:features>{features}<config-version xmlns='{}' scheme='opaque' value='{version}'/>\
+        "<stream:features>{features}<config-version xmlns='{}' scheme='opaque' value='{version}'/>{}\
          </stream:features>",
         sasl2::PIPELINING,
+        register(server),
     )
+}
+
+/// XEP-0077 §8. Not among what a client that signs in chooses from, so it changes no version.
+fn register(server: &Server) -> &'static str {
+    if server.config().registration.open {
+        registration::STREAM_FEATURE
+    } else {
+        ""
+    }
 }
 
 /// XEP-0509 §2.3.1: what stands for all that a client may choose from on such a connection.

@@ -6,7 +6,7 @@ use super::{
     bind2, classic, features,
     resume::{Refused, resume},
     sasl2,
-    work::Sought,
+    work::{Outcome, Sought},
 };
 use crate::{
     devices::{Arrival, Issued, Used},
@@ -126,9 +126,13 @@ impl Negotiation {
         done: Done,
         out: &mut Vec<u8>,
     ) -> Followed {
-        let Done { attempt, step } = done;
-        self.stage = Stage::Secured(None);
-        self.follow(server, attempt, step, out).await
+        match done.0 {
+            Outcome::Found { attempt, step } => {
+                self.stage = Stage::Secured(None);
+                self.follow(server, attempt, step, out).await
+            }
+            Outcome::Registered(decided) => self.registered(server, decided, out).await,
+        }
     }
 
     async fn follow(

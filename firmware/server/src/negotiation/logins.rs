@@ -1,6 +1,6 @@
 //! What all logins share.
 
-use crate::{accounts, server::Server, throttle::Throttle};
+use crate::{accounts, registration::Registrations, server::Server, throttle::Throttle};
 use std::sync::{Arc, Mutex, PoisonError};
 use store::{Durable, Snapshot, Store, Ticket, Urgency};
 
@@ -8,6 +8,7 @@ use store::{Durable, Snapshot, Store, Ticket, Urgency};
 #[derive(Default)]
 pub(crate) struct Logins {
     pub(crate) throttle: Throttle,
+    pub(crate) registrations: Registrations,
     /// Read or made at the first login. One lock, so that two first logins do not make two.
     secret: Mutex<Option<Secret>>,
 }

@@ -314,3 +314,16 @@ fn who_said_to_be_somebody_else_is_not_let_in() {
     client.say(&format!("{HEADER}{}", plain("", "juliet", "pencil")));
     assert!(client.say(&header).contains("<invalid-from/"));
 }
+
+#[test]
+fn registration_is_announced_where_it_is_open_and_never_before_tls() {
+    const FEATURE: &str = "<register xmlns='http://jabber.org/features/iq-register'/>";
+    for (config, announced) in [("", false), ("registration.open = true", true)] {
+        let world = World::new(config);
+        let mut client = world.connect(Door::Secured);
+        let features = client.say_raw(HEADER);
+        assert_eq!(features.contains(FEATURE), announced, "{config}");
+        let mut client = world.connect(Door::StartTls);
+        assert!(!client.say_raw(HEADER).contains("register"), "{config}");
+    }
+}

@@ -1,11 +1,15 @@
 //! The part of a login that may take milliseconds: reading the account from the store and, for PLAIN,
-//! deriving keys from the password. It runs wherever threads may block; the connection waits meanwhile.
+//! deriving keys from the password; and making an account. It runs wherever threads may block; the connection
+//! waits meanwhile.
 //!
 //! A name that nobody has gets the same treatment as a wrong password: the same reads, fake keys that are
 //! always the same for a name, and a failure at the same step of the exchange (RFC 6120 §6.5.10). So does a
 //! device that nobody knows: there is always something that its hash is compared with.
 
-use super::attempt::{Attempt, Candidate, Device};
+use super::{
+    attempt::{Attempt, Candidate, Device},
+    registration::{Application, Decided},
+};
 use crate::{
     accounts,
     devices::{self, TokenKey},
@@ -19,11 +23,15 @@ use xmpp::{
     sasl::{Hash, ITERATIONS, Keys, Step, ht::Claim},
 };
 
-/// Looks up what a client's proof is checked with. `run` blocks.
+/// Looks up what a client's proof is checked with, or makes an account. `run` blocks.
 pub struct Work {
     server: Arc<Server>,
-    attempt: Box<Attempt>,
-    sought: Sought,
+    task: Task,
+}
+
+enum Task {
+    LookUp(Box<Attempt>, Sought),
+    Register(Application),
 }
 
 /// What is to be found.
@@ -44,32 +52,45 @@ impl Sought {
 }
 
 /// What came out; goes back to the connection.
-pub struct Done {
-    pub(super) attempt: Box<Attempt>,
-    pub(super) step: Result<Step, SaslFailure>,
+pub struct Done(pub(super) Outcome);
+
+pub(super) enum Outcome {
+    Found {
+        attempt: Box<Attempt>,
+        step: Result<Step, SaslFailure>,
+    },
+    Registered(Decided),
 }
 
 impl Work {
     pub(super) fn new(server: Arc<Server>, attempt: Box<Attempt>, sought: Sought) -> Work {
         Work {
             server,
-            attempt,
-            sought,
+            task: Task::LookUp(attempt, sought),
+        }
+    }
+
+    pub(super) fn register(server: Arc<Server>, application: Application) -> Work {
+        Work {
+            server,
+            task: Task::Register(application),
         }
     }
 
     /// Does it. Reads the disk and computes for some milliseconds.
     pub fn run(self) -> Done {
-        let Work {
-            server,
-            mut attempt,
-            sought,
-        } = self;
+        let Work { server, task } = self;
+        let (mut attempt, sought) = match task {
+            Task::LookUp(attempt, sought) => (attempt, sought),
+            Task::Register(application) => {
+                return Done(Outcome::Registered(application.decide(&server)));
+            }
+        };
         let step = look_up(&server, &mut attempt, sought).unwrap_or_else(|error| {
             error!(%error, "accounts cannot be read");
             Err(SaslFailure::TEMPORARY_AUTH_FAILURE)
         });
-        Done { attempt, step }
+        Done(Outcome::Found { attempt, step })
     }
 }
 

@@ -234,9 +234,7 @@ fn no_token_outlives_its_account_or_its_being_disabled() {
     });
     assert_eq!(sign_in(&world, &token), REFUSED);
     let store = world.server.store();
-    let (_, id) = accounts::removed(&store.snapshot().unwrap())
-        .unwrap()
-        .unwrap();
+    let (_, id) = accounts::removed(&store.snapshot().unwrap()).unwrap()[0];
     change(&world, "juliet", AccountChange::Removed, |snapshot| {
         let mut writes = accounts::writes_to_remove(snapshot, id).unwrap();
         writes.push(accounts::swept("juliet"));
