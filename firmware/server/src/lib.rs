@@ -15,6 +15,7 @@ pub mod world;
 
 mod account;
 mod archive;
+mod capabilities;
 #[cfg(test)]
 mod core_tests;
 mod delivery;
@@ -25,6 +26,7 @@ mod features;
 mod fixture;
 mod negotiation;
 mod presence;
+mod pubsub;
 mod reading;
 mod roster;
 mod router;

@@ -2,15 +2,17 @@
 //! account's lock (DESIGN §4).
 
 use crate::{
+    account::Account,
     feature::{Plan, Read},
-    router::answer_entry,
+    router::{answer_entry, answered},
     server::Server,
-    session::Session,
+    session::{Session, intake::Cause},
 };
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
+use store::Snapshot;
 use tokio::sync::oneshot;
 use tracing::error;
 use xmpp::{Passing, StanzaError};
@@ -27,15 +29,7 @@ impl Server {
     /// does not show it.
     pub(crate) async fn read_for(self: &Arc<Self>, session: &Arc<Session>, question: Question) {
         let Question { passing, plan } = question;
-        let (sender, receiver) = oneshot::channel();
-        let (server, account) = (self.clone(), session.account.clone());
-        self.readers().run(Box::new(move || {
-            let read = catch_unwind(AssertUnwindSafe(|| {
-                server.carry_out(plan, account.ticket())
-            }));
-            let _ = sender.send(read.unwrap_or(Err(StanzaError::INTERNAL)));
-        }));
-        let read = receiver.await.unwrap_or(Err(StanzaError::INTERNAL));
+        let read = self.read_after(&session.account, plan).await;
         self.at(&session.account, 0, |cx| {
             if !cx.state.has(session) {
                 return;
@@ -50,7 +44,43 @@ impl Server {
         });
     }
 
-    fn carry_out(&self, plan: Plan, ticket: store::Ticket) -> Result<Read, StanzaError> {
+    /// The same for somebody who asked this account from elsewhere: the answer joins its queue.
+    pub(crate) async fn read_for_other(
+        self: &Arc<Self>,
+        account: &Arc<Account>,
+        question: Question,
+        (depth, cause): (u8, Option<Cause>),
+    ) {
+        let Question { passing, plan } = question;
+        let read = self.read_after(account, plan).await;
+        self.at(account, depth, |cx| {
+            cx.cause = cause;
+            cx.route(answered(&passing, read.map(|read| read.result)));
+        });
+    }
+
+    /// Reads off this thread, once everything that was decided in the account is there to be read.
+    pub(crate) async fn read_after<T: Send + 'static>(
+        self: &Arc<Self>,
+        account: &Arc<Account>,
+        plan: impl FnOnce(&Snapshot) -> Result<T, StanzaError> + Send + 'static,
+    ) -> Result<T, StanzaError> {
+        let (sender, receiver) = oneshot::channel();
+        let (server, account) = (self.clone(), account.clone());
+        self.readers().run(Box::new(move || {
+            let read = catch_unwind(AssertUnwindSafe(|| {
+                server.carry_out(plan, account.ticket())
+            }));
+            let _ = sender.send(read.unwrap_or(Err(StanzaError::INTERNAL)));
+        }));
+        receiver.await.unwrap_or(Err(StanzaError::INTERNAL))
+    }
+
+    fn carry_out<T>(
+        &self,
+        plan: impl FnOnce(&Snapshot) -> Result<T, StanzaError>,
+        ticket: store::Ticket,
+    ) -> Result<T, StanzaError> {
         match self.store().snapshot_after(ticket) {
             Ok(snapshot) => plan(&snapshot),
             Err(error) => {

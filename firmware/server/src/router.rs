@@ -1,14 +1,17 @@
 //! The path of a stanza. Read [`Router::receive`] first, then [`Router::route`]; everything else hangs off
 //! these two.
 
+mod errand;
+
 use crate::{
     account::{Account, Cx, Leaving},
     delivery::{self, Choice},
+    directory,
     feature::{
-        Answer, BoundHook, DeliveredHook, Delivery, Feature, Iq, IqHook, Nonza, On, Plan,
+        Answer, BoundHook, DeliveredHook, Delivery, Feature, Iq, IqHook, Nonza, On, Plan, Read,
         StanzaHook, Verdict,
     },
-    features::{ALL, worth_keeping},
+    features::{ALL, answered_us, message_to_service, worth_keeping},
     presence,
     reading::Question,
     roster::Verb,
@@ -95,13 +98,22 @@ impl Router {
             mut passing,
             depth,
             cause,
+            errand,
         } = leaving;
         passing.leave_account();
+        if let Some(errand) = errand {
+            return errand::run(server, passing, (depth, cause), errand).await;
+        }
         let answer = loop {
             match self.find(server, &passing).await {
                 Found::Account(account) => {
                     match self.hand_over(server, &account, passing, (depth, &cause)) {
-                        Ok(caused) => return caused.then_some(account),
+                        Ok((_, Some(question))) => {
+                            Box::pin(server.read_for_other(&account, question, (depth, cause)))
+                                .await;
+                            return Some(account);
+                        }
+                        Ok((caused, None)) => return caused.then_some(account),
                         Err(back) => passing = back,
                     }
                 }
@@ -122,32 +134,36 @@ impl Router {
         Some(sender)
     }
 
-    /// Into the recipient's account; whether its own queue holds something then. An account that has left the
-    /// directory since it was found gives the stanza back.
+    /// Into the recipient's account; whether its own queue holds something then, and what is to be read
+    /// before it can answer. An account that has left the directory since it was found gives the stanza
+    /// back.
     fn hand_over(
         &self,
         server: &Server,
         account: &Account,
         passing: Passing,
         (depth, cause): (u8, &Option<Cause>),
-    ) -> Result<bool, Passing> {
+    ) -> Result<(bool, Option<Question>), Passing> {
         server.at(account, depth, |cx| {
             if cx.state.is_gone() {
                 return Err(passing);
             }
             cx.cause.clone_from(cause);
-            self.arrive(cx, passing);
-            Ok(cx.state.is_leaving())
+            let question = self.arrive(cx, passing);
+            Ok((cx.state.is_leaving(), question))
         })
     }
 
     /// Where the address leads (RFC 6120 §10, RFC 6121 §8).
     async fn find(&self, server: &Arc<Server>, passing: &Passing) -> Found {
-        if passing.to.domainpart() != server.domain().as_str() {
+        let for_service = passing.to == *server.pubsub();
+        if passing.to.domainpart() != server.domain().as_str() && !for_service {
             return Found::Refused(StanzaError::REMOTE_SERVER_NOT_FOUND);
         }
-        let Some(localpart) = passing.to.localpart() else {
-            return Found::Refused(StanzaError::SERVICE_UNAVAILABLE);
+        let localpart = match passing.to.localpart() {
+            Some(localpart) => localpart,
+            None if for_service => directory::SERVICE,
+            None => return Found::Refused(StanzaError::SERVICE_UNAVAILABLE),
         };
         if passing.stanza.kind == Kind::Presence && !presence::concerns_the_absent(passing) {
             return server
@@ -201,20 +217,27 @@ impl Router {
     }
 
     /// In the recipient's account, under one lock: hooks, the choice of resources, and what follows from it.
-    fn arrive(&self, cx: &mut Cx<'_>, mut passing: Passing) {
+    fn arrive(&self, cx: &mut Cx<'_>, mut passing: Passing) -> Option<Question> {
         match ask(&self.stanza_in, cx, &mut passing) {
             Verdict::Pass => {}
-            Verdict::Refuse(error) => return cx.refuse(&passing, error),
-            Verdict::Drop | Verdict::Taken => return,
+            Verdict::Refuse(error) => {
+                cx.refuse(&passing, error);
+                return None;
+            }
+            Verdict::Drop | Verdict::Taken => return None,
         }
         match passing.stanza.kind {
+            Kind::Iq => return self.iq_arrives(cx, passing),
+            // A service has no presence, and nobody there reads messages.
+            Kind::Message if cx.is_service() => message_to_service(cx, &passing),
+            Kind::Presence if cx.is_service() => {}
             Kind::Presence => presence::arrive(cx, passing),
-            Kind::Iq => self.iq_arrives(cx, passing),
             Kind::Message => match self.message_in(cx, &mut passing) {
                 Verdict::Refuse(error) => cx.refuse(&passing, error),
                 Verdict::Pass | Verdict::Drop | Verdict::Taken => {}
             },
         }
+        None
     }
 
     fn message_in(&self, cx: &mut Cx<'_>, passing: &mut Passing) -> Verdict {
@@ -291,7 +314,8 @@ impl Router {
             return None;
         }
         if !matches!(passing.stanza.type_(), "get" | "set") {
-            return None; // answers to what the server asked (roster pushes) need no action
+            answered_us(cx, &passing);
+            return None;
         }
         let on = if own { On::OwnAccount } else { On::Server };
         let answer = match self.plan(cx, on, &passing) {
@@ -319,14 +343,14 @@ impl Router {
     }
 
     /// RFC 6121 §8.5.2.1.3, §8.5.3: an IQ for another account of ours or one of its resources.
-    fn iq_arrives(&self, cx: &mut Cx<'_>, passing: Passing) {
+    fn iq_arrives(&self, cx: &mut Cx<'_>, passing: Passing) -> Option<Question> {
         let request = matches!(passing.stanza.type_(), "get" | "set");
         if passing.to.is_bare() {
             if request {
-                let answer = self.answer(cx, On::OtherAccount, &passing);
-                cx.route(answered(&passing, answer));
+                return self.answer_other(cx, passing);
             }
-            return;
+            answered_us(cx, &passing);
+            return None;
         }
         let connected = cx.state.resource(&passing.to).is_some();
         if request && !presence::is_shared(cx, &passing.to, &passing.from) {
@@ -338,6 +362,32 @@ impl Router {
         } else if request {
             cx.refuse(&passing, StanzaError::SERVICE_UNAVAILABLE);
         }
+        None
+    }
+
+    /// A request of somebody else to this account or service. What must be read first is given back; so is
+    /// the result of a change, which waits for the disk as results of sessions do (house rule 5).
+    fn answer_other(&self, cx: &mut Cx<'_>, passing: Passing) -> Option<Question> {
+        let on = if cx.is_service() {
+            On::PubsubService
+        } else {
+            On::OtherAccount
+        };
+        let answer = match self.plan(cx, on, &passing) {
+            Some(Ok(plan)) => return Some(Question { passing, plan }),
+            Some(Err(refusal)) => Err(refusal),
+            None => self.answer(cx, on, &passing),
+        };
+        match answer {
+            Ok(result) if passing.stanza.type_() == "set" => {
+                let plan: Plan = Box::new(|_| Ok(Read::of(result)));
+                Some(Question { passing, plan })
+            }
+            answer => {
+                cx.route(answered(&passing, answer));
+                None
+            }
+        }
     }
 
     fn answer(&self, cx: &mut Cx<'_>, on: On, passing: &Passing) -> Answer {
@@ -347,7 +397,7 @@ impl Router {
         match self.hook(on, &iq) {
             Some(IqHook::Account(hook)) => hook(cx, &iq),
             Some(IqHook::Server(hook)) => hook(cx.server, &iq),
-            // Reading is for the account's own sessions (`plan`).
+            // Reading is planned (`plan`).
             Some(IqHook::Reads(_)) | None => Err(StanzaError::SERVICE_UNAVAILABLE),
         }
     }
@@ -531,7 +581,7 @@ pub(crate) fn answer_entry(passing: &Passing, answer: Answer) -> Entry {
 }
 
 /// The answer to a request, on its way back.
-fn answered(passing: &Passing, answer: Answer) -> Passing {
+pub(crate) fn answered(passing: &Passing, answer: Answer) -> Passing {
     let payload = match answer {
         Ok(payload) => payload,
         Err(error) => return passing.refused(error),

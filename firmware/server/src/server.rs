@@ -3,7 +3,9 @@
 use crate::{
     account::{Account, Cx, Resource},
     accounts::{self, AccountRecord},
-    archive, devices,
+    archive,
+    capabilities::Known,
+    devices,
     directory::{Directory, Readers},
     limits::{LEAVING_MAX, RESOURCES_MAX, UNDURABLE_MAX},
     negotiation::Logins,
@@ -72,6 +74,8 @@ pub enum AccountChange {
 /// The XMPP server.
 pub struct Server {
     domain: Jid,
+    /// The address of the publish-subscribe service.
+    pubsub: Jid,
     config: ArcSwap<Config>,
     store: Arc<Store>,
     clock: Arc<dyn Clock>,
@@ -88,6 +92,7 @@ pub struct Server {
     positions: Sequence,
     archive_ids: Arc<archive::Ids>,
     retention: archive::Retention,
+    capabilities: Known,
     /// The last number given to a session, and to a request of ours.
     numbers: AtomicU64,
     started: Timestamp,
@@ -110,10 +115,14 @@ impl Server {
             .sequence("archive.position")
             .map_err(StartError::Store)?;
         let archive_ids = archive::Ids::open(&store, &*dice).map_err(StartError::Store)?;
+        let domain = Jid::parse(&config.domain).map_err(|_| StartError::Domain)?;
+        let domain = domain.domain();
+        let pubsub = Jid::parse(&format!("{}.{domain}", config.names.pubsub));
+        let capabilities = Known::load(&store).map_err(StartError::Store)?;
         let server = Arc::new(Server {
-            domain: Jid::parse(&config.domain)
-                .map_err(|_| StartError::Domain)?
-                .domain(),
+            pubsub: pubsub.map_err(|_| StartError::Domain)?,
+            domain,
+            capabilities,
             config: ArcSwap::new(config),
             started: clock.now(),
             store,
@@ -169,6 +178,16 @@ impl Server {
     /// The address of the domain we serve.
     pub fn domain(&self) -> &Jid {
         &self.domain
+    }
+
+    /// The address of the publish-subscribe service.
+    pub(crate) fn pubsub(&self) -> &Jid {
+        &self.pubsub
+    }
+
+    /// What kinds of clients ask for.
+    pub(crate) fn capabilities(&self) -> &Known {
+        &self.capabilities
     }
 
     pub fn config(&self) -> Arc<Config> {

@@ -5,7 +5,7 @@ use super::record::{REMOVED, domain, find};
 use crate::{
     archive, devices,
     features::{blocking, last, mam, offline, reporting},
-    roster,
+    pubsub, roster,
     session::stored,
 };
 use store::{Error, Key, Snapshot, Table, Value, Write, limits::SWEEP_ROWS_MAX};
@@ -24,6 +24,11 @@ const TABLES: &[&(dyn Owned + Sync)] = &[
     &blocking::LIST,
     &devices::KNOWN,
     &reporting::REPORTS,
+    &pubsub::NODE,
+    &pubsub::ITEM,
+    &pubsub::ID,
+    &pubsub::AFFILIATION,
+    &pubsub::SUBSCRIPTION,
 ];
 
 /// A table whose keys begin with an account's id, whatever else is in it.

@@ -17,8 +17,10 @@ pub(crate) mod last;
 pub(crate) mod mam;
 pub(crate) mod management;
 pub(crate) mod offline;
+mod pep;
 mod ping;
 mod pre_approval;
+mod pubsub;
 pub(crate) mod reporting;
 mod roster;
 mod stanza_ids;
@@ -26,11 +28,12 @@ mod time;
 mod version;
 
 pub(crate) use archive::worth_keeping;
+pub(crate) use pubsub::message_to_service;
 
 use crate::{
     account::{Cx, Resource},
     devices::Devices,
-    feature::{Feature, On, StanzaHook, Verdict, assert_disjoint},
+    feature::{Feature, ItemChange, On, StanzaHook, Verdict, assert_disjoint},
 };
 use store::Snapshot;
 use xmpp::{Jid, Passing};
@@ -53,7 +56,9 @@ pub(crate) const ALL: &[&Feature] = &[
     &management::FEATURE,
     &reporting::FEATURE, // read by blocking
     &disco::FEATURE,
-    &caps::FEATURE,
+    &caps::FEATURE, // asks what clients want to know; read by pep
+    &pep::FEATURE,
+    &pubsub::FEATURE,
     &contact_addresses::FEATURE,
     &devices::FEATURE,
     &last::FEATURE,
@@ -75,6 +80,8 @@ pub(crate) struct PerAccount {
     pub(crate) copied: carbons::Copied,
     pub(crate) devices: Devices,
     pub(crate) reports: reporting::Reports,
+    pub(crate) nodes: crate::pubsub::Nodes,
+    pub(crate) neighbours: crate::capabilities::Neighbours,
 }
 
 impl PerAccount {
@@ -88,6 +95,8 @@ impl PerAccount {
             copied: carbons::Copied::default(),
             devices: Devices::load(snapshot, account)?,
             reports: reporting::Reports::load(snapshot, account)?,
+            nodes: crate::pubsub::Nodes::load(snapshot, account)?,
+            neighbours: crate::capabilities::Neighbours::default(),
         })
     }
 }
@@ -102,6 +111,8 @@ pub(crate) struct PerResource {
     pub(crate) blocklist_pushes: bool,
     /// Wants copies (XEP-0280 §4).
     pub(crate) carbons: bool,
+    /// What its client asks for (XEP-0115).
+    pub(crate) capabilities: crate::capabilities::Announced,
 }
 
 /// Whether every feature lets a stanza pass at a stage, where the router is not in between: what goes out in
@@ -113,6 +124,29 @@ pub(crate) fn passes(
 ) -> bool {
     let mut hooks = ALL.iter().filter_map(|feature| stage(feature));
     hooks.all(|hook| hook(cx, passing) == Verdict::Pass)
+}
+
+/// A result or an error for the account itself.
+pub(crate) fn answered_us(cx: &mut Cx<'_>, answer: &Passing) {
+    for hook in ALL.iter().filter_map(|feature| feature.answered) {
+        hook(cx, answer);
+    }
+}
+
+/// A client changed an item of its account.
+pub(crate) fn item_changed(cx: &mut Cx<'_>, node: &str, id: &str, payload: Option<&str>) {
+    let change = ItemChange { node, id, payload };
+    for hook in ALL.iter().filter_map(|feature| feature.item_changed) {
+        hook(cx, &change);
+    }
+}
+
+/// What an entity is besides what it is first of all.
+pub(crate) fn identities(on: On) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let identities = ALL.iter().flat_map(|f| f.identities);
+    identities
+        .filter(move |(at, ..)| *at == on)
+        .map(|(_, category, type_)| (*category, *type_))
 }
 
 /// disco#info of the server or of an account: nobody writes this list by hand.
