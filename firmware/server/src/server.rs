@@ -259,12 +259,15 @@ impl Server {
     /// Sessions bound and accounts in memory, for `status` and metrics.
     pub fn counts(&self) -> Counts {
         let accounts = self.directory.all();
+        let people = accounts
+            .iter()
+            .filter(|account| account.jid.localpart().is_some());
         let sessions = accounts
             .iter()
             .map(|account| account.lock().connections())
             .sum();
         Counts {
-            accounts_in_memory: accounts.len(),
+            accounts_in_memory: people.count(),
             sessions,
         }
     }

@@ -121,8 +121,14 @@ impl Config {
             Face::Personal => Access::Presence,
             Face::Service => Access::Open,
         };
-        // XEP-0384 §5.3.2: one item for each device.
-        let many = !personal || node == "urn:xmpp:omemo:2:bundles";
+        // XEP-0384 §5.3.2: one item for each device; XEP-0402 §3, XEP-0490 §3: for each chat.
+        let one_each = [
+            "urn:xmpp:omemo:2:bundles",
+            PRIVATE[1],
+            PRIVATE[2],
+            PRIVATE[3],
+        ];
+        let many = !personal || one_each.contains(&node);
         Config {
             title: Box::default(),
             description: Box::default(),
