@@ -174,6 +174,12 @@ impl State {
         !self.leaving.is_empty()
     }
 
+    /// Everything that waits to leave.
+    #[cfg(test)]
+    pub(crate) fn take_leaving(&mut self) -> VecDeque<Leaving> {
+        std::mem::take(&mut self.leaving)
+    }
+
     /// How many have a connection.
     pub(crate) fn connections(&self) -> usize {
         let resources = self.resources.iter();

@@ -187,6 +187,12 @@ impl Announced {
         }
     }
 
+    /// What it asks for, where that is known and anything.
+    pub(crate) fn known(&self) -> Option<Arc<Capabilities>> {
+        let known = self.0.as_ref()?.known.clone()?;
+        (!known.wants_nothing()).then_some(known)
+    }
+
     pub(crate) fn wants(&self, node: &str) -> bool {
         let known = self.0.as_ref().and_then(|state| state.known.as_ref());
         known.is_some_and(|known| known.wants(node))

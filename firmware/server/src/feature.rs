@@ -47,6 +47,8 @@ pub(crate) struct Feature {
     pub(crate) presence_out: Option<fn(&mut Cx<'_>, &Passing)>,
     /// In the recipient's account, for presence that says whether somebody else is available.
     pub(crate) presence_in: Option<fn(&mut Cx<'_>, &Passing)>,
+    /// In an account that may see somebody's presence from now on.
+    pub(crate) subscribed: Option<fn(&mut Cx<'_>, &Jid)>,
     /// In the account that asked: a result or an error for its bare JID.
     pub(crate) answered: Option<fn(&mut Cx<'_>, &Passing)>,
     /// In the account of the node: a client published an item, removed one, or removed all of a node.
@@ -95,6 +97,7 @@ impl Feature {
         message_undelivered: None,
         presence_out: None,
         presence_in: None,
+        subscribed: None,
         answered: None,
         item_changed: None,
         identities: &[],

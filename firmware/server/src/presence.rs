@@ -428,6 +428,11 @@ fn subscription_in(cx: &mut Cx<'_>, verb: Verb, passing: &Passing) {
         }
         cx.route(mere(&attributes, &cx.jid().clone(), &contact));
     }
+    if inbound.state.to && !old.subscription.to {
+        for hook in ALL.iter().filter_map(|feature| feature.subscribed) {
+            hook(cx, &contact);
+        }
+    }
     match (old.subscription.from, inbound.state.from) {
         (false, true) => show_available(cx, &contact),
         (true, false) => show_unavailable(cx, &contact),

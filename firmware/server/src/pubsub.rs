@@ -15,6 +15,8 @@ mod manage;
 mod node;
 mod people;
 mod publish;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use access::Visitor;
 pub(crate) use config::{Config, FIELDS, Face, flag};

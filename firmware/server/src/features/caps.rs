@@ -28,6 +28,7 @@ pub(super) const FEATURE: Feature = Feature {
     }),
     presence_out: Some(own_resource),
     presence_in: Some(neighbour),
+    subscribed: Some(greet_contact),
     answered: Some(answered),
     unavailable: Some(|cx, jid, _| {
         if let Some(resource) = cx.state.resource(jid) {
@@ -168,10 +169,31 @@ fn greet(cx: &mut Cx<'_>, jid: &Jid) {
         .map(|(contact, _)| contact.clone())
         .collect();
     for contact in contacts {
-        // Not a stanza: whether the contact may be written to is asked when items come back.
-        let nothing = Arc::new(Stanza::compose(Kind::Presence, &[], ""));
-        let passing = Passing::new(nothing, jid.clone(), contact);
-        cx.route_errand(passing, Errand::LastItems(wanted.clone()));
+        ask_for_last_items(cx, jid, &contact, wanted.clone());
+    }
+}
+
+fn ask_for_last_items(cx: &mut Cx<'_>, jid: &Jid, contact: &Jid, wanted: Arc<Capabilities>) {
+    // Not a stanza: whether the contact may be written to is asked when items come back.
+    let nothing = Arc::new(Stanza::compose(Kind::Presence, &[], ""));
+    let passing = Passing::new(nothing, jid.clone(), contact.clone());
+    cx.route_errand(passing, Errand::LastItems(wanted));
+}
+
+/// XEP-0163 §4.3.4: whoever may see somebody from now on gets their last items.
+fn greet_contact(cx: &mut Cx<'_>, contact: &Jid) {
+    if contact.domainpart() != cx.server.domain().as_str() {
+        return;
+    }
+    let resources = cx.state.available();
+    let wanting: Vec<_> = resources
+        .filter_map(|resource| {
+            let wanted = resource.memory.capabilities.known()?;
+            Some((resource.session.jid.clone(), wanted))
+        })
+        .collect();
+    for (jid, wanted) in wanting {
+        ask_for_last_items(cx, &jid, contact, wanted);
     }
 }
 

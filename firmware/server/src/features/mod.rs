@@ -58,6 +58,9 @@ pub(crate) const ALL: &[&Feature] = &[
     &disco::FEATURE,
     &caps::FEATURE, // asks what clients want to know; read by pep
     &pep::FEATURE,
+    &pep::OMEMO_FEATURE,
+    &pep::PUBLIC_FEATURE,
+    &pep::PRIVATE_FEATURE,
     &pubsub::FEATURE,
     &contact_addresses::FEATURE,
     &devices::FEATURE,

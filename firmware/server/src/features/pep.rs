@@ -56,6 +56,28 @@ pub(super) const FEATURE: Feature = Feature {
     ..Feature::NONE
 };
 
+/// Nodes with keys are open (`crate::pubsub`); the rest is between clients.
+pub(super) const OMEMO_FEATURE: Feature = Feature {
+    spec: Spec::Xep(384, "0.9.1", "OMEMO Encryption"),
+    ..Feature::NONE
+};
+
+/// By preconditions.
+pub(super) const PUBLIC_FEATURE: Feature = Feature {
+    spec: Spec::Xep(222, "1.0", "Persistent Storage of Public Data via PubSub"),
+    ..Feature::NONE
+};
+
+/// By preconditions.
+pub(super) const PRIVATE_FEATURE: Feature = Feature {
+    spec: Spec::Xep(
+        223,
+        "1.1.1",
+        "Persistent Storage of Private Data via PubSub",
+    ),
+    ..Feature::NONE
+};
+
 fn nothing_there(_: &Server, _: &Iq<'_>) -> Answer {
     Err(StanzaError::ITEM_NOT_FOUND.with_code(404))
 }

@@ -42,7 +42,7 @@ macro_rules! announced {
 pub(super) use announced;
 
 pub(super) const FEATURE: Feature = Feature {
-    spec: Spec::Xep(60, "1.31.0", "Publish-Subscribe"),
+    spec: Spec::Xep(60, "1.30.0", "Publish-Subscribe"),
     identities: &[(On::PubsubService, "pubsub", "service")],
     disco: announced!(PubsubService:
         "access-authorize" "access-open" "access-whitelist" "auto-create" "config-node"

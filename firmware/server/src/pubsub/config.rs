@@ -48,6 +48,14 @@ pub(crate) enum WhenFull {
     Reject,
 }
 
+/// Whom subscribers are to answer (XEP-0033), where that is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Reply {
+    Unsaid,
+    Owner,
+    Publisher,
+}
+
 /// Whose services: what a new node is like depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Face {
@@ -82,8 +90,7 @@ pub(crate) struct Config {
     /// Whether notifications are headlines, which nobody keeps.
     pub(crate) headline: bool,
     pub(crate) subscribe: bool,
-    /// Whether a reply to an item goes to its publisher; to the owner otherwise.
-    pub(crate) reply_to_publisher: bool,
+    pub(crate) reply: Reply,
     pub(crate) when_full: WhenFull,
 }
 
@@ -153,7 +160,7 @@ impl Config {
             },
             headline: true,
             subscribe: true,
-            reply_to_publisher: true,
+            reply: Reply::Unsaid,
             when_full: WhenFull::DiscardOldest,
         }
     }
@@ -388,13 +395,28 @@ pub(crate) const FIELDS: &[Field] = &[
         "headline" = true
     ),
     flag!("pubsub#subscribe", "Allow subscriptions", subscribe),
-    words!(
-        "pubsub#itemreply",
-        "Who gets replies to items",
-        reply_to_publisher,
-        "owner" = false,
-        "publisher" = true
-    ),
+    Field {
+        var: "pubsub#itemreply",
+        type_: FieldType::ListSingle,
+        label: "Who gets replies to items",
+        choice: &["owner", "publisher"],
+        get: |config| match config.reply {
+            Reply::Unsaid => Vec::new(),
+            Reply::Owner => vec!["owner".to_owned()],
+            Reply::Publisher => vec!["publisher".to_owned()],
+        },
+        set: |config, values| {
+            config.reply = match values {
+                [] => Reply::Unsaid,
+                values => match single(values)? {
+                    "owner" => Reply::Owner,
+                    "publisher" => Reply::Publisher,
+                    _ => return None,
+                },
+            };
+            Some(())
+        },
+    },
     words!(
         "pubsub#publish_node_full",
         "What happens when the node is full",

@@ -7,7 +7,7 @@
 
 use super::{
     Visitor,
-    config::{Config, FIELDS, Face},
+    config::{Config, FIELDS, Face, Reply},
     items::{ItemRecord, bare},
 };
 use crate::{
@@ -32,9 +32,30 @@ pub(super) fn announce(cx: &mut Cx<'_>, name: &str, config: &Config, published: 
         for record in published.0 {
             item(&mut items, cx.face(), record, config.deliver_payloads);
         }
-        let event = element("items", name, &items);
+        let event = element("items", name, &items) + &reply_to(cx, name, config, published);
         tell(cx, name, config, &event);
     }
+}
+
+/// §7.1.2.3, `pubsub#itemreply`: whom to answer, as XEP-0033 says it.
+fn reply_to(cx: &Cx<'_>, name: &str, config: &Config, published: &Published<'_>) -> String {
+    let whom: Vec<Jid> = match config.reply {
+        Reply::Unsaid => return String::new(),
+        Reply::Owner => super::people::owners(cx, name),
+        Reply::Publisher => {
+            let last = published.0.last().map(|record| bare(&record.publisher));
+            last.and_then(|jid| Jid::parse(jid).ok())
+                .into_iter()
+                .collect()
+        }
+    };
+    let mut addresses = String::from("<addresses xmlns='http://jabber.org/protocol/address'>");
+    for jid in whom {
+        addresses.push_str("<address type='replyto'");
+        compose::attribute(&mut addresses, "jid", jid.as_str());
+        addresses.push_str("/>");
+    }
+    addresses + "</addresses>"
 }
 
 /// An item as it is shown in events and in answers.

@@ -52,6 +52,7 @@ pub(crate) struct Place {
 #[derive(Default)]
 pub(crate) struct Items {
     places: Vec<Place>,
+    bytes: u64,
 }
 
 /// Tells ids apart without keeping them: 64 bits under a key that nobody knows, new at every start.
@@ -75,7 +76,7 @@ impl Items {
 
     /// Bytes of all of them on disk, roughly.
     pub(crate) fn bytes(&self) -> u64 {
-        self.places.iter().map(|place| u64::from(place.bytes)).sum()
+        self.bytes
     }
 
     /// Where the item of this id is, as an index.
@@ -111,25 +112,35 @@ impl Items {
             self.places.reserve_exact(1); // nearly all nodes have one item
         }
         self.places.push(place);
+        self.bytes += u64::from(place.bytes);
         place
     }
 
     pub(super) fn remove(&mut self, index: usize) -> Place {
-        self.places.remove(index)
+        let place = self.places.remove(index);
+        self.bytes -= u64::from(place.bytes);
+        place
     }
 
     /// Takes out the oldest, so that at most `max` are left.
     pub(super) fn evict(&mut self, max: usize) -> Vec<Place> {
         let surplus = self.places.len().saturating_sub(max);
-        self.places.drain(..surplus).collect()
+        let evicted: Vec<Place> = self.places.drain(..surplus).collect();
+        self.bytes -= evicted
+            .iter()
+            .map(|place| u64::from(place.bytes))
+            .sum::<u64>();
+        evicted
     }
 
     pub(super) fn clear(&mut self) -> Vec<Place> {
+        self.bytes = 0;
         std::mem::take(&mut self.places)
     }
 
     /// One of the rows that an account is loaded from; they come in order.
     pub(super) fn load(&mut self, hashing: &Hashing, number: u64, record: &IdRecord) {
+        self.bytes += u64::from(record.bytes);
         self.places.push(Place {
             number,
             hash: hashing.of(&record.id),

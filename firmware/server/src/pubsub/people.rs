@@ -208,7 +208,7 @@ fn send_last(cx: &mut Cx<'_>, name: &str, jid: &Jid) {
 }
 
 /// Who decides about a node: bare JIDs.
-fn owners(cx: &Cx<'_>, name: &str) -> Vec<Jid> {
+pub(super) fn owners(cx: &Cx<'_>, name: &str) -> Vec<Jid> {
     let affiliations = cx
         .node(name)
         .map(super::Node::affiliations)
