@@ -164,6 +164,9 @@ pub const PUBSUB_AFFILIATIONS_MAX: usize = 1_000;
 pub const PUBSUB_PAGE_ITEMS_MAX: usize = 1_000;
 /// Bytes of the payloads of an answer, above which it ends: what other servers take as one stanza.
 pub const PUBSUB_PAGE_BYTES_MAX: usize = 262_144;
+/// Bytes of the last items that one account sends to one resource that became available: with twenty
+/// contacts a quarter of its outbox is left. What people ask to be told of is short.
+pub const PUBSUB_LAST_BYTES_MAX: usize = 131_072;
 /// Ids that one request may name.
 pub const PUBSUB_IDS_MAX: usize = 250;
 /// Items removed together with what made them go; of more, the rows go later, so many at a time.
@@ -185,6 +188,10 @@ const _: () = assert!(
     PUBSUB_ITEM_BYTES_MAX * 5 / 4 < xmpp::limits::STANZA_BYTES_MAX
         && PUBSUB_ITEM_BYTES_MAX < PUBSUB_PAGE_BYTES_MAX,
     "an item must fit into a stanza"
+);
+const _: () = assert!(
+    PUBSUB_LAST_BYTES_MAX * 20 < OUTBOX_BYTES_MAX,
+    "a login with many contacts must fit"
 );
 const _: () = assert!(
     PUBSUB_SWEEP_ITEMS * 2 <= store::limits::SWEEP_ROWS_MAX,

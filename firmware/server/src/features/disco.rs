@@ -104,12 +104,15 @@ fn info_of_account(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Answer {
 
 /// §8: only those who may see presence learn that there is such an account.
 fn info_of_contact(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Answer {
-    // A node says for itself who may know of it.
-    let of_node = iq.payload.attr("node").is_some();
-    if !of_node && !cx.state.roster.subscription(&iq.passing.from.bare()).from {
-        return Err(StanzaError::SERVICE_UNAVAILABLE);
+    let sees_presence = cx.state.roster.subscription(&iq.passing.from.bare()).from;
+    let info = info_of_account(cx, iq);
+    // A node that everybody may read says so to everybody; nothing else does.
+    let of_open_node = iq.payload.attr("node").is_some() && info.is_ok();
+    if sees_presence || of_open_node {
+        info
+    } else {
+        Err(StanzaError::SERVICE_UNAVAILABLE)
     }
-    info_of_account(cx, iq)
 }
 
 /// The services of the domain; no nodes (§7).

@@ -136,8 +136,11 @@ pub(crate) fn answered_us(cx: &mut Cx<'_>, answer: &Passing) {
     }
 }
 
-/// A client changed an item of its account.
+/// A client changed an item of an account; what is in the service is nobody's.
 pub(crate) fn item_changed(cx: &mut Cx<'_>, node: &str, id: &str, payload: Option<&str>) {
+    if cx.is_service() {
+        return;
+    }
     let change = ItemChange { node, id, payload };
     for hook in ALL.iter().filter_map(|feature| feature.item_changed) {
         hook(cx, &change);

@@ -44,6 +44,9 @@ pub(super) const FEATURE: Feature = Feature {
         set(On::OtherAccount, (OWNER, "pubsub"), owner_change),
         // As of an account without nodes.
         refuse(On::NoAccount, "get", (NS, "pubsub"), nothing_there),
+        refuse(On::NoAccount, "set", (NS, "pubsub"), nothing_there),
+        refuse(On::NoAccount, "get", (OWNER, "pubsub"), nothing_there),
+        refuse(On::NoAccount, "set", (OWNER, "pubsub"), nothing_there),
     ],
     message_in: Some(|cx, message| {
         let to_self = message.from.bare_str() == cx.jid().as_str() && message.to == *cx.jid();
@@ -78,6 +81,12 @@ pub(super) const PRIVATE_FEATURE: Feature = Feature {
     ..Feature::NONE
 };
 
-fn nothing_there(_: &Server, _: &Iq<'_>) -> Answer {
-    Err(StanzaError::ITEM_NOT_FOUND.with_code(404))
+/// What a stranger is told by an account that never published anything.
+fn nothing_there(_: &Server, iq: &Iq<'_>) -> Answer {
+    let payload = iq.payload.element();
+    let action = payload.elements().next().map(|action| action.name.as_str());
+    match action {
+        Some("publish" | "create") => Err(StanzaError::FORBIDDEN),
+        _ => Err(StanzaError::ITEM_NOT_FOUND.with_code(404)),
+    }
 }

@@ -86,7 +86,7 @@ impl Visitor {
             Access::Roster => {
                 let mut groups = self.groups.iter();
                 let is_in_one = groups.any(|group| config.groups.contains(group));
-                (is_in_one && self.sees_presence, Refusal::NotInGroup)
+                (is_in_one, Refusal::NotInGroup)
             }
             Access::Authorize => (
                 node.is_subscribed(self.jid.bare_str()),

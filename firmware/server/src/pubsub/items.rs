@@ -48,6 +48,13 @@ pub(crate) struct Place {
     publisher: u32,
 }
 
+impl Place {
+    /// Bytes of the item on disk, roughly.
+    pub(super) fn bytes(self) -> usize {
+        self.bytes as usize
+    }
+}
+
 /// The items of a node, oldest first.
 #[derive(Default)]
 pub(crate) struct Items {

@@ -9,7 +9,9 @@ use super::{
     items::{Place, Shelf},
     node::Node,
 };
-use crate::{account::Cx, capabilities::Capabilities, pubsub::face_of};
+use crate::{
+    account::Cx, capabilities::Capabilities, limits::PUBSUB_LAST_BYTES_MAX, pubsub::face_of,
+};
 use std::sync::Arc;
 use store::{Error, Snapshot};
 use xmpp::{Jid, Passing};
@@ -60,8 +62,12 @@ impl LastItems {
 
     /// The messages, as far as the items are still there.
     pub(crate) fn read(&self, snapshot: &Snapshot) -> Result<Vec<Passing>, Error> {
-        let mut messages = Vec::new();
+        let (mut messages, mut bytes) = (Vec::new(), 0);
         for (name, config, shelf, place) in &self.wanted {
+            bytes += place.bytes();
+            if bytes > PUBSUB_LAST_BYTES_MAX {
+                break; // what is left can be asked for
+            }
             if let Some(record) = shelf.read(snapshot, *place)? {
                 let stanza = event::last_item(name, (face_of(shelf.owner), config), &record);
                 let stanza: Arc<_> = stanza;

@@ -127,9 +127,7 @@ pub(crate) fn purge(cx: &mut Cx<'_>, visitor: &Visitor, name: &str) -> Result<()
     if config.tell_retract {
         event::announce_removal(cx, name, &config, "purge");
     }
-    if visitor.is_account {
-        item_changed(cx, name, "", None);
-    }
+    item_changed(cx, name, "", None);
     Ok(())
 }
 
@@ -167,9 +165,7 @@ pub(crate) fn delete(cx: &mut Cx<'_>, visitor: &Visitor, name: &str) -> Result<(
     }
     let places = node.items.clear();
     cx.sweep_items(shelf, &places);
-    if visitor.is_account {
-        item_changed(cx, name, "", None);
-    }
+    item_changed(cx, name, "", None);
     Ok(())
 }
 
