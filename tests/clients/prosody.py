@@ -62,13 +62,14 @@ authentication = "internal_plain"
 storage = "internal"
 modules_enabled = {{
     "roster", "saslauth", "tls", "disco", "blocklist", "carbons", "csi_simple", "lastactivity", "offline",
-    "ping", "private", "server_contact_info", "smacks", "time", "uptime", "version",
+    "pep", "ping", "private", "server_contact_info", "smacks", "time", "uptime", "version",
 }}
 modules_disabled = {{ "s2s", "s2s_auth_certs" }}
 contact_info = {{ abuse = {{ "mailto:abuse@{domain}" }} }}
 ssl = {{ certificate = "{directory}/certificate.pem", key = "{directory}/key.pem" }}
 c2s_direct_tls_ssl = {{ certificate = "{directory}/certificate.pem", key = "{directory}/key.pem" }}
 VirtualHost "{domain}"
+Component "pubsub.{domain}" "pubsub"
 """
 
 

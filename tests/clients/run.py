@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from hearth import Hearth
-from journeys import commands, first_start, login, protocol_scripts, questions, two_people
+from journeys import commands, first_start, login, omemo, protocol_scripts, questions, two_people
 from prosody import Prosody
 from waiting import Failed
 
@@ -25,6 +25,7 @@ from waiting import Failed
 JOURNEYS = {
     "login": login,
     "two_people": two_people,
+    "omemo": omemo,
     "questions": questions,
     "commands": commands,
     "first_start": first_start,
