@@ -288,3 +288,42 @@ fn leaving(cx: &mut Cx<'_>) -> Vec<Passing> {
         .filter(|leaving| leaving.errand.is_none());
     stanzas.map(|leaving| leaving.passing).collect()
 }
+
+#[test]
+fn news_for_twenty_contacts_with_two_devices_each_are_one_commit() {
+    let names: Vec<String> = (0..20).map(|n| format!("c{n}")).collect();
+    let mut accounts = vec!["juliet"];
+    accounts.extend(names.iter().map(String::as_str));
+    let home = Fixture::new(&accounts);
+    let juliet = home.online("juliet", "balcony");
+    let mut devices = Vec::new();
+    for name in &names {
+        let contact = Jid::parse(&format!("{name}@home.example")).unwrap();
+        home.server.at(&juliet.account, 0, |cx| {
+            let mut item = crate::roster::Item::default();
+            (item.listed, item.subscription.from) = (true, true);
+            cx.state.roster.put(&contact, item);
+        });
+        for resource in ["phone", "laptop"] {
+            let device = home.online(name, resource);
+            home.server.at(&device.account, 0, |cx| {
+                let resource = cx.state.resource(&device.jid).unwrap();
+                let wanted = crate::capabilities::Announced::restore(b"k\nn");
+                resource.memory.capabilities = wanted;
+            });
+            devices.push(device);
+        }
+    }
+    home.write();
+    for device in &devices {
+        device.outbox.take(); // the other one's presence
+    }
+    for _ in 0..3 {
+        home.send(&juliet, &publish_xml("n", "a", "1"));
+        assert!(home.server.store().turn());
+        assert!(!home.server.store().turn(), "one commit");
+        for device in &devices {
+            assert_eq!(home.got(device).len(), 1, "{}", device.jid);
+        }
+    }
+}
