@@ -69,14 +69,15 @@ authentication = "internal_plain"
 storage = "internal"
 modules_enabled = {{
     "roster", "saslauth", "tls", "disco", "blocklist", "carbons", "csi_simple", "lastactivity", "offline",
-    "ping", "private", "server_contact_info", "user_account_management", "vcard", "smacks", "time", "uptime", "version",
-    {further}
+    "pep", "ping", "private", "server_contact_info", "user_account_management", "vcard", "smacks", "time", "uptime",
+    "version", {further}
 }}
 modules_disabled = {{ "s2s", "s2s_auth_certs" }}
 contact_info = {{ abuse = {{ "mailto:abuse@{domain}" }} }}
 ssl = {{ certificate = "{directory}/certificate.pem", key = "{directory}/key.pem" }}
 c2s_direct_tls_ssl = {{ certificate = "{directory}/certificate.pem", key = "{directory}/key.pem" }}
 VirtualHost "{domain}"
+Component "pubsub.{domain}" "pubsub"
 """
 
 

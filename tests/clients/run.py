@@ -18,7 +18,7 @@ from pathlib import Path
 
 from hearth import Hearth
 from journeys import (archive, carbons, commands, first_start, instructions, lift_profanity, lift_slixmpp,
-                      lift_xmpp_js, login, losses, protocol_scripts, questions, two_people)
+                      lift_xmpp_js, login, losses, omemo, protocol_scripts, questions, two_people)
 from prosody import Prosody
 from waiting import Failed
 
@@ -33,6 +33,7 @@ JOURNEYS = {
     "archive": archive,
     "losses": losses,
     "instructions": instructions,
+    "omemo": omemo,
     "questions": questions,
     "commands": commands,
     "first_start": first_start,

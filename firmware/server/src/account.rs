@@ -5,6 +5,7 @@
 //! [`Server::at`] is the only way in; a debug build counts.
 
 use crate::{
+    capabilities::Capabilities,
     features::{ALL, PerAccount, PerResource},
     limits::{LEAVING_KEPT, REMOVALS_MAX, ROUTED_MAX},
     roster::Roster,
@@ -23,7 +24,7 @@ use std::{
 };
 use store::{Durable, Store, Ticket, Write};
 use tracing::warn;
-use xmpp::{Entry, Jid, Kind, Passing, StanzaError};
+use xmpp::{Entry, Jid, Kind, Passing, Stanza, StanzaError};
 
 /// An account in memory.
 pub(crate) struct Account {
@@ -62,6 +63,19 @@ pub(crate) struct Leaving {
     pub(crate) depth: u8,
     /// The client's stanza that began it, where that is counted.
     pub(crate) cause: Option<Cause>,
+    /// What becomes of it where it is no stanza on its way to somebody.
+    pub(crate) errand: Option<Errand>,
+}
+
+/// What one account of ours asks another, or itself, to do when its turn comes. `from` and `to` are those of
+/// the stanza it goes with.
+pub(crate) enum Errand {
+    /// An event of this node (XEP-0163 §4): to the resources that ask for such.
+    Event(Box<str>),
+    /// To a resource that became available, the last items it asks for.
+    LastItems(Arc<Capabilities>),
+    /// To a new subscriber, the last item of this node.
+    LastItem(Box<str>),
 }
 
 /// A connected resource (RFC 6121 §2, §4): bound, perhaps interested, perhaps available.
@@ -91,6 +105,7 @@ impl Leaving {
             passing,
             depth: 0,
             cause: None,
+            errand: None,
         }
     }
 }
@@ -185,6 +200,12 @@ impl State {
         !self.leaving.is_empty()
     }
 
+    /// Everything that waits to leave.
+    #[cfg(test)]
+    pub(crate) fn take_leaving(&mut self) -> VecDeque<Leaving> {
+        std::mem::take(&mut self.leaving)
+    }
+
     /// How many have a connection.
     pub(crate) fn connections(&self) -> usize {
         let resources = self.resources.iter();
@@ -253,6 +274,11 @@ impl Cx<'_> {
         self.account.id
     }
 
+    /// Whether it is no person's: the publish-subscribe service.
+    pub(crate) fn is_service(&self) -> bool {
+        self.account.jid.localpart().is_none()
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         self.server.now()
     }
@@ -282,6 +308,25 @@ impl Cx<'_> {
 
     /// Sends a stanza on its way once the lock is released, behind everything decided before it.
     pub(crate) fn route(&mut self, passing: Passing) {
+        self.queue(passing, None);
+    }
+
+    /// Sends an errand on its way, likewise.
+    pub(crate) fn route_errand(&mut self, passing: Passing, errand: Errand) {
+        self.queue(passing, Some(errand));
+    }
+
+    /// An errand of this account for somebody, when what is decided now is done.
+    pub(crate) fn errand_to_self(&mut self, on_behalf_of: &Jid, errand: Errand) {
+        let nothing = Arc::new(Stanza::compose(Kind::Presence, &[], ""));
+        let to = self.account.jid.clone();
+        self.queue(
+            Passing::new(nothing, on_behalf_of.clone(), to),
+            Some(errand),
+        );
+    }
+
+    fn queue(&mut self, passing: Passing, errand: Option<Errand>) {
         if self.depth >= ROUTED_MAX {
             warn!(
                 account = %self.account.jid,
@@ -293,6 +338,7 @@ impl Cx<'_> {
             passing,
             depth: self.depth + 1,
             cause: self.cause.clone(),
+            errand,
         });
     }
 

@@ -5,7 +5,7 @@
 //! load never reads old rows.
 
 use crate::{
-    account::Account, accounts, features::PerAccount, roster::Roster, server::Server,
+    account::Account, accounts, features::PerAccount, pubsub, roster::Roster, server::Server,
     session::stored,
 };
 use std::{
@@ -13,9 +13,12 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, PoisonError, RwLock},
 };
-use store::Store;
+use store::{Snapshot, Store};
 use tokio::sync::oneshot;
 use xmpp::{Jid, StreamError};
+
+/// Under which the publish-subscribe service is among the accounts: no localpart is empty.
+pub(crate) const SERVICE: &str = "";
 
 type Loaded = Result<Option<Arc<Account>>, Arc<store::Error>>;
 
@@ -187,6 +190,9 @@ impl Server {
         // Behind everything queued so far: rows of this account may still wait for the card.
         let latest = self.store().queue(Vec::new(), store::Urgency::Now);
         let snapshot = self.store().snapshot_after(latest)?;
+        if localpart == SERVICE {
+            return self.read_service(&snapshot).map(Some);
+        }
         let Some(record) = accounts::find(&snapshot, localpart)?.filter(|record| record.enabled)
         else {
             return Ok(None);
@@ -197,7 +203,8 @@ impl Server {
         let share = |jid| self.directory().shared(jid);
         let jid = share(jid);
         let roster = Roster::load(&snapshot, record.id, share)?;
-        let memory = PerAccount::load(&snapshot, record.id)?;
+        let mut memory = PerAccount::load(&snapshot, record.id)?;
+        self.sweep_strays(&mut memory);
         let (left, strays) = stored::read(&snapshot, record.id)?;
         if !strays.is_empty() {
             self.store().queue(strays, store::Urgency::Soon);
@@ -212,6 +219,22 @@ impl Server {
             return Ok(None);
         }
         Ok(Some(account))
+    }
+
+    /// The service is an account of nodes alone.
+    fn read_service(&self, snapshot: &Snapshot) -> Result<Arc<Account>, store::Error> {
+        let mut memory = PerAccount::load(snapshot, pubsub::SERVICE)?;
+        self.sweep_strays(&mut memory);
+        let jid = self.pubsub().clone();
+        let account = Account::new(pubsub::SERVICE, jid, Roster::default(), memory);
+        Ok(self.directory().put(SERVICE, Arc::new(account)))
+    }
+
+    /// What an interrupted deletion left of nodes goes when nothing else is to be written.
+    fn sweep_strays(&self, memory: &mut PerAccount) {
+        for sweep in memory.nodes.take_strays() {
+            self.store().queue(sweep, store::Urgency::Idle);
+        }
     }
 }
 

@@ -47,6 +47,18 @@ pub(crate) struct Feature {
     pub(crate) message_delivered: Option<DeliveredHook>,
     /// In the recipient's account, when no resource took it, not even as a copy.
     pub(crate) message_undelivered: Option<StanzaHook>,
+    /// In the account of a resource, for every presence that says it is available.
+    pub(crate) presence_out: Option<fn(&mut Cx<'_>, &Passing)>,
+    /// In the recipient's account, for presence that says whether somebody else is available.
+    pub(crate) presence_in: Option<fn(&mut Cx<'_>, &Passing)>,
+    /// In an account that may see somebody's presence from now on.
+    pub(crate) subscribed: Option<fn(&mut Cx<'_>, &Jid)>,
+    /// In the account that asked: a result or an error for its bare JID.
+    pub(crate) answered: Option<fn(&mut Cx<'_>, &Passing)>,
+    /// In the account of the node: a client published an item, removed one, or removed all of a node.
+    pub(crate) item_changed: Option<fn(&mut Cx<'_>, &ItemChange<'_>)>,
+    /// What else an entity is (XEP-0030 §3.1): category and type.
+    pub(crate) identities: &'static [(On, &'static str, &'static str)],
     /// In the account of a resource that just sent initial presence.
     pub(crate) available: Option<fn(&mut Cx<'_>, &Jid)>,
     /// In the account of a resource whose presence session ends (RFC 6121 §4.5).
@@ -90,6 +102,12 @@ impl Feature {
         message_in: None,
         message_delivered: None,
         message_undelivered: None,
+        presence_out: None,
+        presence_in: None,
+        subscribed: None,
+        answered: None,
+        item_changed: None,
+        identities: &[],
         available: None,
         unavailable: None,
         written: None,
@@ -124,6 +142,8 @@ pub(crate) enum On {
     HiddenResource,
     /// A bare JID that nobody has.
     NoAccount,
+    /// The publish-subscribe service of the domain.
+    PubsubService,
 }
 
 pub(crate) type StanzaHook = fn(&mut Cx<'_>, &mut Passing) -> Verdict;
@@ -150,6 +170,17 @@ pub(crate) struct Delivery<'a> {
     pub(crate) copies: Vec<(Jid, Entry)>,
     /// Resources whose turn comes later: the feature that holds the message back sends it.
     pub(crate) held_back: Vec<Jid>,
+}
+
+/// What a client did to an item of its account (XEP-0163). Features that act on it publish through
+/// [`Cx::publish`], of which no feature is told.
+#[allow(dead_code, reason = "for features that keep an item in a second form")]
+pub(crate) struct ItemChange<'a> {
+    pub(crate) node: &'a str,
+    /// Empty where all items of the node are gone, with it or without.
+    pub(crate) id: &'a str,
+    /// XML that stands by itself; `None` where the item is gone.
+    pub(crate) payload: Option<&'a str>,
 }
 
 /// An IQ request in front of its handler.

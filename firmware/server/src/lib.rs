@@ -16,6 +16,7 @@ pub mod world;
 mod account;
 mod archive;
 mod books;
+mod capabilities;
 #[cfg(test)]
 mod core_tests;
 mod delivery;
@@ -26,6 +27,7 @@ mod features;
 mod fixture;
 mod negotiation;
 mod presence;
+mod pubsub;
 mod reading;
 mod registration;
 mod roster;

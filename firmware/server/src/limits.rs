@@ -183,6 +183,71 @@ const _: () = assert!(
     "several archive pages must fit"
 );
 
+// --- Publish-subscribe ---
+
+/// Nodes of one account, and of the service: a blog with a node of comments for each of its entries is the
+/// largest use known. Each is some 150 bytes in memory while its account is.
+pub const PUBSUB_NODES_MAX: usize = 2_000;
+/// Items of one node. What peers allow, and what `max` stands for (XEP-0060 §8.2.2).
+pub const PUBSUB_ITEMS_MAX: usize = 10_000;
+/// Items of all nodes of one account: 32 bytes each in memory while the account is.
+pub const PUBSUB_NODE_ITEMS_MAX: usize = 50_000;
+/// Bytes of one payload: what a picture of 140 KB becomes. It has to fit into a stanza with its wrapping,
+/// coming and going.
+pub const PUBSUB_ITEM_BYTES_MAX: usize = 200_000;
+/// Bytes of all items of one account: a few hundred pictures. An account that somebody took over shall not
+/// fill the card.
+pub const PUBSUB_BYTES_MAX: u64 = 64 << 20;
+/// Bytes of a node's name and of an item's id: they are keys, and repeated in every event.
+pub const PUBSUB_ID_BYTES_MAX: usize = 1_024;
+/// Items of one request to publish.
+pub const PUBSUB_BATCH_MAX: usize = 64;
+/// Bytes of a text in a configuration.
+pub const PUBSUB_TEXT_BYTES_MAX: usize = 1_024;
+/// Groups of contacts that a configuration names.
+pub const PUBSUB_GROUPS_MAX: usize = 50;
+/// Subscriptions to one node: more than there are people who know a household.
+pub const PUBSUB_SUBSCRIPTIONS_MAX: usize = 1_000;
+/// Affiliations with one node, likewise.
+pub const PUBSUB_AFFILIATIONS_MAX: usize = 1_000;
+/// Items of an answer; the rest is paged (XEP-0059).
+pub const PUBSUB_PAGE_ITEMS_MAX: usize = 1_000;
+/// Bytes of the payloads of an answer, above which it ends: what other servers take as one stanza.
+pub const PUBSUB_PAGE_BYTES_MAX: usize = 262_144;
+/// Bytes of the last items that one account sends to one resource that became available: with twenty
+/// contacts a quarter of its outbox is left. What people ask to be told of is short.
+pub const PUBSUB_LAST_BYTES_MAX: usize = 131_072;
+/// Ids that one request may name.
+pub const PUBSUB_IDS_MAX: usize = 250;
+/// Items removed together with what made them go; of more, the rows go later, so many at a time.
+pub const PUBSUB_SWEEP_ITEMS: usize = 200;
+/// Kinds of clients of which it is remembered what they ask for, over restarts: a household has a few dozen,
+/// and its contacts' clients come on top.
+pub const CAPABILITIES_MAX: usize = 512;
+/// Bytes of what they ask for together.
+pub const CAPABILITIES_BYTES_MAX: usize = 262_144;
+/// Bytes of the verification string of a client and its method: those known have 28 to 90.
+pub const CAPABILITIES_VER_BYTES_MAX: usize = 128;
+/// Nodes that one client may ask for. Those known ask for up to twenty.
+pub const CAPABILITIES_NODES_MAX: usize = 100;
+/// Resources of contacts on other servers that one account knows to be there, for events: five each of two
+/// hundred contacts.
+pub const NEIGHBOURS_MAX: usize = 1_000;
+
+const _: () = assert!(
+    PUBSUB_ITEM_BYTES_MAX * 5 / 4 < xmpp::limits::STANZA_BYTES_MAX
+        && PUBSUB_ITEM_BYTES_MAX < PUBSUB_PAGE_BYTES_MAX,
+    "an item must fit into a stanza"
+);
+const _: () = assert!(
+    PUBSUB_LAST_BYTES_MAX * 20 < OUTBOX_BYTES_MAX,
+    "a login with many contacts must fit"
+);
+const _: () = assert!(
+    PUBSUB_SWEEP_ITEMS * 2 <= store::limits::SWEEP_ROWS_MAX,
+    "a sweep is one small group"
+);
+
 // --- Connections and their negotiation ---
 
 /// Milliseconds from accepting a connection to a bound resource. A phone on a bad line needs several round

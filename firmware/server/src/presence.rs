@@ -55,6 +55,9 @@ pub(crate) fn arrive(cx: &mut Cx<'_>, mut passing: Passing) {
             if type_ == "unavailable" {
                 forget_directed(cx, &passing.from);
             }
+            for hook in ALL.iter().filter_map(|feature| feature.presence_in) {
+                hook(cx, &passing);
+            }
             deliver(cx, &passing);
         }
     }
@@ -143,6 +146,9 @@ fn available(cx: &mut Cx<'_>, session: &Arc<Session>, passing: Passing) {
     };
     let initial = resource.presence.replace(presence).is_none();
     broadcast(cx, &passing);
+    for hook in ALL.iter().filter_map(|feature| feature.presence_out) {
+        hook(cx, &passing);
+    }
     if initial {
         probe_contacts(cx, session);
         show_others(cx, session);
@@ -438,6 +444,11 @@ fn subscription_in(cx: &mut Cx<'_>, verb: Verb, passing: &Passing) {
             attributes.push(("id", &id));
         }
         cx.route(mere(&attributes, &cx.jid().clone(), &contact));
+    }
+    if inbound.state.to && !old.subscription.to {
+        for hook in ALL.iter().filter_map(|feature| feature.subscribed) {
+            hook(cx, &contact);
+        }
     }
     match (old.subscription.from, inbound.state.from) {
         (false, true) => show_available(cx, &contact),

@@ -1,14 +1,17 @@
 //! The path of a stanza. Read [`Router::receive`] first, then [`Router::route`]; everything else hangs off
 //! these two.
 
+mod errand;
+
 use crate::{
     account::{Account, Cx, Leaving},
     delivery::{self, Choice},
+    directory,
     feature::{
         Answer, BoundHook, DeliveredHook, Delivery, Feature, Iq, IqHook, Nonza, On, Plan, Read,
         StanzaHook, StreamFeatures, Verdict,
     },
-    features::{ALL, worth_keeping},
+    features::{ALL, answered_us, message_to_service, worth_keeping},
     presence,
     reading::Question,
     roster::Verb,
@@ -99,8 +102,12 @@ impl Router {
             mut passing,
             depth,
             cause,
+            errand,
         } = leaving;
         passing.leave_account();
+        if let Some(errand) = errand {
+            return errand::run(server, passing, (depth, cause), errand).await;
+        }
         let answer = loop {
             match self.find(server, &passing).await {
                 Found::Account(account) => {
@@ -152,11 +159,14 @@ impl Router {
 
     /// Where the address leads (RFC 6120 §10, RFC 6121 §8).
     async fn find(&self, server: &Arc<Server>, passing: &Passing) -> Found {
-        if passing.to.domainpart() != server.domain().as_str() {
+        let for_service = passing.to == *server.pubsub();
+        if passing.to.domainpart() != server.domain().as_str() && !for_service {
             return Found::Refused(StanzaError::REMOTE_SERVER_NOT_FOUND);
         }
-        let Some(localpart) = passing.to.localpart() else {
-            return Found::Refused(StanzaError::SERVICE_UNAVAILABLE);
+        let localpart = match passing.to.localpart() {
+            Some(localpart) => localpart,
+            None if for_service => directory::SERVICE,
+            None => return Found::Refused(StanzaError::SERVICE_UNAVAILABLE),
         };
         if passing.stanza.kind == Kind::Presence && !presence::concerns_the_absent(passing) {
             return server
@@ -221,6 +231,9 @@ impl Router {
         }
         match passing.stanza.kind {
             Kind::Iq => return self.iq_arrives(cx, passing),
+            // A service has no presence, and nobody there reads messages.
+            Kind::Message if cx.is_service() => message_to_service(cx, &passing),
+            Kind::Presence if cx.is_service() => {}
             Kind::Presence => presence::arrive(cx, passing),
             Kind::Message => match self.message_in(cx, &mut passing) {
                 Verdict::Refuse(error) => cx.refuse(&passing, error),
@@ -304,7 +317,8 @@ impl Router {
             return None;
         }
         if !matches!(passing.stanza.type_(), "get" | "set") {
-            return None; // answers to what the server asked (roster pushes) need no action
+            answered_us(cx, &passing);
+            return None;
         }
         let on = if own { On::OwnAccount } else { On::Server };
         let answer = match self.plan(cx, on, &passing) {
@@ -338,6 +352,7 @@ impl Router {
             if request {
                 return self.answer_other(cx, passing);
             }
+            answered_us(cx, &passing);
             return None;
         }
         let connected = cx.state.resource(&passing.to).is_some();
@@ -353,13 +368,18 @@ impl Router {
         None
     }
 
-    /// A request of somebody else to this account. What must be read first is given back; so is the result
-    /// of a change, which waits for the disk as results of sessions do (house rule 5).
+    /// A request of somebody else to this account or service. What must be read first is given back; so is
+    /// the result of a change, which waits for the disk as results of sessions do (house rule 5).
     fn answer_other(&self, cx: &mut Cx<'_>, passing: Passing) -> Option<Question> {
-        let answer = match self.plan(cx, On::OtherAccount, &passing) {
+        let on = if cx.is_service() {
+            On::PubsubService
+        } else {
+            On::OtherAccount
+        };
+        let answer = match self.plan(cx, on, &passing) {
             Some(Ok(plan)) => return Some(Question { passing, plan }),
             Some(Err(refusal)) => Err(refusal),
-            None => self.answer(cx, On::OtherAccount, &passing),
+            None => self.answer(cx, on, &passing),
         };
         match answer {
             Ok(result) if passing.stanza.type_() == "set" => {

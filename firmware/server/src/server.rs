@@ -5,6 +5,7 @@ use crate::{
     accounts::{self, AccountRecord},
     archive,
     books::Books,
+    capabilities::Known,
     devices,
     directory::{Directory, Readers},
     features::resends::Window,
@@ -83,6 +84,8 @@ pub struct Server {
     /// Itself, for what outlives a lock.
     this: Weak<Server>,
     domain: Jid,
+    /// The address of the publish-subscribe service.
+    pubsub: Jid,
     config: ArcSwap<Config>,
     store: Arc<Store>,
     clock: Arc<dyn Clock>,
@@ -103,6 +106,7 @@ pub struct Server {
     resends: Window,
     /// What is restored now has missed nothing.
     restores_exactly: AtomicBool,
+    capabilities: Known,
     /// The last number given to a session, to a request of ours, and to a version of a roster.
     numbers: AtomicU64,
     started: Timestamp,
@@ -127,9 +131,15 @@ impl Server {
         let archive_ids = archive::Ids::open(&store, &*dice).map_err(StartError::Store)?;
         let resends = Window::new(clock.elapsed_ms());
         let domain = Jid::parse(&config.domain).map_err(|_| StartError::Domain)?;
+        let domain = domain.domain();
+        let pubsub = Jid::parse(&format!("{}.{domain}", config.names.pubsub));
+        let pubsub = pubsub.map_err(|_| StartError::Domain)?;
+        let capabilities = Known::load(&store).map_err(StartError::Store)?;
         let server = Arc::new_cyclic(|this| Server {
             this: this.clone(),
-            domain: domain.domain(),
+            pubsub,
+            domain,
+            capabilities,
             config: ArcSwap::new(config),
             started: clock.now(),
             store,
@@ -202,6 +212,16 @@ impl Server {
     /// The address of the domain we serve.
     pub fn domain(&self) -> &Jid {
         &self.domain
+    }
+
+    /// The address of the publish-subscribe service.
+    pub(crate) fn pubsub(&self) -> &Jid {
+        &self.pubsub
+    }
+
+    /// What kinds of clients ask for.
+    pub(crate) fn capabilities(&self) -> &Known {
+        &self.capabilities
     }
 
     pub fn config(&self) -> Arc<Config> {
@@ -290,12 +310,15 @@ impl Server {
     /// Sessions bound and accounts in memory, for `status` and metrics.
     pub fn counts(&self) -> Counts {
         let accounts = self.directory.all();
+        let people = accounts
+            .iter()
+            .filter(|account| account.jid.localpart().is_some());
         let sessions = accounts
             .iter()
             .map(|account| account.lock().connections())
             .sum();
         Counts {
-            accounts_in_memory: accounts.len(),
+            accounts_in_memory: people.count(),
             sessions,
         }
     }

@@ -114,6 +114,9 @@ impl crate::StanzaError {
     pub fn to_xml(self) -> String {
         let mut out = String::from("<error");
         attribute(&mut out, "type", self.type_);
+        if self.code > 0 {
+            attribute(&mut out, "code", &self.code.to_string());
+        }
         out.push('>');
         condition(&mut out, self.condition, self.text, ns::STANZA_ERRORS);
         out.push_str(self.detail);

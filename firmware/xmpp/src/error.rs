@@ -14,6 +14,8 @@ pub struct StanzaError {
     pub detail: &'static str,
     /// English text for a person (§8.3.2), or nothing.
     pub text: &'static str,
+    /// The number that older clients look for (XEP-0086 §3), or 0.
+    pub code: u16,
 }
 
 macro_rules! stanza_errors { ($($name:ident = $type_:literal $condition:literal;)*) => {
@@ -24,6 +26,7 @@ macro_rules! stanza_errors { ($($name:ident = $type_:literal $condition:literal;
             condition: $condition,
             detail: "",
             text: "",
+            code: 0,
         };
     )* }
 } }
@@ -55,6 +58,11 @@ impl StanzaError {
     /// The same refusal with a sentence for a person.
     pub const fn with_text(self, text: &'static str) -> StanzaError {
         StanzaError { text, ..self }
+    }
+
+    /// The same refusal with its number of before there were conditions (XEP-0086).
+    pub const fn with_code(self, code: u16) -> StanzaError {
+        StanzaError { code, ..self }
     }
 
     /// The same refusal with an application-specific condition (RFC 6120 §8.3.4), as XML with its namespace.

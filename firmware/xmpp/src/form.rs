@@ -74,8 +74,10 @@ impl Form {
 pub enum FieldType {
     Boolean,
     Hidden,
+    JidMulti,
     JidSingle,
     ListMulti,
+    ListSingle,
     TextSingle,
 }
 
@@ -84,8 +86,10 @@ impl FieldType {
         match self {
             FieldType::Boolean => "boolean",
             FieldType::Hidden => "hidden",
+            FieldType::JidMulti => "jid-multi",
             FieldType::JidSingle => "jid-single",
             FieldType::ListMulti => "list-multi",
+            FieldType::ListSingle => "list-single",
             FieldType::TextSingle => "text-single",
         }
     }
@@ -113,16 +117,37 @@ impl Writer {
         Writer { out }.field(FieldType::Hidden, "FORM_TYPE", &[form_type])
     }
 
+    /// One more field as a person fills it in: what it is for, and what there is to choose (§3.2).
+    pub fn labelled(
+        self,
+        (type_, var, label): (FieldType, &str, &str),
+        choice: &[&str],
+        values: &[&str],
+    ) -> Writer {
+        let mut options = String::new();
+        for option in choice {
+            options.push_str("<option><value>");
+            compose::escape(&mut options, option);
+            options.push_str("</value></option>");
+        }
+        self.write(type_, var, label, values, &options)
+    }
+
     /// One more field with these values.
     pub fn field(self, type_: FieldType, var: &str, values: &[&str]) -> Writer {
         self.field_with(type_, var, values, "")
     }
 
     /// One more field, with `further` elements inside: XML with its namespaces.
-    pub fn field_with(
+    pub fn field_with(self, type_: FieldType, var: &str, values: &[&str], further: &str) -> Writer {
+        self.write(type_, var, "", values, further)
+    }
+
+    fn write(
         mut self,
         type_: FieldType,
         var: &str,
+        label: &str,
         values: &[&str],
         further: &str,
     ) -> Writer {
@@ -136,6 +161,9 @@ impl Writer {
         self.out.push_str("<field");
         compose::attribute(&mut self.out, "type", type_.name());
         compose::attribute(&mut self.out, "var", var);
+        if !label.is_empty() {
+            compose::attribute(&mut self.out, "label", label);
+        }
         compose::content(&mut self.out, "field", &content);
         self
     }
@@ -224,13 +252,16 @@ mod tests {
         let form = Writer::form("kind")
             .field(FieldType::TextSingle, "a", &["<1>", "2"])
             .field_with(FieldType::ListMulti, "b", &[], "<open xmlns='x'/>")
+            .labelled((FieldType::ListSingle, "c", "C & D"), &["1", "2"], &["2"])
             .finish();
         assert_eq!(
             form,
             "<x xmlns='jabber:x:data' type='form'>\
              <field type='hidden' var='FORM_TYPE'><value>kind</value></field>\
              <field type='text-single' var='a'><value>&lt;1&gt;</value><value>2</value></field>\
-             <field type='list-multi' var='b'><open xmlns='x'/></field></x>"
+             <field type='list-multi' var='b'><open xmlns='x'/></field>\
+             <field type='list-single' var='c' label='C &amp; D'><value>2</value>\
+             <option><value>1</value></option><option><value>2</value></option></field></x>"
         );
         let result = Writer::result("kind").field(FieldType::Boolean, "c", &["1"]);
         assert!(

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     archive, devices,
     features::{blocking, last, mam, offline, private, reporting, vcard},
-    roster,
+    pubsub, roster,
     session::stored,
 };
 use store::{Error, Key, Snapshot, Table, Value, Write, limits::SWEEP_ROWS_MAX};
@@ -30,6 +30,11 @@ const TABLES: &[&(dyn Owned + Sync)] = &[
     &vcard::PHOTO,
     &private::ELEMENT,
     &private::INDEX,
+    &pubsub::NODE,
+    &pubsub::ITEM,
+    &pubsub::ID,
+    &pubsub::AFFILIATION,
+    &pubsub::SUBSCRIPTION,
 ];
 
 /// A table whose keys begin with an account's id, whatever else is in it.

@@ -1,6 +1,6 @@
 //! XEP-0030: Service Discovery. The answer is derived from the feature list, never written down twice.
 
-use super::{ALL, announced, caps};
+use super::{ALL, announced, caps, identities, pubsub};
 use crate::{
     account::Cx,
     feature::{Answer, DiscoForm, Feature, Iq, On, Spec, get, get_server},
@@ -23,14 +23,12 @@ pub(super) const FEATURE: Feature = Feature {
     ],
     iq: &[
         get_server(On::Server, (INFO, "query"), info_of_server),
-        get_server(On::Server, (ITEMS, "query"), |_, iq| own_items(iq)),
+        get_server(On::Server, (ITEMS, "query"), items_of_server),
         get_server(On::NoAccount, (ITEMS, "query"), no_items),
         get(On::OwnAccount, (INFO, "query"), info_of_account),
-        get(On::OwnAccount, (ITEMS, "query"), |_, iq| own_items(iq)),
+        pubsub::reads(On::OwnAccount, (ITEMS, "query"), pubsub::items_of_account),
         get(On::OtherAccount, (INFO, "query"), info_of_contact),
-        get(On::OtherAccount, (ITEMS, "query"), |cx, iq| {
-            no_items(cx.server, iq)
-        }),
+        pubsub::reads(On::OtherAccount, (ITEMS, "query"), pubsub::items_of_account),
     ],
     ..Feature::NONE
 };
@@ -39,6 +37,8 @@ pub(super) const FEATURE: Feature = Feature {
 pub(super) struct Info {
     /// Category, type, name.
     identity: (&'static str, &'static str, &'static str),
+    /// Category and type of what else it is.
+    also: Vec<(&'static str, &'static str)>,
     features: Vec<&'static str>,
     forms: Vec<DiscoForm>,
 }
@@ -46,6 +46,7 @@ pub(super) struct Info {
 pub(super) fn server_info(server: &Server) -> Info {
     Info {
         identity: ("server", "im", "Hearth"),
+        also: identities(On::Server).collect(),
         features: sorted(announced(On::Server)),
         forms: ALL
             .iter()
@@ -58,9 +59,23 @@ pub(super) fn server_info(server: &Server) -> Info {
 fn account_info() -> Info {
     Info {
         identity: ("account", "registered", ""),
+        also: identities(On::OwnAccount).collect(),
         features: sorted(announced(On::OwnAccount)),
         forms: Vec::new(),
     }
+}
+
+/// disco#info of an entity beside the server and its accounts.
+pub(super) fn entity_info(on: On) -> String {
+    let mut identities = identities(on);
+    let (category, type_) = identities.next().unwrap_or_default();
+    let info = Info {
+        identity: (category, type_, "Hearth"),
+        also: identities.collect(),
+        features: sorted(announced(on)),
+        forms: Vec::new(),
+    };
+    info.to_xml(None)
 }
 
 fn sorted(features: impl Iterator<Item = &'static str>) -> Vec<&'static str> {
@@ -80,31 +95,38 @@ fn info_of_server(server: &Server, iq: &Iq<'_>) -> Answer {
     }
 }
 
-fn info_of_account(_: &mut Cx<'_>, iq: &Iq<'_>) -> Answer {
+fn info_of_account(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Answer {
     match iq.payload.attr("node") {
         None => Ok(account_info().to_xml(None)),
-        Some(_) => Err(StanzaError::ITEM_NOT_FOUND),
+        Some(node) => pubsub::node_info(cx, &iq.passing.from, &node),
     }
 }
 
 /// §8: only those who may see presence learn that there is such an account.
 fn info_of_contact(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Answer {
-    if !cx.state.roster.subscription(&iq.passing.from.bare()).from {
-        return Err(StanzaError::SERVICE_UNAVAILABLE);
-    }
-    info_of_account(cx, iq)
-}
-
-/// Nothing below us yet, and no nodes (§7).
-fn own_items(iq: &Iq<'_>) -> Answer {
-    match iq.payload.attr("node") {
-        None => Ok(format!("<query xmlns='{ITEMS}'/>")),
-        Some(_) => Err(StanzaError::ITEM_NOT_FOUND),
+    let sees_presence = cx.state.roster.subscription(&iq.passing.from.bare()).from;
+    let info = info_of_account(cx, iq);
+    // A node that everybody may read says so to everybody; nothing else does.
+    let of_open_node = iq.payload.attr("node").is_some() && info.is_ok();
+    if sees_presence || of_open_node {
+        info
+    } else {
+        Err(StanzaError::SERVICE_UNAVAILABLE)
     }
 }
 
-/// What is below somebody else's account is not told; and §8: an account nobody has looks like one without
-/// items.
+/// The services of the domain; no nodes (§7).
+fn items_of_server(server: &Server, iq: &Iq<'_>) -> Answer {
+    if iq.payload.attr("node").is_some() {
+        return Err(StanzaError::ITEM_NOT_FOUND);
+    }
+    let jid = server.pubsub();
+    Ok(format!(
+        "<query xmlns='{ITEMS}'><item jid='{jid}'/></query>"
+    ))
+}
+
+/// §8: an account nobody has looks like one without items.
 fn no_items(_: &Server, iq: &Iq<'_>) -> Answer {
     let mut query = format!("<query xmlns='{ITEMS}'");
     if let Some(node) = iq.payload.attr("node") {
@@ -125,6 +147,9 @@ impl Info {
             compose::attribute(&mut xml, "name", name);
         }
         xml += "/>";
+        for (category, type_) in &self.also {
+            xml += &format!("<identity category='{category}' type='{type_}'/>");
+        }
         for feature in &self.features {
             xml += &format!("<feature var='{feature}'/>");
         }
@@ -137,7 +162,14 @@ impl Info {
     /// The verification string of XEP-0115 §5.1: base64 of the SHA-1 of everything, sorted.
     pub(super) fn ver(&self) -> String {
         let (category, type_, name) = self.identity;
-        let mut s = format!("{category}/{type_}//{name}<");
+        let also = self
+            .also
+            .iter()
+            .map(|(category, type_)| format!("{category}/{type_}//<"));
+        let mut identities: Vec<String> = also.collect();
+        identities.push(format!("{category}/{type_}//{name}<"));
+        identities.sort();
+        let mut s = identities.concat();
         for feature in &self.features {
             s += &format!("{feature}<");
         }
@@ -186,6 +218,7 @@ mod tests {
     fn the_simple_example_of_xep_0115_5_2() {
         let info = Info {
             identity: ("client", "pc", "Exodus 0.9.1"),
+            also: Vec::new(),
             features: sorted(
                 [
                     "http://jabber.org/protocol/caps",

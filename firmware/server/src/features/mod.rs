@@ -19,9 +19,11 @@ pub(crate) mod mam;
 pub(crate) mod management;
 pub(crate) mod offline;
 mod outage;
+mod pep;
 mod ping;
 mod pre_approval;
 pub(crate) mod private;
+mod pubsub;
 mod register;
 pub(crate) mod reporting;
 pub(crate) mod resends;
@@ -32,11 +34,12 @@ pub(crate) mod vcard;
 mod version;
 
 pub(crate) use archive::{says_nothing, worth_keeping};
+pub(crate) use pubsub::message_to_service;
 
 use crate::{
     account::{Cx, Resource},
     devices::Devices,
-    feature::{Feature, On, StanzaHook, Verdict, assert_disjoint},
+    feature::{Feature, ItemChange, On, StanzaHook, Verdict, assert_disjoint},
 };
 use store::Snapshot;
 use xmpp::{Jid, Passing};
@@ -60,7 +63,12 @@ pub(crate) const ALL: &[&Feature] = &[
     &management::FEATURE,
     &reporting::FEATURE, // read by blocking
     &disco::FEATURE,
-    &caps::FEATURE,
+    &caps::FEATURE, // asks what clients want to know; read by pep
+    &pep::FEATURE,
+    &pep::OMEMO_FEATURE,
+    &pep::PUBLIC_FEATURE,
+    &pep::PRIVATE_FEATURE,
+    &pubsub::FEATURE,
     &contact_addresses::FEATURE,
     &data_policy::FEATURE,
     &outage::FEATURE,
@@ -90,6 +98,8 @@ pub(crate) struct PerAccount {
     pub(crate) resends: resends::Resends,
     pub(crate) photo: vcard::Photo,
     pub(crate) private: private::Index,
+    pub(crate) nodes: crate::pubsub::Nodes,
+    pub(crate) neighbours: crate::capabilities::Neighbours,
 }
 
 impl PerAccount {
@@ -106,6 +116,8 @@ impl PerAccount {
             resends: resends::Resends::default(),
             photo: vcard::Photo::load(snapshot, account)?,
             private: private::Index::load(snapshot, account)?,
+            nodes: crate::pubsub::Nodes::load(snapshot, account)?,
+            neighbours: crate::capabilities::Neighbours::default(),
         })
     }
 }
@@ -120,6 +132,8 @@ pub(crate) struct PerResource {
     pub(crate) blocklist_pushes: bool,
     /// Wants copies (XEP-0280 §4).
     pub(crate) carbons: bool,
+    /// What its client asks for (XEP-0115).
+    pub(crate) capabilities: crate::capabilities::Announced,
 }
 
 /// Whether every feature lets a stanza pass at a stage, where the router is not in between: what goes out in
@@ -131,6 +145,32 @@ pub(crate) fn passes(
 ) -> bool {
     let mut hooks = ALL.iter().filter_map(|feature| stage(feature));
     hooks.all(|hook| hook(cx, passing) == Verdict::Pass)
+}
+
+/// A result or an error for the account itself.
+pub(crate) fn answered_us(cx: &mut Cx<'_>, answer: &Passing) {
+    for hook in ALL.iter().filter_map(|feature| feature.answered) {
+        hook(cx, answer);
+    }
+}
+
+/// A client changed an item of an account; what is in the service is nobody's.
+pub(crate) fn item_changed(cx: &mut Cx<'_>, node: &str, id: &str, payload: Option<&str>) {
+    if cx.is_service() {
+        return;
+    }
+    let change = ItemChange { node, id, payload };
+    for hook in ALL.iter().filter_map(|feature| feature.item_changed) {
+        hook(cx, &change);
+    }
+}
+
+/// What an entity is besides what it is first of all.
+pub(crate) fn identities(on: On) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let identities = ALL.iter().flat_map(|f| f.identities);
+    identities
+        .filter(move |(at, ..)| *at == on)
+        .map(|(_, category, type_)| (*category, *type_))
 }
 
 /// disco#info of the server or of an account: nobody writes this list by hand.

@@ -1,0 +1,122 @@
+//! The verification string of capabilities (XEP-0115 §5.1, §5.4), of an answer to disco#info.
+
+use aws_lc_rs::digest;
+use base64::{Engine, engine::general_purpose::STANDARD};
+use xmpp::{Element, form};
+
+const INFO: &str = "http://jabber.org/protocol/disco#info";
+
+/// The verification string under SHA-1. `None` where §5.4 wants the answer ignored as a whole: an identity,
+/// a feature or a kind of form comes twice.
+pub(crate) fn verification(query: &Element) -> Option<String> {
+    let mut s = String::new();
+    let named = |name| query.elements().filter(move |child| child.is(INFO, name));
+    let identity = |identity: &Element| {
+        let attr = |name| identity.attr(name).unwrap_or_default();
+        format!(
+            "{}/{}/{}/{}",
+            attr("category"),
+            attr("type"),
+            attr("xml:lang"),
+            attr("name")
+        )
+    };
+    each_once(&mut s, named("identity").map(identity))?;
+    let feature = |feature: &Element| feature.attr("var").unwrap_or_default().to_owned();
+    each_once(&mut s, named("feature").map(feature))?;
+    let forms = query.elements().filter(|child| child.is(form::NS, "x"));
+    let mut forms: Vec<(String, String)> = forms.filter_map(extension).collect();
+    forms.sort();
+    if forms.windows(2).any(|pair| pair[0].0 == pair[1].0) {
+        return None;
+    }
+    for (_, form) in forms {
+        s.push_str(&form);
+    }
+    let hash = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, s.as_bytes());
+    Some(STANDARD.encode(hash))
+}
+
+/// Appends what must be there once, sorted by its bytes.
+fn each_once(s: &mut String, parts: impl Iterator<Item = String>) -> Option<()> {
+    let mut parts: Vec<String> = parts.collect();
+    parts.sort_unstable();
+    for pair in parts.windows(2) {
+        (pair[0] != pair[1]).then_some(())?;
+    }
+    for part in parts {
+        s.push_str(&part);
+        s.push('<');
+    }
+    Some(())
+}
+
+/// A form (XEP-0128): its kind, and what it adds. `None` for one without a kind that is hidden, which is
+/// left out.
+fn extension(x: &Element) -> Option<(String, String)> {
+    let values = |field: &Element| {
+        let values = field.elements().filter(|child| child.is(form::NS, "value"));
+        values.map(Element::text).collect::<Vec<String>>()
+    };
+    let mut kind = None;
+    let mut fields = Vec::new();
+    for field in x.elements().filter(|child| child.is(form::NS, "field")) {
+        let var = field.attr("var").unwrap_or_default();
+        let mut values = values(field);
+        values.sort_unstable();
+        if var == "FORM_TYPE" {
+            let hidden = field.attr("type") == Some("hidden");
+            kind = values.into_iter().next().filter(|_| hidden);
+        } else {
+            values.insert(0, var.to_owned());
+            fields.push(values.join("<") + "<");
+        }
+    }
+    fields.sort_unstable();
+    let kind = kind?;
+    let text = format!("{kind}<{}", fields.concat());
+    Some((kind, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(inside: &str) -> Option<String> {
+        let query = format!("<query xmlns='{INFO}'>{inside}</query>");
+        verification(&Element::parse(&query, "jabber:client").unwrap())
+    }
+
+    #[test]
+    fn the_examples_of_sections_5_2_and_5_3() {
+        let features = "<feature var='http://jabber.org/protocol/caps'/>\
+             <feature var='http://jabber.org/protocol/disco#info'/>\
+             <feature var='http://jabber.org/protocol/disco#items'/>\
+             <feature var='http://jabber.org/protocol/muc'/>";
+        let simple = "<identity category='client' name='Exodus 0.9.1' type='pc'/>";
+        let ver = of(&format!("{simple}{features}"));
+        assert_eq!(ver.as_deref(), Some("QgayPKawpkPSDYmwT/WM94uAlu0="));
+        let two = "<identity xml:lang='en' category='client' name='Psi 0.11' type='pc'/>\
+             <identity xml:lang='el' category='client' name='Ψ 0.11' type='pc'/>";
+        let form = "<x xmlns='jabber:x:data' type='result'>\
+             <field var='FORM_TYPE' type='hidden'><value>urn:xmpp:dataforms:softwareinfo</value></field>\
+             <field var='ip_version'><value>ipv4</value><value>ipv6</value></field>\
+             <field var='os'><value>Mac</value></field>\
+             <field var='os_version'><value>10.5.1</value></field>\
+             <field var='software'><value>Psi</value></field>\
+             <field var='software_version'><value>0.11</value></field></x>";
+        let ver = of(&format!("{two}{features}{form}"));
+        assert_eq!(ver.as_deref(), Some("q07IKJEyjvHSyhy//CH0CxmKi8w="));
+    }
+
+    #[test]
+    fn what_comes_twice_is_ill_formed() {
+        let identity = "<identity category='client' type='pc'/>";
+        let form = "<x xmlns='jabber:x:data'>\
+             <field var='FORM_TYPE' type='hidden'><value>f</value></field></x>";
+        for part in [identity, "<feature var='a'/>", form] {
+            assert!(of(part).is_some());
+            assert_eq!(of(&part.repeat(2)), None, "{part}");
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! What subscribers read: items, and what they are to nodes (XEP-0060 §5.6, §5.7, §6.3, §6.4, §6.5).
+
+use super::{
+    NS, change,
+    errors::{NOT_SUBSCRIBED, condition},
+    request::Request,
+};
+use crate::{
+    account::Cx,
+    feature::{Iq, Plan, Read},
+    limits::{PUBSUB_IDS_MAX, PUBSUB_PAGE_BYTES_MAX, PUBSUB_PAGE_ITEMS_MAX},
+    pubsub::{self, Affiliation, Face, ItemRecord, Node, Place, Shelf, Visitor},
+};
+use store::Snapshot;
+use tracing::error;
+use xmpp::{
+    Element, StanzaError, compose,
+    form::{FieldType, Writer},
+    rsm,
+};
+
+pub(in crate::features) fn ask(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Result<Plan, StanzaError> {
+    let request = Request::read(iq)?;
+    let visitor = Visitor::new(cx, &iq.passing.from);
+    let result = match request.action.name.as_str() {
+        "items" => return items(cx, &visitor, &request),
+        "subscriptions" => subscriptions(cx, &visitor, &request),
+        "affiliations" => affiliations(cx, &visitor, &request),
+        "default" => format!("<default>{}</default>", options_form(true)),
+        "options" => options(cx, &visitor, &request)?,
+        _ => return Err(StanzaError::FEATURE_NOT_IMPLEMENTED),
+    };
+    let result = format!("<pubsub xmlns='{NS}'>{result}</pubsub>");
+    Ok(Box::new(move |_| Ok(Read::of(result))))
+}
+
+/// The nodes that a request is about: one, or all.
+fn nodes<'a>(cx: &'a Cx<'_>, request: &'a Request) -> impl Iterator<Item = &'a Node> {
+    let named = request.action.attr("node");
+    let all = cx.state.memory.nodes.iter();
+    all.filter(move |node| named.is_none_or(|name| *node.name == *name))
+}
+
+/// §5.6.
+fn subscriptions(cx: &Cx<'_>, visitor: &Visitor, request: &Request) -> String {
+    let mut list = String::new();
+    for node in nodes(cx, request) {
+        for (jid, subscription) in node.subscriptions() {
+            if jid.bare_str() == visitor.jid.bare_str() {
+                change::write(&mut list, Some(&node.name), jid, *subscription);
+            }
+        }
+    }
+    wrapped("subscriptions", request.action.attr("node"), &list)
+}
+
+/// §5.7.
+fn affiliations(cx: &Cx<'_>, visitor: &Visitor, request: &Request) -> String {
+    let mut list = String::new();
+    for node in nodes(cx, request) {
+        let affiliation = visitor.affiliation(node);
+        if affiliation != Affiliation::None {
+            list.push_str("<affiliation");
+            compose::attribute(&mut list, "node", &node.name);
+            compose::attribute(&mut list, "affiliation", affiliation.name());
+            list.push_str("/>");
+        }
+    }
+    wrapped("affiliations", request.action.attr("node"), &list)
+}
+
+fn wrapped(what: &str, node: Option<&str>, content: &str) -> String {
+    let mut out = format!("<{what}");
+    if let Some(node) = node {
+        compose::attribute(&mut out, "node", node);
+    }
+    if content.is_empty() {
+        return out + "/>";
+    }
+    out + &format!(">{content}</{what}>")
+}
+
+/// §6.3.2.
+fn options(cx: &Cx<'_>, visitor: &Visitor, request: &Request) -> Result<String, StanzaError> {
+    let (name, jid) = (request.node()?, request.jid()?);
+    let subscription = cx.node(name).map_err(condition)?.subscription(&jid);
+    if jid.bare_str() != visitor.jid.bare_str() {
+        return Err(StanzaError::FORBIDDEN);
+    }
+    let subscription = subscription.ok_or(NOT_SUBSCRIBED)?;
+    let mut out = String::from("<options");
+    compose::attribute(&mut out, "node", name);
+    compose::attribute(&mut out, "jid", jid.as_str());
+    Ok(out + &format!(">{}</options>", options_form(subscription.deliver)))
+}
+
+fn options_form(deliver: bool) -> String {
+    let deliver = if deliver { "1" } else { "0" };
+    let field = (
+        FieldType::Boolean,
+        "pubsub#deliver",
+        "Whether to be told of items",
+    );
+    Writer::form(change::SUBSCRIBE_OPTIONS)
+        .labelled(field, &[], &[deliver])
+        .finish()
+}
+
+/// Which items, decided under the lock.
+struct Wanted {
+    node: String,
+    shelf: Shelf,
+    face: Face,
+    places: Vec<Place>,
+    /// Read from the end: what does not fit into the answer is at the beginning.
+    backwards: bool,
+    page: Option<Paged>,
+}
+
+/// What `<set/>` says of the page.
+struct Paged {
+    /// Of the first place among all items.
+    index: usize,
+    count: usize,
+    asked: bool,
+}
+
+/// §6.5.
+fn items(cx: &mut Cx<'_>, visitor: &Visitor, request: &Request) -> Result<Plan, StanzaError> {
+    let name = request.node()?;
+    let node = cx.node(name).map_err(condition)?;
+    visitor.may_read(node, cx.face()).map_err(condition)?;
+    let mut wanted = Wanted {
+        node: name.to_owned(),
+        shelf: cx.shelf(node),
+        face: cx.face(),
+        places: Vec::new(),
+        backwards: false,
+        page: None,
+    };
+    let ids: Vec<&Element> = request
+        .action
+        .elements()
+        .filter(|e| e.is(NS, "item"))
+        .collect();
+    if ids.is_empty() {
+        wanted.page(cx, node, request)?;
+    } else {
+        // §6.5.8; what is not there is left out (§6.5.9.12).
+        if ids.len() > PUBSUB_IDS_MAX {
+            return Err(StanzaError::POLICY_VIOLATION.with_text("fewer items at a time, please"));
+        }
+        for item in ids {
+            let id = item.attr("id").ok_or(StanzaError::BAD_REQUEST)?;
+            let found = cx.state.memory.nodes.find(node, id);
+            wanted
+                .places
+                .extend(found.and_then(|index| node.items.get(index..index + 1).pop()));
+        }
+    }
+    Ok(Box::new(move |snapshot| {
+        wanted.read(snapshot).map(Read::of).map_err(|error| {
+            error!(%error, "items cannot be read");
+            StanzaError::INTERNAL
+        })
+    }))
+}
+
+impl Wanted {
+    /// §6.5.2, §6.5.4, §6.5.7.
+    fn page(&mut self, cx: &Cx<'_>, node: &Node, request: &Request) -> Result<(), StanzaError> {
+        let count = node.items.len();
+        let set = request.beside("set").filter(|set| set.ns == rsm::NS);
+        let asked = set.map(rsm::Request::read).transpose()?;
+        let newest = request.action.attr("max_items");
+        let newest: Option<usize> = newest
+            .map(|max| max.parse().map_err(|_| StanzaError::BAD_REQUEST))
+            .transpose()?;
+        let (page, max) = match (&asked, newest) {
+            (Some(asked), newest) => {
+                let max = asked.max.map_or(newest, |max| Some(max as usize));
+                (asked.page.clone(), max)
+            }
+            (None, Some(newest)) => (rsm::Page::Last, Some(newest)),
+            (None, None) => (rsm::Page::First, None),
+        };
+        let max = max.unwrap_or(count).min(PUBSUB_PAGE_ITEMS_MAX);
+        let place = |id: &str| {
+            let index = cx.state.memory.nodes.find(node, id);
+            index.ok_or(StanzaError::ITEM_NOT_FOUND) // XEP-0059 §2.2
+        };
+        let from = |start: usize| start.min(count)..start.saturating_add(max).min(count);
+        let upto = |end: usize| end.saturating_sub(max)..end;
+        let range = match &page {
+            rsm::Page::First => from(0),
+            rsm::Page::After(id) => from(place(id)? + 1),
+            rsm::Page::Index(index) => from(*index as usize),
+            rsm::Page::Before(id) => upto(place(id)?),
+            rsm::Page::Last => upto(count),
+        };
+        self.backwards = matches!(page, rsm::Page::Before(_) | rsm::Page::Last);
+        self.page = Some(Paged {
+            index: range.start,
+            count,
+            asked: asked.is_some(),
+        });
+        self.places = node.items.get(range);
+        Ok(())
+    }
+
+    fn read(&self, snapshot: &Snapshot) -> Result<String, store::Error> {
+        let mut records: Vec<ItemRecord> = Vec::new();
+        let (mut bytes, mut left_out) = (0, 0);
+        let mut places = self.places.clone();
+        if self.backwards {
+            places.reverse();
+        }
+        for (number, place) in places.iter().enumerate() {
+            let Some(record) = self.shelf.read(snapshot, *place)? else {
+                continue; // it was removed a moment ago
+            };
+            bytes += record.payload.len();
+            if bytes > PUBSUB_PAGE_BYTES_MAX && !records.is_empty() {
+                left_out = places.len() - number;
+                break;
+            }
+            records.push(record);
+        }
+        if self.backwards {
+            records.reverse();
+        }
+        Ok(self.answer(&records, left_out))
+    }
+
+    fn answer(&self, records: &[ItemRecord], left_out: usize) -> String {
+        let mut list = String::new();
+        for record in records {
+            pubsub::item(&mut list, self.face, record, true);
+        }
+        let items = wrapped("items", Some(&self.node), &list);
+        let set = self
+            .page
+            .as_ref()
+            .map(|page| self.set(page, records, left_out));
+        let set = set.flatten().unwrap_or_default();
+        format!("<pubsub xmlns='{NS}'>{items}{set}</pubsub>")
+    }
+
+    /// §6.5.4: whoever did not ask for a page is told where they got one.
+    fn set(&self, page: &Paged, records: &[ItemRecord], left_out: usize) -> Option<String> {
+        let whole = self.places.len() - left_out == page.count;
+        if !page.asked && (whole || self.backwards && left_out == 0) {
+            return None;
+        }
+        let skipped = if self.backwards { left_out } else { 0 };
+        let ends = records.first().zip(records.last());
+        let answer = rsm::Answer {
+            ends: ends.map(|(first, last)| (first.id.clone(), last.id.clone())),
+            index: Some((page.index + skipped) as u64),
+            count: Some(page.count as u64),
+        };
+        Some(answer.to_xml())
+    }
+}

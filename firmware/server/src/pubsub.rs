@@ -1,0 +1,273 @@
+//! Publish-subscribe (XEP-0060): one engine for the nodes of every account (XEP-0163) and for those of the
+//! domain's service. What is asked and answered in XML is in `features/pubsub.rs`; here is what nodes are,
+//! who may do what with them, and who is told.
+//!
+//! The service is an account without localpart, sessions and contacts, so that it has a lock, a queue and
+//! rows as accounts have. Nodes are in memory while their account is; of an item only its place is
+//! ([`items`]), so that nothing is read from the disk under a lock.
+
+mod access;
+mod config;
+mod event;
+mod items;
+mod last;
+mod manage;
+mod node;
+mod people;
+mod publish;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use access::Visitor;
+pub(crate) use config::{Config, FIELDS, Face, flag};
+pub(crate) use event::{NODE_CONFIG, arrive, item};
+pub(crate) use items::{ID, ITEM, ItemRecord, Place, Shelf};
+pub(crate) use last::{LastItems, last_item_for, last_items};
+pub(crate) use manage::{Removal, configure, create, delete, purge, retract};
+pub(crate) use node::{AFFILIATION, Affiliation, NODE, Node, SUBSCRIPTION, Subscription};
+pub(crate) use people::{
+    AUTHORIZATION, affiliate, answer_request, set_subscriptions, subscribe, unsubscribe,
+};
+pub(crate) use publish::{By, NewItem, Publication, publish};
+
+use crate::{
+    account::Cx,
+    limits::{PUBSUB_BYTES_MAX, PUBSUB_NODE_ITEMS_MAX, PUBSUB_NODES_MAX, PUBSUB_SWEEP_ITEMS},
+};
+use items::{Hashing, Items};
+use std::collections::HashMap;
+use store::{Error, Snapshot, Urgency, Write};
+use xmpp::Jid;
+
+/// The id of the service among accounts, whose ids begin with 1.
+pub(crate) const SERVICE: u32 = 0;
+
+/// Why something is not done. What peers see of it is in `features/pubsub/errors.rs`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    NoNode,
+    NoItem,
+    Forbidden,
+    /// Who may not see the account's presence.
+    PresenceRequired,
+    NotInGroup,
+    /// Not on the whitelist.
+    Closed,
+    NotSubscribed,
+    /// Has no subscription to end.
+    Unsubscribed,
+    Pending,
+    SubscriptionsOff,
+    NodeExists,
+    NodeFull,
+    /// No room for another node, item or person.
+    NoRoom,
+    TooManySubscriptions,
+    TooBig,
+    BadName,
+    ItemRequired,
+    PayloadRequired,
+    ItemForbidden,
+    Precondition,
+    /// A field or value that cannot be served.
+    NotServed,
+    /// An access model that cannot be served.
+    AccessNotServed,
+    NotPersistent,
+    /// Somebody else's subscription.
+    InvalidJid,
+    /// Nothing would be left that could change it back.
+    LastOwner,
+    /// The disk gives no numbers at the moment.
+    Unavailable,
+}
+
+/// The nodes of an account in memory, by name.
+#[derive(Default)]
+pub(crate) struct Nodes {
+    list: Vec<Node>,
+    hashing: Hashing,
+    /// Rows that belong to nothing: a deletion was interrupted.
+    strays: Vec<Write>,
+}
+
+impl Nodes {
+    pub(crate) fn load(snapshot: &Snapshot, account: u32) -> Result<Nodes, Error> {
+        let mut nodes = Nodes::default();
+        let face = face_of(account);
+        for row in NODE.prefix(snapshot, &account)? {
+            let ((_, name), record) = row?;
+            if let Ok(creator) = Jid::parse(&record.creator) {
+                nodes.list.push(Node::new(&name, face, record, creator));
+            }
+        }
+        if nodes.list.is_empty() && ID.prefix(snapshot, &account)?.next().is_none() {
+            return Ok(nodes); // as for every account that never published anything
+        }
+        nodes.load_items(snapshot, account)?;
+        nodes.load_people(snapshot, account)?;
+        nodes.list.shrink_to_fit();
+        Ok(nodes)
+    }
+
+    fn load_items(&mut self, snapshot: &Snapshot, account: u32) -> Result<(), Error> {
+        let shelves: HashMap<u64, usize> = self.index(|node| node.shelf);
+        for row in ID.prefix(snapshot, &account)? {
+            let ((_, shelf, place), record) = row?;
+            match shelves.get(&shelf) {
+                Some(&at) => self.list[at].items.load(&self.hashing, place, &record),
+                None => {
+                    let shelf = Shelf {
+                        owner: account,
+                        number: shelf,
+                    };
+                    self.strays.extend(shelf.remove(place));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn load_people(&mut self, snapshot: &Snapshot, account: u32) -> Result<(), Error> {
+        let numbers: HashMap<u64, usize> = self.index(|node| node.number);
+        for row in AFFILIATION.prefix(snapshot, &account)? {
+            let (key, affiliation) = row?;
+            match (numbers.get(&key.1), Jid::parse(&key.2)) {
+                (Some(&at), Ok(jid)) => self.list[at].put_affiliation(jid, affiliation),
+                _ => self.strays.push(AFFILIATION.remove(&key)),
+            }
+        }
+        for row in SUBSCRIPTION.prefix(snapshot, &account)? {
+            let (key, subscription) = row?;
+            match (numbers.get(&key.1), Jid::parse(&key.2)) {
+                (Some(&at), Ok(jid)) => self.list[at].put_subscription(jid, subscription),
+                _ => self.strays.push(SUBSCRIPTION.remove(&key)),
+            }
+        }
+        Ok(())
+    }
+
+    fn index(&self, number: impl Fn(&Node) -> u64) -> HashMap<u64, usize> {
+        let numbers = self.list.iter().enumerate();
+        numbers.map(|(at, node)| (number(node), at)).collect()
+    }
+
+    /// Removals of what an interrupted deletion left, a sweep at a time.
+    pub(crate) fn take_strays(&mut self) -> Vec<Vec<Write>> {
+        in_sweeps(std::mem::take(&mut self.strays))
+    }
+
+    /// All nodes, by name.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Node> {
+        self.list.iter()
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&Node> {
+        self.place(name).ok().map(|at| &self.list[at])
+    }
+
+    fn get_mut(&mut self, name: &str) -> Option<&mut Node> {
+        let at = self.place(name).ok()?;
+        Some(&mut self.list[at])
+    }
+
+    fn place(&self, name: &str) -> Result<usize, usize> {
+        self.list.binary_search_by(|node| (*node.name).cmp(name))
+    }
+
+    /// Where the item of this id is among those of its node.
+    pub(crate) fn find(&self, node: &Node, id: &str) -> Option<usize> {
+        node.items.find(&self.hashing, id)
+    }
+
+    /// §4.1, note: whether somebody may remove the item at this index, or put another in its place.
+    fn may_remove(&self, visitor: &Visitor, node: &Node, index: usize) -> bool {
+        visitor.edits(node)
+            || node
+                .items
+                .is_by(&self.hashing, index, visitor.jid.bare_str())
+    }
+
+    fn has_room_for_node(&self) -> bool {
+        self.list.len() < PUBSUB_NODES_MAX
+    }
+
+    /// Whether one more item of so many bytes may be kept.
+    fn has_room_for_item(&self, bytes: usize) -> bool {
+        let items: usize = self.list.iter().map(|node| node.items.len()).sum();
+        let kept: u64 = self.list.iter().map(|node| node.items.bytes()).sum();
+        items < PUBSUB_NODE_ITEMS_MAX && kept + bytes as u64 <= PUBSUB_BYTES_MAX
+    }
+
+    fn insert(&mut self, node: Node) {
+        if let Err(at) = self.place(&node.name) {
+            self.list.reserve_exact(1);
+            self.list.insert(at, node);
+        }
+    }
+
+    fn remove(&mut self, name: &str) -> Option<Node> {
+        let at = self.place(name).ok()?;
+        Some(self.list.remove(at))
+    }
+}
+
+/// Which kind of nodes an account has.
+pub(crate) fn face_of(account: u32) -> Face {
+    if account == SERVICE {
+        Face::Service
+    } else {
+        Face::Personal
+    }
+}
+
+impl Cx<'_> {
+    /// Which kind of nodes this account has.
+    pub(crate) fn face(&self) -> Face {
+        face_of(self.id())
+    }
+
+    /// Where the items of a node are.
+    pub(crate) fn shelf(&self, node: &Node) -> Shelf {
+        Shelf {
+            owner: self.id(),
+            number: node.shelf,
+        }
+    }
+
+    /// Its own node of that name.
+    pub(crate) fn node(&self, name: &str) -> Result<&Node, Refusal> {
+        self.state.memory.nodes.get(name).ok_or(Refusal::NoNode)
+    }
+
+    /// Removes items from the disk: with everything else that is decided now where they are few, and when
+    /// nothing else is to be written where they are many. Until then nothing leads to them, and the next
+    /// load removes what a power cut left.
+    fn sweep_items(&mut self, shelf: Shelf, places: &[Place]) {
+        let removals = places.iter().flat_map(|place| shelf.remove(place.number));
+        if places.len() <= PUBSUB_SWEEP_ITEMS {
+            removals.for_each(|write| self.write(write));
+            return;
+        }
+        for sweep in in_sweeps(removals.collect()) {
+            self.server.store().queue(sweep, Urgency::Idle);
+        }
+    }
+}
+
+/// Writes in batches that nobody notices.
+fn in_sweeps(writes: Vec<Write>) -> Vec<Vec<Write>> {
+    let mut sweeps = Vec::new();
+    let mut writes = writes.into_iter().peekable();
+    while writes.peek().is_some() {
+        sweeps.push(writes.by_ref().take(PUBSUB_SWEEP_ITEMS * 2).collect());
+    }
+    sweeps
+}
+
+/// A node's items, for the parts that change them.
+fn items_of<'a>(cx: &'a mut Cx<'_>, name: &str) -> Option<(&'a mut Items, &'a Hashing)> {
+    let nodes = &mut cx.state.memory.nodes;
+    let at = nodes.place(name).ok()?;
+    Some((&mut nodes.list[at].items, &nodes.hashing))
+}

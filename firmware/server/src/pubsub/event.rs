@@ -1,0 +1,257 @@
+//! Who is told of what happens at a node, and how (XEP-0060 §7.1.2, XEP-0163 §4).
+//!
+//! Explicit subscribers get it at the address that they subscribed with. Of an account's own nodes its
+//! available resources and its contacts know without subscribing, as far as their clients ask for it
+//! (`+notify` in their capabilities): a contact of this house is told as a whole, and its account chooses the
+//! resources, which it knows best; at another server those are told whose presence came here.
+
+use super::{
+    Visitor,
+    config::{Config, FIELDS, Face, Reply},
+    items::{ItemRecord, bare},
+};
+use crate::{
+    account::{Cx, Errand},
+    features::passes,
+    pubsub::Subscription,
+};
+use std::sync::Arc;
+use xmpp::{Class, Entry, Jid, Kind, Passing, Stanza, compose, datetime, form::Writer};
+
+const EVENT: &str = "http://jabber.org/protocol/pubsub#event";
+/// FORM_TYPE of a configuration (XEP-0060 §16.4.4).
+pub(crate) const NODE_CONFIG: &str = "http://jabber.org/protocol/pubsub#node_config";
+
+/// Items that were just published.
+pub(super) struct Published<'a>(pub(super) &'a [ItemRecord]);
+
+/// §7.1.2.
+pub(super) fn announce(cx: &mut Cx<'_>, name: &str, config: &Config, published: &Published<'_>) {
+    if config.deliver_notifications {
+        let mut items = String::new();
+        for record in published.0 {
+            item(&mut items, cx.face(), record, config.deliver_payloads);
+        }
+        let event = element("items", name, &items) + &reply_to(cx, name, config, published);
+        tell(cx, name, config, &event);
+    }
+}
+
+/// §7.1.2.3, `pubsub#itemreply`: whom to answer, as XEP-0033 says it.
+fn reply_to(cx: &Cx<'_>, name: &str, config: &Config, published: &Published<'_>) -> String {
+    let whom: Vec<Jid> = match config.reply {
+        Reply::Unsaid => return String::new(),
+        Reply::Owner => super::people::owners(cx, name),
+        Reply::Publisher => {
+            let last = published.0.last().map(|record| bare(&record.publisher));
+            last.and_then(|jid| Jid::parse(jid).ok())
+                .into_iter()
+                .collect()
+        }
+    };
+    let mut addresses = String::from("<addresses xmlns='http://jabber.org/protocol/address'>");
+    for jid in whom {
+        addresses.push_str("<address type='replyto'");
+        compose::attribute(&mut addresses, "jid", jid.as_str());
+        addresses.push_str("/>");
+    }
+    addresses + "</addresses>"
+}
+
+/// An item as it is shown in events and in answers.
+pub(crate) fn item(out: &mut String, face: Face, record: &ItemRecord, whole: bool) {
+    out.push_str("<item");
+    compose::attribute(out, "id", &record.id);
+    if face == Face::Service {
+        // §7.1.2.3; of an account's nodes it is the account.
+        compose::attribute(out, "publisher", bare(&record.publisher));
+    }
+    if whole && !record.payload.is_empty() {
+        out.push('>');
+        out.push_str(&record.payload);
+        out.push_str("</item>");
+    } else {
+        out.push_str("/>");
+    }
+}
+
+/// §7.2.2.1.
+pub(super) fn announce_retracted(cx: &mut Cx<'_>, name: &str, config: &Config, ids: &[String]) {
+    let mut retracted = String::new();
+    for id in ids {
+        retract(&mut retracted, id);
+    }
+    let event = element("items", name, &retracted);
+    tell(cx, name, config, &event);
+}
+
+fn retract(out: &mut String, id: &str) {
+    out.push_str("<retract");
+    compose::attribute(out, "id", id);
+    out.push_str("/>");
+}
+
+/// §8.4.2, §8.5.2: `delete` or `purge`.
+pub(crate) fn announce_removal(cx: &mut Cx<'_>, name: &str, config: &Config, what: &str) {
+    let event = element(what, name, "");
+    tell(cx, name, config, &event);
+}
+
+/// §8.2.5.3.
+pub(super) fn announce_configuration(cx: &mut Cx<'_>, name: &str, config: &Config) {
+    let form = if config.deliver_payloads {
+        let mut form = Writer::result(NODE_CONFIG);
+        for field in FIELDS {
+            let values = (field.get)(config);
+            let values: Vec<&str> = values.iter().map(String::as_str).collect();
+            form = form.field(field.type_, field.var, &values);
+        }
+        form.finish()
+    } else {
+        String::new()
+    };
+    let event = element("configuration", name, &form);
+    tell(cx, name, config, &event);
+}
+
+/// §8.6, §8.8.4: what has become of somebody's subscription.
+pub(super) fn announce_subscription(cx: &mut Cx<'_>, name: &str, jid: &Jid, state: &str) {
+    announce_subscription_to(cx, name, (jid, state), jid);
+}
+
+/// The same, to somebody else who is to know.
+pub(super) fn announce_subscription_to(
+    cx: &mut Cx<'_>,
+    name: &str,
+    (jid, state): (&Jid, &str),
+    to: &Jid,
+) {
+    let mut event = format!("<event xmlns='{EVENT}'><subscription");
+    compose::attribute(&mut event, "node", name);
+    compose::attribute(&mut event, "jid", jid.as_str());
+    compose::attribute(&mut event, "subscription", state);
+    event.push_str("/></event>");
+    let stanza = Stanza::compose(Kind::Message, &[("type", "headline")], &event);
+    send(cx, &Arc::new(stanza), to);
+}
+
+fn element(what: &str, name: &str, content: &str) -> String {
+    let mut event = format!("<event xmlns='{EVENT}'><{what}");
+    compose::attribute(&mut event, "node", name);
+    if content.is_empty() {
+        event.push_str("/></event>");
+    } else {
+        event.push_str(&format!(">{content}</{what}></event>"));
+    }
+    event
+}
+
+/// The last item, sent because somebody came (XEP-0163 §4.3.4).
+pub(super) fn last_item(
+    name: &str,
+    (face, config): (Face, &Config),
+    record: &ItemRecord,
+) -> Arc<Stanza> {
+    let mut items = String::new();
+    item(&mut items, face, record, config.deliver_payloads);
+    let stamp = datetime::format(record.published_ms);
+    let delay = format!("<delay xmlns='urn:xmpp:delay' stamp='{stamp}'/>");
+    message(config, &(element("items", name, &items) + &delay))
+}
+
+fn message(config: &Config, content: &str) -> Arc<Stanza> {
+    let type_: &[(&str, &str)] = if config.headline {
+        &[("type", "headline")]
+    } else {
+        &[]
+    };
+    Arc::new(Stanza::compose(Kind::Message, type_, content))
+}
+
+/// To everybody who is to know of a node.
+fn tell(cx: &mut Cx<'_>, name: &str, config: &Config, event: &str) {
+    let stanza = message(config, event);
+    let subscribers = subscribers(cx, name);
+    for subscriber in &subscribers {
+        send(cx, &stanza, subscriber);
+    }
+    if cx.face() == Face::Service {
+        return;
+    }
+    // Who subscribed as a whole has it at every resource.
+    if !subscribers.contains(cx.jid()) {
+        let to_self = Passing::new(stanza.clone(), cx.jid().clone(), cx.jid().clone());
+        arrive(cx, &to_self, name);
+    }
+    for contact in contacts(cx, name) {
+        if !subscribers.contains(&contact) {
+            tell_contact(cx, &stanza, &contact, name);
+        }
+    }
+}
+
+/// Explicit subscribers who may still read.
+fn subscribers(cx: &Cx<'_>, name: &str) -> Vec<Jid> {
+    let Ok(node) = cx.node(name) else {
+        return Vec::new();
+    };
+    let wants = |subscription: &Subscription| !subscription.pending && subscription.deliver;
+    let subscriptions = node.subscriptions().iter();
+    subscriptions
+        .filter(|(_, subscription)| wants(subscription))
+        .map(|(jid, _)| jid)
+        .filter(|jid| Visitor::new(cx, jid).may_read(node, cx.face()).is_ok())
+        .cloned()
+        .collect()
+}
+
+/// XEP-0163 §4: contacts who may see presence and read the node.
+fn contacts(cx: &Cx<'_>, name: &str) -> Vec<Jid> {
+    let Ok(node) = cx.node(name) else {
+        return Vec::new();
+    };
+    let items = cx.state.roster.iter();
+    items
+        .filter(|(_, item)| item.subscription.from)
+        .map(|(jid, _)| jid)
+        .filter(|jid| Visitor::new(cx, jid).may_read(node, cx.face()).is_ok())
+        .cloned()
+        .collect()
+}
+
+fn tell_contact(cx: &mut Cx<'_>, stanza: &Arc<Stanza>, contact: &Jid, name: &str) {
+    if contact.domainpart() == cx.server.domain().as_str() {
+        let mut passing = Passing::new(stanza.clone(), cx.jid().clone(), contact.clone());
+        if passes(cx, |feature| feature.stanza_out, &mut passing) {
+            cx.route_errand(passing, Errand::Event(name.into()));
+        }
+        return;
+    }
+    for resource in cx.state.memory.neighbours.wanting(contact, name) {
+        send(cx, stanza, &resource);
+    }
+}
+
+fn send(cx: &mut Cx<'_>, stanza: &Arc<Stanza>, to: &Jid) {
+    let mut passing = Passing::new(stanza.clone(), cx.jid().clone(), to.clone());
+    if passes(cx, |feature| feature.stanza_out, &mut passing) {
+        cx.route(passing);
+    }
+}
+
+/// An event for an account of ours as a whole, under its lock: to those of its available resources whose
+/// clients ask for events of this node (XEP-0163 §4.3.1, §4.3.2).
+pub(crate) fn arrive(cx: &mut Cx<'_>, event: &Passing, node: &str) {
+    let resources = cx.state.available();
+    let wanting: Vec<Jid> = resources
+        .filter(|resource| resource.memory.capabilities.wants(node))
+        .map(|resource| resource.session.jid.clone())
+        .collect();
+    for resource in wanting {
+        let entry = Entry {
+            class: Class::Later,
+            ..event.entry_to(&resource)
+        };
+        cx.deliver(&resource, entry);
+    }
+}

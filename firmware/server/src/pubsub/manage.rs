@@ -1,0 +1,222 @@
+//! What becomes of a node and its items: create, configure, purge, delete (XEP-0060 §8.1 to §8.5), and
+//! retract (§7.2).
+
+use super::{
+    Refusal, Visitor,
+    config::Config,
+    event,
+    items::Place,
+    items_of,
+    node::{AFFILIATION, Affiliation, NODE, Node, NodeRecord, SUBSCRIPTION},
+    publish::{By, is_name},
+};
+use crate::{account::Cx, features::item_changed};
+use xmpp::Jid;
+
+/// §8.1: makes a node. `fields` are of the configuration form.
+pub(crate) fn create(
+    cx: &mut Cx<'_>,
+    visitor: &Visitor,
+    name: &str,
+    fields: &[(String, Vec<String>)],
+) -> Result<(), Refusal> {
+    visitor.may_create(cx.face())?;
+    check_new(cx, name)?;
+    let config = changed(cx, &Config::of_new(cx.face(), name), fields)?;
+    insert(cx, name, &visitor.jid, &config)
+}
+
+/// Whether there may be a node of this name, and is none yet.
+pub(super) fn check_new(cx: &Cx<'_>, name: &str) -> Result<(), Refusal> {
+    if !is_name(name) {
+        return Err(Refusal::BadName);
+    }
+    if cx.node(name).is_ok() {
+        return Err(Refusal::NodeExists);
+    }
+    let room = cx.state.memory.nodes.has_room_for_node();
+    room.then_some(()).ok_or(Refusal::NoRoom)
+}
+
+fn changed(
+    cx: &Cx<'_>,
+    config: &Config,
+    fields: &[(String, Vec<String>)],
+) -> Result<Config, Refusal> {
+    let fields = fields
+        .iter()
+        .map(|(var, values)| (var.as_str(), values.as_slice()));
+    config.with(cx.face(), fields)
+}
+
+/// A new node, owned by whoever makes it: an account owns its own without a word.
+pub(super) fn insert(
+    cx: &mut Cx<'_>,
+    name: &str,
+    creator: &Jid,
+    config: &Config,
+) -> Result<(), Refusal> {
+    let number = cx.server.next_position().ok_or(Refusal::Unavailable)?;
+    let creator = creator.bare();
+    let record = NodeRecord {
+        number,
+        shelf: number,
+        config: config.clone(),
+        creator: creator.as_str().to_owned(),
+        created_ms: cx.now(),
+    };
+    cx.write(NODE.put(&(cx.id(), name.to_owned()), &record));
+    let mut node = Node::new(name, cx.face(), record, creator.clone());
+    if creator != *cx.jid() {
+        let key = (cx.id(), number, creator.as_str().to_owned());
+        cx.write(AFFILIATION.put(&key, &Affiliation::Owner));
+        node.put_affiliation(creator, Affiliation::Owner);
+    }
+    cx.state.memory.nodes.insert(node);
+    Ok(())
+}
+
+/// Takes over a configuration, if it is another one.
+pub(super) fn put_config(cx: &mut Cx<'_>, name: &str, config: &Config) {
+    let face = cx.face();
+    let Some(node) = cx.state.memory.nodes.get_mut(name) else {
+        return;
+    };
+    if node.config(face) != *config {
+        node.set_config(face, config.clone());
+        put_row(cx, name);
+    }
+}
+
+fn put_row(cx: &mut Cx<'_>, name: &str) {
+    if let Ok(node) = cx.node(name) {
+        let write = NODE.put(&(cx.id(), name.to_owned()), &node.record(cx.face()));
+        cx.write(write);
+    }
+}
+
+/// §8.2.4: applies a form whole, or refuses it whole.
+pub(crate) fn configure(
+    cx: &mut Cx<'_>,
+    visitor: &Visitor,
+    name: &str,
+    fields: &[(String, Vec<String>)],
+) -> Result<(), Refusal> {
+    let node = cx.node(name)?;
+    visitor.must_own(node)?;
+    let config = changed(cx, &node.config(cx.face()), fields)?;
+    put_config(cx, name, &config);
+    let shelf = cx.shelf(cx.node(name)?);
+    let evicted = items_of(cx, name).map(|(items, _)| items.evict(config.items_max()));
+    cx.sweep_items(shelf, &evicted.unwrap_or_default());
+    if config.tell_configuration {
+        event::announce_configuration(cx, name, &config);
+    }
+    Ok(())
+}
+
+/// §8.5: all items go.
+pub(crate) fn purge(cx: &mut Cx<'_>, visitor: &Visitor, name: &str) -> Result<(), Refusal> {
+    let node = cx.node(name)?;
+    visitor.must_own(node)?;
+    let config = node.config(cx.face());
+    if !config.persist_items {
+        return Err(Refusal::NotPersistent);
+    }
+    clear(cx, name)?;
+    if config.tell_retract {
+        event::announce_removal(cx, name, &config, "purge");
+    }
+    item_changed(cx, name, "", None);
+    Ok(())
+}
+
+/// Takes all items off, onto a new shelf: the next load tells what is left of the old one.
+fn clear(cx: &mut Cx<'_>, name: &str) -> Result<(), Refusal> {
+    let number = cx.server.next_position().ok_or(Refusal::Unavailable)?;
+    let old = cx.shelf(cx.node(name)?);
+    let places = items_of(cx, name).map(|(items, _)| items.clear());
+    if let Some(node) = cx.state.memory.nodes.get_mut(name) {
+        node.shelf = number;
+    }
+    put_row(cx, name);
+    cx.sweep_items(old, &places.unwrap_or_default());
+    Ok(())
+}
+
+/// §8.4: the node goes, with everything in it.
+pub(crate) fn delete(cx: &mut Cx<'_>, visitor: &Visitor, name: &str) -> Result<(), Refusal> {
+    let node = cx.node(name)?;
+    visitor.must_own(node)?;
+    let config = node.config(cx.face());
+    if config.tell_delete {
+        event::announce_removal(cx, name, &config, "delete");
+    }
+    let shelf = cx.shelf(cx.node(name)?);
+    let Some(mut node) = cx.state.memory.nodes.remove(name) else {
+        return Err(Refusal::NoNode);
+    };
+    cx.write(NODE.remove(&(cx.id(), name.to_owned())));
+    for (jid, _) in node.affiliations() {
+        cx.write(AFFILIATION.remove(&(cx.id(), node.number, jid.as_str().to_owned())));
+    }
+    for (jid, _) in node.subscriptions() {
+        cx.write(SUBSCRIPTION.remove(&(cx.id(), node.number, jid.as_str().to_owned())));
+    }
+    let places = node.items.clear();
+    cx.sweep_items(shelf, &places);
+    item_changed(cx, name, "", None);
+    Ok(())
+}
+
+/// Items to be removed (§7.2).
+pub(crate) struct Removal<'a> {
+    pub(crate) node: &'a str,
+    pub(crate) ids: &'a [String],
+    /// Subscribers are to know, however the node is configured.
+    pub(crate) notify: bool,
+}
+
+/// §7.2: owners and publishers may take back what anybody published, others what is their own (§4.1, note).
+pub(crate) fn retract(
+    cx: &mut Cx<'_>,
+    visitor: &Visitor,
+    removal: &Removal<'_>,
+    by: By,
+) -> Result<(), Refusal> {
+    let node = cx.node(removal.node)?;
+    if visitor.affiliation(node) == Affiliation::Outcast {
+        return Err(Refusal::Forbidden);
+    }
+    let config = node.config(cx.face());
+    if !config.persist_items {
+        return Err(Refusal::NotPersistent);
+    }
+    let nodes = &cx.state.memory.nodes;
+    for id in removal.ids {
+        let index = nodes.find(node, id);
+        if index.is_some_and(|index| !nodes.may_remove(visitor, node, index))
+            || index.is_none() && !visitor.edits(node)
+        {
+            return Err(Refusal::Forbidden);
+        }
+        index.ok_or(Refusal::NoItem)?;
+    }
+    let shelf = cx.shelf(node);
+    let mut places: Vec<Place> = Vec::new();
+    if let Some((items, hashing)) = items_of(cx, removal.node) {
+        for id in removal.ids {
+            places.extend(items.find(hashing, id).map(|index| items.remove(index)));
+        }
+    }
+    cx.sweep_items(shelf, &places);
+    if removal.notify || config.tell_retract {
+        event::announce_retracted(cx, removal.node, &config, removal.ids);
+    }
+    if by == By::Client {
+        for id in removal.ids {
+            item_changed(cx, removal.node, id, None);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,329 @@
+//! What scripts cannot say of nodes: what is on the disk, what is in one commit, and what does not fit.
+
+use super::*;
+use crate::{
+    account::Account,
+    fixture::Fixture,
+    limits::{PUBSUB_ITEM_BYTES_MAX, PUBSUB_ITEMS_MAX},
+    presence,
+    session::Session,
+};
+use std::sync::Arc;
+use xmpp::{Kind, Passing, Stanza};
+
+fn publish_xml(node: &str, id: &str, payload: &str) -> String {
+    format!(
+        "<iq type='set' id='p'><pubsub xmlns='http://jabber.org/protocol/pubsub'>\
+         <publish node='{node}'><item id='{id}'><x xmlns='urn:example:n'>{payload}</x></item></publish>\
+         </pubsub></iq>"
+    )
+}
+
+fn published(home: &Fixture, juliet: &Arc<Session>, node: &str, id: &str, payload: &str) -> String {
+    home.send(juliet, &publish_xml(node, id, payload));
+    home.write();
+    home.got(juliet).concat()
+}
+
+/// Rows of all tables of nodes.
+fn rows(home: &Fixture, account: &Account) -> [usize; 5] {
+    let snapshot = home.server.store().snapshot().unwrap();
+    let id = account.id;
+    [
+        NODE.prefix(&snapshot, &id).unwrap().count(),
+        ITEM.prefix(&snapshot, &id).unwrap().count(),
+        ID.prefix(&snapshot, &id).unwrap().count(),
+        AFFILIATION.prefix(&snapshot, &id).unwrap().count(),
+        SUBSCRIPTION.prefix(&snapshot, &id).unwrap().count(),
+    ]
+}
+
+fn configure_many(home: &Fixture, juliet: &Arc<Session>) {
+    let form = "<x xmlns='jabber:x:data' type='submit'><field var='pubsub#max_items'>\
+         <value>max</value></field></x>";
+    home.send(
+        juliet,
+        &format!(
+            "<iq type='set' id='c'><pubsub xmlns='http://jabber.org/protocol/pubsub'>\
+             <create node='n'/><configure>{form}</configure></pubsub></iq>"
+        ),
+    );
+    home.write();
+    assert!(home.got(juliet).concat().contains("type='result'"));
+}
+
+#[test]
+fn a_publication_is_one_commit_and_leaves_nothing_of_what_it_replaced() {
+    let home = Fixture::new(&["juliet"]);
+    let juliet = home.online("juliet", "balcony");
+    for n in 0..5 {
+        home.send(&juliet, &publish_xml("n", &format!("i{}", n % 2), "1"));
+        assert!(
+            home.got(&juliet).is_empty(),
+            "the result waits for the disk"
+        );
+        assert!(home.server.store().turn());
+        assert!(
+            home.got(&juliet).concat().contains("type='result'"),
+            "after one commit"
+        );
+    }
+    home.write();
+    assert_eq!(rows(&home, &juliet.account), [1, 1, 1, 0, 0]);
+}
+
+#[test]
+fn ten_thousand_items_are_published_found_and_swept() {
+    let home = Fixture::new(&["juliet"]);
+    let juliet = home.online("juliet", "balcony");
+    configure_many(&home, &juliet);
+    for n in 0..PUBSUB_ITEMS_MAX + 5 {
+        home.send(&juliet, &publish_xml("n", &format!("i{n}"), "1"));
+        if n % 1_000 == 0 {
+            home.write();
+            home.got(&juliet);
+        }
+    }
+    home.write();
+    home.got(&juliet);
+    assert_eq!(rows(&home, &juliet.account)[1..3], [PUBSUB_ITEMS_MAX; 2]);
+    home.send(
+        &juliet,
+        "<iq type='get' id='g'><pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='n'/>\
+         <set xmlns='http://jabber.org/protocol/rsm'><max>2</max><after>i5000</after></set></pubsub></iq>",
+    );
+    let got = home.got(&juliet).concat();
+    assert!(
+        got.contains("id='i5001'") && got.contains("id='i5002'") && !got.contains("id='i5003'")
+    );
+    assert!(got.contains("<first index='4996'>i5001</first>"), "{got}");
+
+    // The node is gone at once, its rows when nothing else is to be written.
+    home.send(
+        &juliet,
+        "<iq type='set' id='d'><pubsub xmlns='http://jabber.org/protocol/pubsub#owner'>\
+         <delete node='n'/></pubsub></iq>",
+    );
+    home.write();
+    assert_eq!(rows(&home, &juliet.account), [0; 5]);
+}
+
+#[test]
+fn an_interrupted_deletion_is_finished_by_the_next_load() {
+    let home = Fixture::new(&["juliet"]);
+    let juliet = home.online("juliet", "balcony");
+    published(&home, &juliet, "n", "a", "1");
+    let account = juliet.account.id;
+    // As if the power had failed between the node's end and the sweep of its items.
+    let lost = vec![
+        NODE.remove(&(account, "n".to_owned())),
+        AFFILIATION.put(&(account, 7, "r@h".to_owned()), &Affiliation::Member),
+        SUBSCRIPTION.put(
+            &(account, 7, "r@h".to_owned()),
+            &Subscription {
+                pending: false,
+                deliver: true,
+            },
+        ),
+    ];
+    home.server.store().queue(lost, Urgency::Now);
+    home.write();
+    let disk = home.disk.clone();
+    drop((juliet, home));
+    let home = Fixture::on(disk);
+    let juliet = home.online("juliet", "balcony");
+    home.write();
+    assert_eq!(rows(&home, &juliet.account), [0; 5]);
+}
+
+#[test]
+fn nothing_is_left_of_an_account() {
+    let home = Fixture::new(&["juliet", "romeo"]);
+    let juliet = home.online("juliet", "balcony");
+    published(&home, &juliet, "n", "a", "1");
+    let account = juliet.account.clone();
+    home.leave(&juliet);
+    home.remove("juliet");
+    assert_eq!(rows(&home, &account), [0; 5]);
+}
+
+#[test]
+fn what_is_too_much_is_refused_and_changes_nothing() {
+    let home = Fixture::new(&["juliet"]);
+    let juliet = home.online("juliet", "balcony");
+    let long = "x".repeat(PUBSUB_ITEM_BYTES_MAX);
+    assert!(published(&home, &juliet, "n", "a", &long).contains("<payload-too-big "));
+    assert_eq!(
+        rows(&home, &juliet.account),
+        [0; 5],
+        "no node is made for it"
+    );
+    let name = "n".repeat(2_000);
+    assert!(published(&home, &juliet, &name, "a", "1").contains("<not-acceptable "));
+    home.server.at(&juliet.account, 0, |cx| {
+        for n in 0..crate::limits::PUBSUB_NODES_MAX {
+            let visitor = Visitor::account(cx);
+            create(cx, &visitor, &format!("n{n}"), &[]).unwrap();
+        }
+    });
+    assert!(published(&home, &juliet, "one more", "a", "1").contains("<not-allowed "));
+    assert!(published(&home, &juliet, "n7", "a", "1").contains("type='result'"));
+}
+
+#[test]
+fn many_nodes_are_small_in_memory_and_none_of_them_is_kept_without_its_account() {
+    let home = Fixture::new(&["juliet"]);
+    let juliet = home.online("juliet", "balcony");
+    for n in 0..200 {
+        published(&home, &juliet, &format!("n{n}"), "a", "1");
+    }
+    home.server.at(&juliet.account, 0, |cx| {
+        let nodes = &cx.state.memory.nodes;
+        let bytes: usize = nodes
+            .list
+            .iter()
+            .map(|node| size_of_val(node) + node.name.len() + 32)
+            .sum();
+        assert!(bytes < 200 * 180, "{bytes}");
+    });
+    home.leave(&juliet);
+    drop(juliet);
+    home.hands.pass(600_000);
+    home.write();
+    home.tick();
+    assert_eq!(home.server.counts().accounts_in_memory, 0);
+}
+
+#[test]
+fn a_feature_publishes_for_the_account_and_is_not_told_of_it() {
+    let home = Fixture::new(&["juliet"]);
+    let juliet = home.online("juliet", "balcony");
+    let payload = "<x xmlns='urn:example:n'/>";
+    let published = home.server.at(&juliet.account, 0, |cx| {
+        let options = [("pubsub#access_model", "open")];
+        cx.publish("n", "a", payload.to_owned(), &options)?;
+        cx.publish("n", "b", payload.to_owned(), &[])?;
+        cx.retract("n", "a")
+            .and(Ok(()))
+            .or_else(|refusal| match refusal {
+                Refusal::NoItem => Ok(()), // the second took its place
+                refusal => Err(refusal),
+            })?;
+        cx.publish(
+            "n",
+            "c",
+            payload.to_owned(),
+            &[("pubsub#access_model", "whitelist")],
+        )
+    });
+    assert_eq!(published, Err(Refusal::Precondition));
+    home.write();
+    assert_eq!(rows(&home, &juliet.account), [1, 1, 1, 0, 0]);
+}
+
+#[test]
+fn contacts_elsewhere_hear_of_news_at_the_resources_that_ask_for_them() {
+    let home = Fixture::new(&["juliet"]);
+    let juliet = home.online("juliet", "balcony");
+    home.send(
+        &juliet,
+        "<presence to='romeo@far.example' type='subscribed'/>",
+    );
+    let romeo = Jid::parse("romeo@far.example").unwrap();
+    home.server.at(&juliet.account, 0, |cx| {
+        let mut item = crate::roster::Item::default();
+        (item.listed, item.subscription.from) = (true, true);
+        cx.state.roster.put(&romeo, item);
+    });
+    let arrive = |resource: &str, xml: &str| {
+        let stanza = Arc::new(Stanza::parse(xml).unwrap());
+        let from = romeo.with_resource(resource).unwrap();
+        home.server.at(&juliet.account, 0, |cx| {
+            let to = cx.jid().clone();
+            presence::arrive(cx, Passing::new(stanza, from, to));
+            leaving(cx)
+        })
+    };
+    let caps = "<presence><c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='urn:b' \
+         ver='VrOdOxxqE9T6ToJEyYeP3me8GTI='/></presence>";
+    let asked = arrive("orchard", caps);
+    let [question] = &asked[..] else {
+        panic!("{asked:?}")
+    };
+    assert_eq!(
+        (question.stanza.kind, question.to.as_str()),
+        (Kind::Iq, "romeo@far.example/orchard")
+    );
+    let id = question.stanza.id().unwrap().into_owned();
+    let answer = format!(
+        "<iq type='result' id='{id}'><query xmlns='http://jabber.org/protocol/disco#info'>\
+         <identity category='client' type='pc' name='Balcony'/>\
+         <feature var='http://jabber.org/protocol/tune+notify'/></query></iq>"
+    );
+    home.server.at(&juliet.account, 0, |cx| {
+        let (from, to) = (question.to.clone(), question.from.clone());
+        let stanza = Arc::new(Stanza::parse(&answer).unwrap());
+        crate::features::answered_us(cx, &Passing::new(stanza, from, to));
+        leaving(cx)
+    });
+    // The same kind of client again: known. One that says nothing of itself hears nothing.
+    assert_eq!(arrive("balcony", caps).len(), 0);
+    arrive("garden", "<presence/>");
+    arrive("balcony", "<presence type='unavailable'/>");
+    let told = home.server.at(&juliet.account, 0, |cx| {
+        let payload = "<tune xmlns='http://jabber.org/protocol/tune'/>".to_owned();
+        cx.publish("http://jabber.org/protocol/tune", "now", payload, &[])
+            .unwrap();
+        leaving(cx)
+    });
+    let told: Vec<&str> = told.iter().map(|passing| passing.to.as_str()).collect();
+    assert_eq!(told, ["romeo@far.example/orchard"]);
+}
+
+/// What would leave the account now, errands left out.
+fn leaving(cx: &mut Cx<'_>) -> Vec<Passing> {
+    let leaving = cx.state.take_leaving();
+    let stanzas = leaving
+        .into_iter()
+        .filter(|leaving| leaving.errand.is_none());
+    stanzas.map(|leaving| leaving.passing).collect()
+}
+
+#[test]
+fn news_for_twenty_contacts_with_two_devices_each_are_one_commit() {
+    let names: Vec<String> = (0..20).map(|n| format!("c{n}")).collect();
+    let mut accounts = vec!["juliet"];
+    accounts.extend(names.iter().map(String::as_str));
+    let home = Fixture::new(&accounts);
+    let juliet = home.online("juliet", "balcony");
+    let mut devices = Vec::new();
+    for name in &names {
+        let contact = Jid::parse(&format!("{name}@home.example")).unwrap();
+        home.server.at(&juliet.account, 0, |cx| {
+            let mut item = crate::roster::Item::default();
+            (item.listed, item.subscription.from) = (true, true);
+            cx.state.roster.put(&contact, item);
+        });
+        for resource in ["phone", "laptop"] {
+            let device = home.online(name, resource);
+            home.server.at(&device.account, 0, |cx| {
+                let resource = cx.state.resource(&device.jid).unwrap();
+                let wanted = crate::capabilities::Announced::restore(b"k\nn");
+                resource.memory.capabilities = wanted;
+            });
+            devices.push(device);
+        }
+    }
+    home.write();
+    for device in &devices {
+        device.outbox.take(); // the other one's presence
+    }
+    for _ in 0..3 {
+        home.send(&juliet, &publish_xml("n", "a", "1"));
+        assert!(home.server.store().turn());
+        assert!(!home.server.store().turn(), "one commit");
+        for device in &devices {
+            assert_eq!(home.got(device).len(), 1, "{}", device.jid);
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! What accounts of this house ask of one another without a stanza: to pass an event on to those resources
+//! that want it, and to send the last items of nodes.
+
+use crate::{
+    account::{Account, Cx, Errand},
+    directory,
+    feature::Feature,
+    features::passes,
+    pubsub::{self, LastItems},
+    server::Server,
+    session::intake::Cause,
+};
+use std::sync::Arc;
+use tracing::error;
+use xmpp::{Passing, StanzaError};
+
+/// Does it in the account it is for; gives that account where its queue may hold something then.
+pub(super) async fn run(
+    server: &Arc<Server>,
+    passing: Passing,
+    from: (u8, Option<Cause>),
+    errand: Errand,
+) -> Option<Arc<Account>> {
+    let localpart = passing.to.localpart().unwrap_or(directory::SERVICE);
+    if let Errand::Event(node) = errand {
+        // Nobody is there who could want it, otherwise.
+        let account = server.directory().get(localpart)?;
+        server.at(&account, from.0, |cx| event(cx, passing, &node));
+        return None;
+    }
+    let account = server.load(localpart).await.ok().flatten()?;
+    let wanted = server.at(&account, from.0, |cx| last_items(cx, &passing, &errand))?;
+    let read = server.read_after(&account, move |snapshot| {
+        wanted.read(snapshot).map_err(|error| {
+            error!(%error, "items cannot be read");
+            StanzaError::INTERNAL
+        })
+    });
+    let messages = Box::pin(read).await.unwrap_or_default();
+    server.at(&account, from.0, |cx| {
+        cx.cause = from.1;
+        for mut message in messages {
+            if passes(cx, outgoing, &mut message) {
+                cx.route(message);
+            }
+        }
+    });
+    Some(account)
+}
+
+fn outgoing(feature: &Feature) -> Option<crate::feature::StanzaHook> {
+    feature.stanza_out
+}
+
+fn event(cx: &mut Cx<'_>, mut passing: Passing, node: &str) {
+    if passes(cx, |feature| feature.stanza_in, &mut passing) {
+        pubsub::arrive(cx, &passing, node);
+    }
+}
+
+/// What is to be read for whoever the errand is for.
+fn last_items(cx: &mut Cx<'_>, passing: &Passing, errand: &Errand) -> Option<LastItems> {
+    let to = &passing.from;
+    let wanted = match errand {
+        Errand::LastItems(capabilities) => pubsub::last_items(cx, to, capabilities),
+        Errand::LastItem(node) => pubsub::last_item_for(cx, to, node),
+        Errand::Event(_) => return None,
+    };
+    (!wanted.is_empty()).then_some(wanted)
+}
