@@ -15,6 +15,8 @@ pub(super) struct Copy {
     pub(super) id: Option<String>,
     /// It came later than it would have without an interruption.
     pub(super) is_delayed: bool,
+    /// It came wrapped (XEP-0280), as what another device got or sent.
+    pub(super) is_wrapped: bool,
     /// The account that reads it has sent it.
     pub(super) is_sent: bool,
 }
@@ -48,12 +50,13 @@ impl Heard {
             return Heard::Found(query, copy);
         }
         let mut ways = ["received", "sent"].iter();
-        let inner = ways.find_map(|way| element.child(CARBONS, way));
-        let inner = inner.map_or(Some(element), forwarded);
+        let wrapping = ways.find_map(|way| element.child(CARBONS, way));
+        let inner = wrapping.map_or(Some(element), forwarded);
         let Some(mut copy) = inner.and_then(|inner| copy(inner, account)) else {
             return Heard::Nothing;
         };
         copy.is_delayed |= is_delayed(element);
+        copy.is_wrapped = wrapping.is_some();
         Heard::Live(copy)
     }
 }
@@ -77,6 +80,7 @@ fn copy(message: &Element, account: &str) -> Option<Copy> {
         message: number(message)?,
         id: id.and_then(|id| id.attr("id")).map(str::to_owned),
         is_delayed: is_delayed(message),
+        is_wrapped: false,
         is_sent: from.split('/').next() == Some(account),
     })
 }

@@ -58,8 +58,19 @@ pub(super) struct Ledger {
 struct Receipt {
     message: Message,
     is_delayed: bool,
+    /// A copy (XEP-0280).
+    is_wrapped: bool,
     /// A copy of what another device sent.
     is_sent: bool,
+}
+
+impl Receipt {
+    /// Below 0 a device gets copies of what comes (XEP-0280 §7), and nothing of what waits until somebody is
+    /// there with a better priority (RFC 6121 §8.5.2.1.1, XEP-0160 §2 rule 5). Raising its own it becomes the
+    /// one who gets that, behind the copies of what came later.
+    fn waited_for_priority(&self, earlier: &Receipt) -> bool {
+        earlier.is_wrapped && !self.is_wrapped && self.is_delayed
+    }
 }
 
 /// Who reads a message.
@@ -198,6 +209,7 @@ impl Ledger {
         receipts.push(Receipt {
             message,
             is_delayed: copy.is_delayed,
+            is_wrapped: copy.is_wrapped,
             is_sent: copy.is_sent,
         });
         self.nothing_comes_twice(message, session)?;
@@ -229,8 +241,9 @@ impl Ledger {
     }
 
     /// What one session sent comes to another in this order. Two devices of an account may part what is sent
-    /// to it, and what one of them leaves behind comes late to the other, with the time it came. Copies of
-    /// what others sent are compared among themselves.
+    /// to it, and what one of them leaves behind comes late to the other, with the time it came; and so it is
+    /// with the two lives of one that gets copies below priority 0. Copies of what others sent are compared
+    /// among themselves.
     fn nothing_overtakes(&self, session: Number, is_only_device: bool) -> Result<(), String> {
         let receipts = &self.received[&session];
         let Some((last, before)) = receipts.split_last() else {
@@ -243,7 +256,7 @@ impl Ledger {
         {
             let other = &self.known[earlier.message];
             let comparable = if is_only_device {
-                known.is_bare && other.is_bare
+                known.is_bare && other.is_bare && !last.waited_for_priority(earlier)
             } else {
                 !last.is_delayed && !earlier.is_delayed
             };
@@ -336,5 +349,53 @@ impl Known {
         }
         let least = self.is_promised && !self.was_refused();
         (usize::from(least), self.sent_in.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What one session reads: the number, `w` for wrapped, `d` for delayed. What overtook what.
+    fn overtaken(reads: &str, is_only_one: bool) -> Option<String> {
+        let mut ledger = Ledger::default();
+        for message in 0..4 {
+            ledger.write(0, 1, true, true);
+            ledger.sent(message, 7);
+        }
+        let reader = Reader {
+            account: 1,
+            session: 8,
+            is_only_one,
+        };
+        reads.split(' ').find_map(|read| {
+            let copy = Copy {
+                message: read[..1].parse().unwrap(),
+                id: None,
+                is_delayed: read.contains('d'),
+                is_wrapped: read.contains('w'),
+                is_sent: false,
+            };
+            ledger.received(&copy, reader).err()
+        })
+    }
+
+    #[test]
+    fn only_what_waited_for_a_priority_comes_behind_a_later_copy() {
+        for (reads, alone, one_of_several) in [
+            ("1 2 3", true, true),
+            ("2 1", false, false),
+            ("2 1d", false, true),
+            ("2w 3w 1d", true, true),
+            ("2w 3wd 1d", true, true),
+            ("2w 1", false, false),
+            ("2w 1w", false, false),
+            ("2w 1wd", false, true),
+            ("2 1wd", false, true),
+            ("3w 2d 1d", false, true),
+        ] {
+            assert_eq!(overtaken(reads, true).is_none(), alone, "{reads}");
+            assert_eq!(overtaken(reads, false).is_none(), one_of_several, "{reads}");
+        }
     }
 }
