@@ -1,12 +1,15 @@
 //! The whole server as one value: what the parts share, and the verbs that connections call.
 
+mod changes;
+
+pub use changes::AccountChange;
+
 use crate::{
     account::{self, Account, Cx, Leaving, Resource},
     accounts::{self, AccountRecord},
     archive,
     books::Books,
     capabilities::Known,
-    devices,
     directory::{Directory, Readers},
     features::resends::Window,
     limits::{LEAVING_MAX, RESOURCES_MAX, UNDURABLE_MAX},
@@ -60,24 +63,6 @@ impl fmt::Display for StartError {
 }
 
 impl std::error::Error for StartError {}
-
-/// What was done to an account: by the command line, later the admin page; by its owner, in band.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AccountChange {
-    Added,
-    PasswordChanged,
-    /// By the session of this number.
-    OwnPasswordChanged {
-        session: u64,
-    },
-    Disabled,
-    Enabled,
-    Removed,
-    /// How long its messages are kept.
-    KeepChanged,
-    /// One of its devices was signed out.
-    SignedOut(devices::Id),
-}
 
 /// The XMPP server.
 pub struct Server {
@@ -476,61 +461,6 @@ impl Server {
             }
         });
         self.settle_account(account).await;
-    }
-
-    /// What follows at runtime from a change of an account that is already durable.
-    pub async fn account_changed(self: &Arc<Self>, localpart: &str, change: AccountChange) {
-        if let Err(error) = self.note_administrator() {
-            error!(%error, "the accounts cannot be read");
-        }
-        if change == AccountChange::KeepChanged {
-            self.retention.hurry();
-        }
-        if let Some(account) = self.directory.get(localpart) {
-            self.take_over(&account, change).await;
-        }
-        match change {
-            AccountChange::Added => self.welcome(localpart).await,
-            AccountChange::Removed => self.say_farewells().await,
-            _ => {}
-        }
-    }
-
-    /// What a change means for an account in memory.
-    async fn take_over(self: &Arc<Self>, account: &Arc<Account>, change: AccountChange) {
-        self.at(account, 0, |cx| match change {
-            AccountChange::PasswordChanged | AccountChange::Disabled => {
-                devices::locked_out(cx, None);
-            }
-            AccountChange::OwnPasswordChanged { session } => {
-                let mut resources = cx.state.resources.iter();
-                let own = resources.find(|resource| resource.session.number == session);
-                let device = own.and_then(|own| own.memory.device);
-                devices::locked_out(cx, device);
-            }
-            AccountChange::SignedOut(device) => devices::signed_out(cx, device),
-            _ => {}
-        });
-        self.settle(account).await;
-        match change {
-            // RFC 6120 §4.9.3.16: what these streams were secured with is worth nothing any more. Otherwise
-            // whoever has a lost phone stays in for as long as its line holds.
-            AccountChange::PasswordChanged | AccountChange::OwnPasswordChanged { .. } => {
-                let error = StreamError::RESET.with_text("the password was changed");
-                let by = match change {
-                    AccountChange::OwnPasswordChanged { session } => Some(session),
-                    _ => None,
-                };
-                self.end_sessions(account, error, |session| Some(session.number) != by)
-                    .await;
-            }
-            AccountChange::Disabled | AccountChange::Removed => {
-                let error = StreamError::NOT_AUTHORIZED.with_text("this account was closed");
-                self.end_sessions(account, error, |_| true).await;
-                self.directory.forget(account);
-            }
-            _ => {}
-        }
     }
 
     /// Housekeeping, about once a minute.
