@@ -47,13 +47,18 @@ class Profanity:
         self.server, self.account, self.password = server, account, password
         self.home = directory
         self.trust_server = trust_server
-        self.port = link.port if link else server.c2s
+        self.link = link
         self.reconnect = RECONNECT_SECONDS if link else 0
         self.screen = pyte.Screen(COLUMNS, LINES)
         self.stream = pyte.ByteStream(self.screen)
         self.process = self.terminal = None
         # How many of its connections were lost and of its sessions resumed; and messages once acknowledged.
         self.lost = self.resumed = self.acknowledged_messages = 0
+
+    @property
+    def port(self):
+        """A server has none before it started."""
+        return self.link.port if self.link else self.server.c2s
 
     async def start(self):
         """The program, not yet connected. Returns self."""
