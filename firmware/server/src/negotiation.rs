@@ -38,6 +38,8 @@ pub(crate) struct Negotiation {
     address: IpAddr,
     stage: Stage,
     /// What the TLS connection can be bound to; empty before TLS.
+    /// It began in the clear.
+    by_starttls: bool,
     bindings: ChannelBindings,
     /// Where an authenticated client said to be.
     device: Option<devices::Id>,
@@ -111,7 +113,10 @@ impl Negotiation {
 
     /// A connection that is not under TLS yet.
     pub(crate) fn clear(address: IpAddr, now: u64) -> Negotiation {
-        Negotiation::new(address, Stage::Clear, now)
+        Negotiation {
+            by_starttls: true,
+            ..Negotiation::new(address, Stage::Clear, now)
+        }
     }
 
     /// A connection that begins with TLS.
@@ -123,6 +128,7 @@ impl Negotiation {
         Negotiation {
             address,
             stage,
+            by_starttls: false,
             bindings: ChannelBindings::default(),
             device: None,
             from: None,
@@ -284,6 +290,7 @@ impl Negotiation {
             .expect("an account has a localpart, and this one is authenticated");
         match request.perform(server, local).await {
             Ok(session) => {
+                session.note_door(self.by_starttls);
                 if let Some(device) = self.device {
                     server.note_device(&session, device);
                 }

@@ -12,7 +12,10 @@ use crate::{
 };
 use aws_lc_rs::digest;
 use intake::Intake;
-use std::sync::{Arc, OnceLock};
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, Ordering},
+};
 use xmpp::Jid;
 
 /// A bound resource (RFC 6120 §7) and what waits for it.
@@ -25,6 +28,8 @@ pub struct Session {
     /// What the client has sent since it counts.
     pub(crate) intake: Intake,
     pub(crate) account: Arc<Account>,
+    /// Its first connection came by STARTTLS.
+    by_starttls: AtomicBool,
     /// What another connection must know to resume it; nothing where it was not asked for.
     ticket: OnceLock<Box<Resumption>>,
 }
@@ -55,8 +60,19 @@ impl Session {
             outbox: Outbox::default(),
             intake: Intake::default(),
             account,
+            by_starttls: AtomicBool::new(false),
             ticket: OnceLock::new(),
         }
+    }
+
+    /// Says how its client came in.
+    pub(crate) fn note_door(&self, by_starttls: bool) {
+        self.by_starttls.store(by_starttls, Ordering::Relaxed);
+    }
+
+    /// Whether its client came in by STARTTLS.
+    pub(crate) fn came_by_starttls(&self) -> bool {
+        self.by_starttls.load(Ordering::Relaxed)
     }
 
     /// Makes it resumable: the id that resumes it, which nobody can guess.

@@ -82,12 +82,16 @@ fn enable(cx: &mut Cx<'_>, session: &Arc<Session>, request: &Element) -> String 
         seconds.saturating_mul(1_000).min(HIBERNATION_MS_MAX)
     });
     let id = session.make_resumable(cx.server.dice(), patience);
-    let (max, location) = (patience / 1_000, location(cx));
+    let (max, location) = (patience / 1_000, location(cx, session));
     format!("<enabled xmlns='{NS}' id='{id}' resume='true' max='{max}'{location}/>")
 }
 
-/// §5: where to come back to. There is one box, whose clients find it under its domain.
-fn location(cx: &Cx<'_>) -> String {
+/// §5: where to come back to. There is one box, whose clients find it under its domain. Address and port
+/// cannot say that TLS comes first there, so who came in that way finds it as before.
+fn location(cx: &Cx<'_>, session: &Session) -> String {
+    if !session.came_by_starttls() {
+        return String::new();
+    }
     let config = cx.server.config();
     let port = config
         .listen

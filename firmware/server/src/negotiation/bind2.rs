@@ -43,12 +43,14 @@ pub(super) async fn perform(
     server: &Arc<Server>,
     account: &Jid,
     request: &Request,
+    by_starttls: bool,
     device: Option<devices::Id>,
 ) -> Result<(Arc<Session>, String), StanzaError> {
     let identifier = device.map_or_else(|| random_id(server.dice()), |id| id.to_string());
     let resource = request.resource(account, &identifier);
     let local = account.localpart().ok_or(StanzaError::NOT_ALLOWED)?;
     let session = server.bind(local, Some(&resource)).await?;
+    session.note_door(by_starttls);
     end_earlier(server, &session, &identifier).await;
     if let Some(device) = device {
         server.note_device(&session, device);

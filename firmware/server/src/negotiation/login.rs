@@ -234,7 +234,7 @@ impl Negotiation {
             self.stage = Stage::Authenticated(jid);
             return Ok(Next::Authenticated);
         };
-        match bind2::perform(server, &jid, bind, self.device).await {
+        match bind2::perform(server, &jid, bind, self.by_starttls, self.device).await {
             Ok((session, bound)) => {
                 inline.push_str(&bound);
                 out.extend(sasl2::success(data, &session.jid, &inline).as_bytes());

@@ -35,6 +35,21 @@ fn resumable(home: &Fixture, localpart: &str, resource: &str) -> (Arc<Session>, 
     (session, id)
 }
 
+#[test]
+fn where_to_come_back_to_is_told_to_who_came_by_starttls() {
+    let home = Fixture::new(&["juliet"]);
+    for (resource, by_starttls) in [("balcony", true), ("chamber", false)] {
+        let session = home.bind("juliet", resource);
+        session.note_door(by_starttls);
+        let enable = "<enable xmlns='urn:xmpp:sm:3' resume='true'/>";
+        let enable = xmpp::Element::parse(enable, xmpp::ns::CLIENT).unwrap();
+        let answer = now(home.server.nonza(&session, &enable)).unwrap();
+        let told = answer.contains("location='home.example:5222'");
+        assert_eq!(told, by_starttls, "{answer}");
+        assert_eq!(answer.contains("location"), by_starttls);
+    }
+}
+
 fn lose(home: &Fixture, session: &Arc<Session>) {
     now(home.server.lost(session, session.outbox.epoch()));
 }
