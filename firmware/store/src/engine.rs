@@ -103,6 +103,7 @@ impl Engine {
                 &Error::Damaged("the database panicked".to_owned()),
                 false,
             );
+            shared.note_reopening();
             true
         });
         let mut queue = shared.queue();
@@ -132,7 +133,7 @@ impl Engine {
         if self.closed {
             return false;
         }
-        if shared.read_failed.swap(false, Ordering::AcqRel) {
+        if shared.take_failed_read() {
             self.reopen_after_failed_read(shared);
             shared.note_reopening();
             return true;

@@ -35,6 +35,8 @@ pub(crate) struct Shared {
     /// A read of the database file failed, after which an open redb refuses everything: it must be opened
     /// again.
     pub(crate) read_failed: Arc<AtomicBool>,
+    /// The writer is seeing to that: meanwhile there may be no database.
+    reopening: AtomicBool,
     /// How often the writer has seen to that. Changes only under the queue's lock.
     pub(crate) reopenings: AtomicU64,
     /// Somebody saw that there is too little space; the writer has to look for itself.
@@ -57,6 +59,7 @@ impl Shared {
             work: Condvar::new(),
             progress: Condvar::new(),
             read_failed: Arc::default(),
+            reopening: AtomicBool::new(false),
             reopenings: AtomicU64::new(0),
             seen_full: AtomicBool::new(false),
             watchers: Mutex::default(),
@@ -188,10 +191,29 @@ impl Shared {
         self.begin_read()
     }
 
+    /// Whether a read has failed and the writer is about to see to it: at all times one of the three tells, from
+    /// the failure until [`Shared::reopenings`] has grown beyond `reopenings`, and from then on the last.
+    pub(crate) fn is_reopened_since(&self, reopenings: u64) -> bool {
+        self.read_failed.load(Ordering::Acquire)
+            || self.reopening.load(Ordering::Acquire)
+            || self.reopenings.load(Ordering::Acquire) > reopenings
+    }
+
+    /// Whether the database has to be opened again; if so, whoever calls does it now and notes it then.
+    pub(crate) fn take_failed_read(&self) -> bool {
+        let failed = self.read_failed.load(Ordering::Acquire);
+        if failed {
+            self.reopening.store(true, Ordering::Release);
+            self.read_failed.store(false, Ordering::Release);
+        }
+        failed
+    }
+
     /// The writer has done what it can about a failed read.
     pub(crate) fn note_reopening(&self) {
         let queue = self.queue();
         self.reopenings.fetch_add(1, Ordering::Release);
+        self.reopening.store(false, Ordering::Release);
         if queue.waiters > 0 {
             self.progress.notify_all();
         }

@@ -114,14 +114,16 @@ impl Store {
     /// As [`Store::snapshot`].
     pub fn snapshot_after(&self, ticket: Ticket) -> Result<Snapshot, Error> {
         self.wait_applied(ticket);
-        let reopenings = self.shared.reopenings.load(Ordering::Acquire);
-        let snapshot = self.snapshot();
-        if snapshot.is_ok() || !self.shared.read_failed.load(Ordering::Acquire) {
-            return snapshot;
+        for _ in 0..limits::REOPENINGS_AWAITED_MAX {
+            let reopenings = self.shared.reopenings.load(Ordering::Acquire);
+            let snapshot = self.snapshot();
+            if snapshot.is_ok() || !self.shared.is_reopened_since(reopenings) {
+                return snapshot;
+            }
+            self.wait_until(|queue, shared| {
+                queue.closed || shared.reopenings.load(Ordering::Acquire) > reopenings
+            });
         }
-        self.wait_until(|queue, shared| {
-            queue.closed || shared.reopenings.load(Ordering::Acquire) > reopenings
-        });
         self.snapshot()
     }
 
