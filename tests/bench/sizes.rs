@@ -20,6 +20,9 @@ pub(crate) struct Wanted {
     /// Seconds of `chat` at 200 messages a second
     #[arg(long)]
     seconds: Option<usize>,
+    /// Pages of `archive`
+    #[arg(long)]
+    pages: Option<usize>,
     /// Messages in the archive of `start`
     #[arg(long)]
     archived: Option<usize>,
@@ -63,7 +66,7 @@ const WHOLE: Sizes = Sizes {
     moody: 210,
     changes: 20,
     archived: 100_000,
-    pages: 200,
+    pages: 1_000,
     returning: 300,
     archived_at_start: 1_000_000,
     cuts: 5,
@@ -92,6 +95,7 @@ impl Wanted {
             logins: self.logins.unwrap_or(sizes.logins),
             messages: self.messages.unwrap_or(sizes.messages),
             seconds: self.seconds.unwrap_or(sizes.seconds),
+            pages: self.pages.unwrap_or(sizes.pages),
             archived_at_start: self.archived.unwrap_or(sizes.archived_at_start),
             cuts: self.cuts.unwrap_or(sizes.cuts),
             ..sizes

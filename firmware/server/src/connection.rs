@@ -258,9 +258,8 @@ impl Connection {
                 self.positions.extend(entry.position);
             }
         }
-        if batch.ask {
-            self.management.ask(self.now(), &mut self.output);
-        }
+        self.management
+            .ask_when(batch.ask, self.now(), &mut self.output);
         if batch.cut {
             self.drop_line();
         }

@@ -28,9 +28,13 @@ pub const ENDED_MAX: usize = 1_024;
 /// sent fit into that sender's own outbox several times.
 pub const BOUNCED_MAX: usize = 1_024;
 const _: () = assert!(BOUNCED_MAX * 2 < OUTBOX_STANZAS_MAX, "the sender stays");
-/// Presence stanzas that are sent without asking for an acknowledgement: what is kept of a login with many
-/// contacts until their client says it has them.
+/// Stanzas that may be open until the client is asked for an acknowledgement although it was asked just now,
+/// or although they are presence alone: what is kept of a login with many contacts until their client says it
+/// has them.
 pub const UNASKED_MAX: usize = 4;
+/// Milliseconds after asking for an acknowledgement in which only [`UNASKED_MAX`] makes us ask again. A phone
+/// that vanishes is found out a second later, which is nothing beside [`ACK_TIMEOUT_MS`].
+pub const ASK_INTERVAL_MS: u64 = 1_000;
 /// Stanzas held back from a client that nobody looks at. An evening of presence and chat states stays below;
 /// above it they go out, since memory is not for them.
 pub const HELD_MAX: usize = 256;

@@ -52,19 +52,20 @@ pub struct Batch {
     pub end: Option<StreamError>,
     /// The line is to be dropped without a word; the session outlives it.
     pub cut: bool,
-    /// The client is to be asked for an acknowledgement behind these entries.
-    pub ask: bool,
+    /// Whether the client is to be asked for an acknowledgement behind these entries.
+    pub ask: Ask,
     /// Nobody acknowledges these: written to the socket is all that can be known.
     pub unmanaged: bool,
 }
 
-/// What an acknowledgement told.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Acknowledged {
-    /// Archive positions the client has now.
-    pub positions: Vec<u64>,
-    /// There is more that it was not asked for yet.
-    pub ask: bool,
+/// When a client is to be asked for an acknowledgement (XEP-0198 §4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ask {
+    #[default]
+    No,
+    Now,
+    /// Then, in elapsed milliseconds, unless it has told by itself.
+    At(u64),
 }
 
 impl Outbox {
@@ -178,11 +179,11 @@ impl Outbox {
         self.lock().sent.is_some()
     }
 
-    /// XEP-0198 §4: the client has handled `h` stanzas.
+    /// XEP-0198 §4: the client has handled `h` stanzas. Returns the positions in the archive that it has now.
     ///
     /// # Errors
     /// How many it was sent, where that is less.
-    pub fn acknowledge(&self, h: u32) -> Result<Acknowledged, u32> {
+    pub fn acknowledge(&self, h: u32) -> Result<Vec<u64>, u32> {
         match &mut self.lock().sent {
             Some(sent) => sent.acknowledge(h),
             None => Err(0),
@@ -200,13 +201,13 @@ impl Outbox {
         let Some(sent) = &mut inner.sent else {
             return Err(0);
         };
-        let acknowledged = sent.acknowledge(h)?;
+        let positions = sent.acknowledge(h)?;
         for entry in sent.take_back(stamp) {
             inner.bytes += entry.len();
             inner.entries.push_front(entry);
         }
         inner.release_held();
-        Ok(acknowledged.positions)
+        Ok(positions)
     }
 
     /// Makes what a restart left the session's own: `acknowledged` stanzas were handled, these were sent
@@ -328,8 +329,11 @@ impl Inner {
         self.bytes = 0;
         let entries = std::mem::take(&mut self.entries);
         let ask = match &mut self.sent {
-            Some(sent) => sent.keep(&entries, now),
-            None => false,
+            Some(sent) => {
+                sent.keep(&entries, now);
+                sent.ask(now)
+            }
+            None => Ask::No,
         };
         Batch {
             entries,

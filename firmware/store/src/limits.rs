@@ -68,6 +68,10 @@ pub const FREE_BYTES_MARGIN: u64 = 4;
 /// disk up in seconds; a look costs a microsecond.
 pub const LOOK_MILLISECONDS: u64 = 250;
 
+/// Groups that wait to be put in order with what redb was not given yet: about a second's at the pace of
+/// [`GATHER_MILLISECONDS`], and so few that each may be looked through.
+pub const GROUPS_UNORDERED_MAX: usize = 32;
+
 /// Pages held in memory while the database file cannot be written, so that reads go on. Enough for the pages
 /// that the writes between two checkpoints touch.
 pub const OVERLAY_BYTES_MAX: usize = 64 << 20;
@@ -78,8 +82,8 @@ pub const PROBE_SECONDS_MIN: u64 = 1;
 /// Longest wait between two tries. People who freed some space look at the screen for about this long.
 pub const PROBE_SECONDS_MAX: u64 = 30;
 
-/// How often a reader waits for the database to be opened again before the disk's error is its answer. Twice is
-/// what a disk that fails once more while it is opened needs; one that always fails must not hold anybody.
+/// How often a reader waits for the database to be opened again before the disk's error is its answer. Twice
+/// is what a disk that fails once more while it is opened needs; one that always fails must not hold anybody.
 pub const REOPENINGS_AWAITED_MAX: usize = 3;
 
 /// Ranges of failed tickets that are told apart; one for each time the disk failed. Beyond this the two

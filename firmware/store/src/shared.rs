@@ -7,7 +7,8 @@
 //! `pending`, `database`.
 
 use crate::database;
-use crate::group::Changes;
+use crate::group::{Changes, Row};
+use crate::limits::GROUPS_UNORDERED_MAX;
 use crate::options::{Health, Options};
 use crate::queue::Queue;
 use crate::tickets::Released;
@@ -26,7 +27,7 @@ pub(crate) struct Shared {
     /// What readers read. Taken out while redb is opened again.
     pub(crate) database: RwLock<Option<Database>>,
     /// Durable, and what every new snapshot must show, but not in the database yet. The writer alone adds.
-    pending: Mutex<Changes>,
+    pending: Mutex<Pending>,
     queue: Mutex<Queue>,
     /// Wakes the writer's thread.
     pub(crate) work: Condvar,
@@ -42,6 +43,39 @@ pub(crate) struct Shared {
     /// Somebody saw that there is too little space; the writer has to look for itself.
     pub(crate) seen_full: AtomicBool,
     watchers: Mutex<Vec<Watcher>>,
+}
+
+/// Changes in two parts. Most groups are small and come when little of the first part is in the processor's
+/// cache: many at once are put into order for the price of a few.
+#[derive(Default)]
+struct Pending {
+    ordered: Changes,
+    /// What happened after it, one group after the other.
+    groups: Vec<Changes>,
+}
+
+impl Pending {
+    fn push(&mut self, changes: Changes) {
+        self.groups.push(changes);
+        if self.groups.len() >= GROUPS_UNORDERED_MAX {
+            self.order();
+        }
+    }
+
+    /// All of it.
+    fn order(&mut self) -> &Changes {
+        for group in self.groups.drain(..) {
+            self.ordered.merge(group);
+        }
+        &self.ordered
+    }
+
+    fn get(&self, table: &str, key: &[u8]) -> Option<&Row> {
+        let latest = self.groups.iter().rev();
+        latest
+            .chain([&self.ordered])
+            .find_map(|changes| changes.get(table, key))
+    }
 }
 
 /// A panic elsewhere leaves nothing half done under these locks.
@@ -121,7 +155,7 @@ impl Shared {
     /// in the journal already, and with it all that was pending.
     pub(crate) fn put_database(&self, database: Option<Database>) {
         let mut pending = locked(&self.pending);
-        *pending = Changes::default();
+        *pending = Pending::default();
         *self
             .database
             .write()
@@ -140,7 +174,7 @@ impl Shared {
 
     /// Shows `changes`, which are durable, to every snapshot from now on.
     pub(crate) fn show(&self, changes: Changes) {
-        locked(&self.pending).merge(changes);
+        locked(&self.pending).push(changes);
     }
 
     /// Gives redb what is pending, without a sync.
@@ -149,9 +183,10 @@ impl Shared {
     /// The disk's; then the database must be opened again.
     pub(crate) fn apply_pending(&self) -> Result<(), Error> {
         let mut pending = locked(&self.pending);
-        if !pending.is_empty() {
-            self.with_database(|database| database::apply(database, &pending))?;
-            *pending = Changes::default();
+        let changes = pending.order();
+        if !changes.is_empty() {
+            self.with_database(|database| database::apply(database, changes))?;
+            *pending = Pending::default();
         }
         Ok(())
     }
@@ -191,8 +226,8 @@ impl Shared {
         self.begin_read()
     }
 
-    /// Whether a read has failed and the writer is about to see to it: at all times one of the three tells, from
-    /// the failure until [`Shared::reopenings`] has grown beyond `reopenings`, and from then on the last.
+    /// Whether a read has failed and the writer is about to see to it: at all times one of the three tells,
+    /// from the failure until [`Shared::reopenings`] has grown beyond `reopenings`, and from then on the last.
     pub(crate) fn is_reopened_since(&self, reopenings: u64) -> bool {
         self.read_failed.load(Ordering::Acquire)
             || self.reopening.load(Ordering::Acquire)

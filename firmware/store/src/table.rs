@@ -86,10 +86,11 @@ impl<K: Key, V: Value> Table<K, V> {
     /// # Errors
     /// [`Error::Row`] when it cannot be decoded; otherwise the disk's.
     pub fn get(&self, snapshot: &Snapshot, key: &K) -> Result<Option<V>, Error> {
-        match snapshot.row(self.name, &encoded(key))? {
-            None => Ok(None),
-            Some(stored) => self.value(&stored).map(Some),
-        }
+        let Some(table) = snapshot.table(self.name)? else {
+            return Ok(None);
+        };
+        let row = table.get(encoded(key).as_slice())?;
+        row.map(|stored| self.value(stored.value())).transpose()
     }
 
     /// The value of its stored form.

@@ -285,14 +285,15 @@ impl Store {
         self.close();
     }
 
-    /// Sleeps until something is due, and then for as long as the group shall wait for company.
+    /// Sleeps until something is due, and then for as long as the group shall wait for company. While groups
+    /// follow one another that comes first: whoever queues then has nobody to wake.
     fn wait_for_work(&self, stop: &AtomicBool, pace: &Pace) {
         let stops = || stop.load(Ordering::Acquire);
         let mut queue = self.shared.queue();
         let now = self.shared.now();
         let next = queue.due().into_iter().chain(queue.alarm).min();
         let mut company = pace.pause(now);
-        if next.is_none_or(|next| next > now) {
+        if company.is_zero() && next.is_none_or(|next| next > now) {
             // A `Soon` batch wakes nobody; this is when the first one can be due.
             let soon = Duration::from_secs(limits::SOON_SECONDS_MAX);
             let wait = next.map_or(soon, |next| next.saturating_sub(now).min(soon));
@@ -301,9 +302,13 @@ impl Store {
             }
             // Any wake-up will do: what is due is looked at anew.
             queue = self.sleep(queue, Sleep::Idle, wait);
-            company = company.max(Duration::from_millis(limits::COMPANY_MILLISECONDS));
+            company = Duration::from_millis(limits::COMPANY_MILLISECONDS);
+            if queue.due().is_none() {
+                return;
+            }
         }
-        if queue.is_pressed() || stops() || company.is_zero() || queue.due().is_none() {
+        if queue.is_pressed() || stops() || company.is_zero() || queue.alarm == Some(Duration::ZERO)
+        {
             return;
         }
         drop(self.sleep(queue, Sleep::Gathering, company));

@@ -7,6 +7,7 @@
 use crate::{
     features::management::NS,
     limits::{ACK_TIMEOUT_MS, ACK_WAIT_MS_MAX},
+    outbox::Ask,
     session::{Session, intake::Intake},
 };
 use std::{
@@ -26,12 +27,25 @@ pub(super) struct Management {
     owed: bool,
     /// We asked, and nothing came since.
     asked: Option<u64>,
+    /// When the outbox is to be looked at again, for it wants to ask.
+    next_ask: Option<u64>,
 }
 
 impl Management {
     /// The client sent `<r/>`.
     pub(super) fn want(&mut self, now: u64) {
         self.wanted.get_or_insert(now + ACK_WAIT_MS_MAX);
+    }
+
+    /// Does what the outbox wants.
+    pub(super) fn ask_when(&mut self, ask: Ask, now: u64, out: &mut Vec<u8>) {
+        self.next_ask = match ask {
+            Ask::At(then) => Some(then),
+            Ask::Now | Ask::No => None,
+        };
+        if ask == Ask::Now {
+            self.ask(now, out);
+        }
     }
 
     /// Asks the client.
@@ -54,7 +68,8 @@ impl Management {
     /// When something is due.
     pub(super) fn deadline(&self) -> Option<u64> {
         let dead = self.asked.map(|asked| asked + ACK_TIMEOUT_MS);
-        [self.wanted, dead].into_iter().flatten().min()
+        let due = [self.wanted, dead, self.next_ask];
+        due.into_iter().flatten().min()
     }
 
     /// Answers what was asked, as far as it can be.

@@ -120,14 +120,9 @@ fn acknowledge(
         return Ok(failed(StanzaError::UNEXPECTED_REQUEST, None));
     }
     match session.outbox.acknowledge(h) {
-        Ok(acknowledged) => {
-            cx.server.delivered(cx, session, &acknowledged.positions);
-            let ask = if acknowledged.ask {
-                "<r xmlns='urn:xmpp:sm:3'/>"
-            } else {
-                ""
-            };
-            Ok(ask.to_owned())
+        Ok(positions) => {
+            cx.server.delivered(cx, session, &positions);
+            Ok(String::new())
         }
         Err(sent) => {
             info!(session = %session.jid, h, sent, "acknowledges more than it was sent");

@@ -1,6 +1,7 @@
 //! The outbox against what XEP-0198 and XEP-0352 say of it.
 
 use super::*;
+use expect_test::{Expect, expect};
 use proptest::prelude::*;
 use xmpp::{Class, Jid, Kind};
 
@@ -43,7 +44,7 @@ fn what_was_not_acknowledged_is_sent_again_in_order() {
     outbox.attach();
     assert_eq!(outbox.rewind(2, |_, _| {}), Ok(vec![]));
     assert_eq!(names(outbox.take().entries), "2 3 4");
-    assert_eq!(outbox.acknowledge(5), Ok(Acknowledged::default()));
+    assert_eq!(outbox.acknowledge(5), Ok(vec![]));
     assert!(outbox.unacknowledged().1.is_empty());
 }
 
@@ -61,22 +62,64 @@ fn a_count_that_is_too_high_changes_nothing() {
 fn the_count_wraps() {
     let outbox = Outbox::default();
     outbox.restore(u32::MAX, vec![entry("last"), entry("zero")]);
-    assert_eq!(outbox.acknowledge(0).map(|a| a.positions), Ok(vec![]));
+    assert_eq!(outbox.acknowledge(0), Ok(vec![]));
     assert_eq!(names(outbox.unacknowledged().1), "zero");
     assert!(outbox.acknowledge(1).is_ok());
     assert_eq!(outbox.acknowledge(2), Err(1));
 }
 
+/// Each word is something that happens: `m` a message goes out, `p` a presence, `+250` milliseconds pass,
+/// `a2` the client acknowledges two more stanzas. Expected is for each word whether the client is asked behind
+/// it, or when it will be.
+fn check_asking(words: &str, expected: Expect) {
+    let (outbox, mut now, mut h) = (Outbox::default(), 5_000, 0);
+    outbox.manage();
+    let mut said = Vec::new();
+    for word in words.split_whitespace() {
+        let (what, number) = word.split_at(1);
+        match what {
+            "m" => outbox.push(entry("message")),
+            "p" => outbox.push(Entry {
+                kind: xmpp::Kind::Presence,
+                ..entry("presence")
+            }),
+            "+" => now += number.parse::<u64>().unwrap(),
+            _ => {
+                h += number.parse::<u32>().unwrap();
+                outbox.acknowledge(h).unwrap();
+            }
+        }
+        said.push(match outbox.take_for(outbox.epoch(), now).ask {
+            Ask::No => "-".to_owned(),
+            Ask::Now => "now".to_owned(),
+            Ask::At(then) => format!("in {}", then - now),
+        });
+    }
+    expected.assert_eq(&said.join(", "));
+}
+
 #[test]
-fn a_client_is_asked_once_and_again_for_the_rest() {
-    let outbox = managed(2);
-    assert!(outbox.take().ask);
-    outbox.push(entry("2"));
-    assert!(!outbox.take().ask, "an answer is due already");
-    assert!(outbox.acknowledge(1).is_ok_and(|a| a.ask));
-    assert!(outbox.acknowledge(1).is_ok_and(|a| !a.ask), "no progress");
-    outbox.push(entry("3"));
-    assert!(outbox.take().ask);
+fn a_client_is_asked_at_once_and_then_now_and_then() {
+    check_asking("m m m", expect!["now, -, -"]);
+    check_asking(
+        "m +10 a1 m +10 m",
+        expect!["now, -, -, in 990, in 980, in 980"],
+    );
+    check_asking(
+        "m +10 a1 m m m m m a5 m",
+        expect!["now, -, -, in 990, in 990, in 990, in 990, now, -, in 1000"],
+    );
+    check_asking(
+        "m +10 a1 m +990 a1 m",
+        expect!["now, -, -, in 990, now, -, in 1000"],
+    );
+    check_asking("m m +10 a1 +990", expect!["now, -, -, in 990, now"]);
+    check_asking("m a1 +1000 m", expect!["now, -, -, now"]);
+    // The answer told of nothing new.
+    check_asking("m +10 a0 +5000 m", expect!["now, -, -, -, now"]);
+    // Presence waits for company.
+    check_asking("p p p p +5000 p a5 p", expect!["-, -, -, -, -, now, -, -"]);
+    check_asking("p m", expect!["-, now"]);
 }
 
 #[test]
