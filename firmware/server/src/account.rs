@@ -316,14 +316,17 @@ impl Cx<'_> {
         self.queue(passing, Some(errand));
     }
 
+    /// An errand without a stanza, on behalf of somebody, for this account or another one of ours.
+    pub(crate) fn errand(&mut self, on_behalf_of: &Jid, to: &Jid, errand: Errand) {
+        let nothing = Arc::new(Stanza::compose(Kind::Presence, &[], ""));
+        let passing = Passing::new(nothing, on_behalf_of.clone(), to.clone());
+        self.queue(passing, Some(errand));
+    }
+
     /// An errand of this account for somebody, when what is decided now is done.
     pub(crate) fn errand_to_self(&mut self, on_behalf_of: &Jid, errand: Errand) {
-        let nothing = Arc::new(Stanza::compose(Kind::Presence, &[], ""));
-        let to = self.account.jid.clone();
-        self.queue(
-            Passing::new(nothing, on_behalf_of.clone(), to),
-            Some(errand),
-        );
+        let own = self.account.jid.clone();
+        self.errand(on_behalf_of, &own, errand);
     }
 
     fn queue(&mut self, passing: Passing, errand: Option<Errand>) {

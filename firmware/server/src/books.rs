@@ -213,8 +213,7 @@ impl Server {
             }
             // What the contacts keep of it is queued before.
             let ticket = self.store().queue(writes, Urgency::Now);
-            self.durable(ticket).await;
-            if self.store().is_durable(ticket) != Some(Durable::Yes) {
+            if !self.is_kept(ticket).await {
                 return;
             }
         }

@@ -27,7 +27,8 @@ const KNOWN: Table<String, KnownRecord> = Table::new("capabilities.known", 1);
 
 /// Namespace of capabilities in presence.
 pub(crate) const NS: &str = "http://jabber.org/protocol/caps";
-const INFO: &str = "http://jabber.org/protocol/disco#info";
+/// Namespace of the question that brings an answer (XEP-0030 §3).
+pub(crate) const INFO: &str = "http://jabber.org/protocol/disco#info";
 
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 struct KnownRecord {

@@ -407,14 +407,15 @@ impl Server {
         }
     }
 
-    /// Waits until a ticket is durable, or will not be.
-    pub(crate) async fn durable(&self, ticket: Ticket) {
+    /// Waits for what becomes of a ticket: whether it is durable.
+    pub(crate) async fn is_kept(&self, ticket: Ticket) -> bool {
         let (sender, receiver) = oneshot::channel();
-        let tell = Box::new(move |_| {
-            let _ = sender.send(());
+        let tell = Box::new(move |durable| {
+            // Who waited may be gone.
+            let _ = sender.send(durable == Durable::Yes);
         });
         self.store.when_durable(ticket, tell);
-        let _ = receiver.await;
+        receiver.await.unwrap_or(false)
     }
 
     /// What features say to a request of Bind 2.

@@ -78,8 +78,8 @@ pub const PROBE_SECONDS_MIN: u64 = 1;
 /// Longest wait between two tries. People who freed some space look at the screen for about this long.
 pub const PROBE_SECONDS_MAX: u64 = 30;
 
-/// How often a reader waits for the database to be opened again before the disk's error is its answer. Twice is
-/// what a disk that fails once more while it is opened needs; one that always fails must not hold anybody.
+/// How often a reader waits for the database to be opened again before the disk's error is its answer. Twice
+/// is what a disk that fails once more while it is opened needs; one that always fails must not hold anybody.
 pub const REOPENINGS_AWAITED_MAX: usize = 3;
 
 /// Ranges of failed tickets that are told apart; one for each time the disk failed. Beyond this the two

@@ -1,10 +1,9 @@
 //! The verification string of capabilities (XEP-0115 §5.1, §5.4), of an answer to disco#info.
 
+use super::INFO;
 use aws_lc_rs::digest;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use xmpp::{Element, form};
-
-const INFO: &str = "http://jabber.org/protocol/disco#info";
 
 /// The verification string under SHA-1. `None` where §5.4 wants the answer ignored as a whole: an identity,
 /// a feature or a kind of form comes twice.

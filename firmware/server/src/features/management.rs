@@ -122,12 +122,8 @@ fn acknowledge(
     match session.outbox.acknowledge(h) {
         Ok(acknowledged) => {
             cx.server.delivered(cx, session, &acknowledged.positions);
-            let ask = if acknowledged.ask {
-                "<r xmlns='urn:xmpp:sm:3'/>"
-            } else {
-                ""
-            };
-            Ok(ask.to_owned())
+            let ask = acknowledged.ask.then(|| format!("<r xmlns='{NS}'/>"));
+            Ok(ask.unwrap_or_default())
         }
         Err(sent) => {
             info!(session = %session.jid, h, sent, "acknowledges more than it was sent");
