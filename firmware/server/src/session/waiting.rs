@@ -2,7 +2,7 @@
 //! §5).
 //!
 //! While it waits it stays an available resource, and what comes for it goes on into its outbox. How long
-//! is [`HIBERNATION_MS_MAX`], or less where the client asked for less.
+//! is [`SESSION_WAIT_MS_MAX`], or less where the client asked for less.
 
 use super::{Digest, Session, digest_of, intake::Intake, stored};
 use crate::{
