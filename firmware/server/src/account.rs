@@ -50,7 +50,7 @@ pub(crate) struct State {
     /// Of the last batch that was not `Soon`: where it fails, memory is ahead of the disk for good.
     relied_on: Ticket,
     /// Removals that wait for company and so may be refused without anybody noticing, until they are on disk.
-    removals: Vec<Write>,
+    removals: VecDeque<Write>,
     /// Out of the directory for good. Whoever still holds it looks the account up again, and nothing that it
     /// believes is written any more.
     gone: bool,
@@ -191,7 +191,7 @@ impl State {
     /// Forgets removals that the disk has taken.
     pub(crate) fn forget_removals(&mut self, store: &Store) {
         if store.is_durable(self.ticket) == Some(Durable::Yes) {
-            self.removals = Vec::new();
+            self.removals = VecDeque::new();
         }
     }
 
@@ -293,9 +293,9 @@ impl Cx<'_> {
     pub(crate) fn write_soon(&mut self, write: Write) {
         if let Some(removal) = write.removal_again() {
             if self.state.removals.len() >= REMOVALS_MAX {
-                self.state.removals.remove(0);
+                self.state.removals.pop_front();
             }
-            self.state.removals.push(removal);
+            self.state.removals.push_back(removal);
         }
         self.consequences.soon.push(write);
     }

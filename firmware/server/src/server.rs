@@ -379,7 +379,7 @@ impl Server {
     }
 
     /// The same over the connection of that epoch: what an older one still says is not heard.
-    pub async fn receive_over(
+    pub(crate) async fn receive_over(
         self: &Arc<Self>,
         session: &Arc<Session>,
         epoch: u32,
@@ -437,7 +437,7 @@ impl Server {
     }
 
     /// The same from the connection of that epoch: an older one has nothing to end.
-    pub async fn leave_over(self: &Arc<Self>, session: &Arc<Session>, epoch: u32) {
+    pub(crate) async fn leave_over(self: &Arc<Self>, session: &Arc<Session>, epoch: u32) {
         self.at(&session.account, 0, |cx| {
             if session.outbox.epoch() == epoch {
                 presence::gone(cx, session);
@@ -483,7 +483,7 @@ impl Server {
     }
 
     /// Stream features of features, once the client is authenticated, or has a session already.
-    pub fn stream_features(&self, session: Option<&Session>) -> String {
+    pub(crate) fn stream_features(&self, session: Option<&Session>) -> String {
         self.router.stream_features(self, session)
     }
 
