@@ -370,7 +370,8 @@ impl Cx<'_> {
         }
     }
 
-    /// Puts a stanza into the outboxes of all resources that are meant.
+    /// Puts a stanza that nobody answers into the outboxes of all resources that are meant; of one whose
+    /// session ends nobody is told.
     pub(crate) fn deliver_to(&mut self, entry: &Entry, is_meant: impl Fn(&Resource) -> bool) {
         for resource in &mut self.state.resources {
             if is_meant(resource) {
