@@ -230,7 +230,7 @@ pub const PUBSUB_SWEEP_ITEMS: usize = 200;
 pub const CAPABILITIES_MAX: usize = 512;
 /// Bytes of what they ask for together: all of it is in memory.
 pub const CAPABILITIES_BYTES_MAX: usize = 262_144;
-/// Bytes of the verification string of a client: of SHA-1 it has 28 (XEP-0115 §5.1).
+/// Bytes of the verification string of a client and its method: 33 of SHA-1, 95 of SHA-512.
 pub const CAPABILITIES_VER_BYTES_MAX: usize = 128;
 /// Nodes that one client may ask for. Those known ask for up to twenty.
 pub const CAPABILITIES_NODES_MAX: usize = 100;
