@@ -193,6 +193,11 @@ async fn send(
     Ok(())
 }
 
+/// The id of a message whose number says which one it is to its recipient.
+pub(crate) fn id(number: u32) -> String {
+    format!("message-{number}")
+}
+
 /// A message of [`MESSAGE_BYTES`].
 pub(crate) fn message(to: &str, id: &str) -> String {
     let head = format!("<message to='{to}' type='chat' id='{id}'><body>");

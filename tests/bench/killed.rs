@@ -5,10 +5,10 @@
 
 use crate::{
     Bench,
-    chat::message,
+    chat::{id, message},
     client::{Account, Door, in_turn},
     login::{AT_ONCE, people},
-    restart::{SESSIONS, id, next_message},
+    restart::{SESSIONS, next_message},
     server::{GLANCE, Kind, Running},
     session::{Left, Outgoing, Session},
     table::{Figure, figure},

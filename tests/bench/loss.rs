@@ -4,7 +4,7 @@
 use crate::{
     Bench,
     archive::From,
-    chat::message,
+    chat::{id, message},
     client::{Account, Offer},
     disk::{Disk, may_mount},
     login::people,
@@ -270,11 +270,6 @@ fn acknowledged(senders: &[(Outgoing, u32)]) -> Vec<u32> {
         acknowledged.saturating_sub(*before)
     };
     senders.iter().map(of).collect()
-}
-
-/// The id of a message of a pair.
-fn id(number: u32) -> String {
-    format!("message-{number}")
 }
 
 /// Writes message after message, as fast as they are acknowledged.

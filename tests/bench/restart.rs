@@ -5,7 +5,7 @@
 
 use crate::{
     Bench,
-    chat::message,
+    chat::{id, message},
     client::{Account, Door, in_turn},
     killed,
     login::{AT_ONCE, people},
@@ -114,10 +114,6 @@ async fn write_to(door: &Door, by: &Account, to: &[String], last: u32, count: u3
     all.await.context("a message was never acknowledged")??;
     reading.abort();
     Ok(last + count)
-}
-
-pub(crate) fn id(number: u32) -> String {
-    format!("message-{number}")
 }
 
 /// Reads the last `count` messages up to number `last` in every session.

@@ -10,6 +10,13 @@ from waiting import Failed, step, until
 ALICE, BOB = "alice@localhost", "bob@localhost"
 
 
+async def start(server, *people):
+    """The server, with accounts for these addresses; each one's password is the address."""
+    await server.start()
+    for jid in people:
+        await server.add_user(jid.partition("@")[0], jid)
+
+
 class Talk:
     """`link` is what Alice connects through; Bob is at slixmpp and stays online."""
 
@@ -43,54 +50,53 @@ class Talk:
         if found() != said:
             raise Failed(f"{name} heard {found()} instead of {said}")
 
+    async def lose(self, tell_server=False):
+        """Alice's connection is gone, and she knows it."""
+        self.link.cut(tell_server)
+        await self.alice.gone()
+
+    async def come_back(self):
+        """The network is back, she resumes her session, and both have everything."""
+        self.link.restore()
+        await self.alice.come_back()
+        await self.complete()
+
     async def reset(self, waiting):
         """Both ends see that the connection is gone."""
         with step(f"the connection is reset, {waiting} messages wait, the session is resumed"):
             self.bob_says(1)
             self.alice_says(1)
             await self.complete()
-            self.link.cut()
-            await self.alice.gone()
+            await self.lose(tell_server=True)
             self.bob_says(waiting)
             await self.bob.settled()
-            self.link.restore()
-            await self.alice.come_back()
-            await self.complete()
+            await self.come_back()
 
     async def swallow_what_bob_says(self):
         with step("what the server sent into a dead connection comes again, once"):
             self.link.deaf_client = True
             self.bob_says(5)
             await self.bob.settled()
-            self.link.cut(tell_server=False)
-            await self.alice.gone()
+            await self.lose()
             self.bob_says(5)
             await self.bob.settled()
-            self.link.restore()
-            await self.alice.come_back()
-            await self.complete()
+            await self.come_back()
 
     async def swallow_what_alice_says(self):
         with step("what she sent into it she sends again, and it arrives once"):
             self.link.deaf_server = True
             self.alice_says(5)
             await until("her client did not send", lambda: self.alice.unacknowledged() == 5)
-            self.link.cut(tell_server=False)
-            await self.alice.gone()
-            self.link.restore()
-            await self.alice.come_back()
-            await self.complete()
+            await self.lose()
+            await self.come_back()
 
     async def swallow_acknowledgements(self):
         with step("what arrived and was never acknowledged to her does not arrive twice"):
             self.link.deaf_client = True
             self.alice_says(5)
             await self.bob.hears(ALICE, self.by_alice[-1])
-            self.link.cut(tell_server=False)
-            await self.alice.gone()
-            self.link.restore()
-            await self.alice.come_back()
-            await self.complete()
+            await self.lose()
+            await self.come_back()
 
     def stayed(self):
         with step("to everybody else she was there all the time (§5)"):

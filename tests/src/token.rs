@@ -1,5 +1,5 @@
 //! The client's side of HT-SHA-256-NONE (draft-schmaus-kitten-sasl-ht-09), to sign in with a token of
-//! XEP-0484 in scripts.
+//! XEP-0484 in scripts and in simulated stories.
 
 use aws_lc_rs::hmac;
 use base64::{Engine, prelude::BASE64_STANDARD};

@@ -50,7 +50,7 @@ pub(crate) struct State {
     /// Of the last batch that was not `Soon`: where it fails, memory is ahead of the disk for good.
     relied_on: Ticket,
     /// Removals that wait for company and so may be refused without anybody noticing, until they are on disk.
-    removals: Vec<Write>,
+    removals: VecDeque<Write>,
     /// Out of the directory for good. Whoever still holds it looks the account up again, and nothing that it
     /// believes is written any more.
     gone: bool,
@@ -191,7 +191,7 @@ impl State {
     /// Forgets removals that the disk has taken.
     pub(crate) fn forget_removals(&mut self, store: &Store) {
         if store.is_durable(self.ticket) == Some(Durable::Yes) {
-            self.removals = Vec::new();
+            self.removals = VecDeque::new();
         }
     }
 
@@ -293,9 +293,9 @@ impl Cx<'_> {
     pub(crate) fn write_soon(&mut self, write: Write) {
         if let Some(removal) = write.removal_again() {
             if self.state.removals.len() >= REMOVALS_MAX {
-                self.state.removals.remove(0);
+                self.state.removals.pop_front();
             }
-            self.state.removals.push(removal);
+            self.state.removals.push_back(removal);
         }
         self.consequences.soon.push(write);
     }
@@ -316,14 +316,17 @@ impl Cx<'_> {
         self.queue(passing, Some(errand));
     }
 
+    /// An errand without a stanza, on behalf of somebody, for this account or another one of ours.
+    pub(crate) fn errand(&mut self, on_behalf_of: &Jid, to: &Jid, errand: Errand) {
+        let nothing = Arc::new(Stanza::compose(Kind::Presence, &[], ""));
+        let passing = Passing::new(nothing, on_behalf_of.clone(), to.clone());
+        self.queue(passing, Some(errand));
+    }
+
     /// An errand of this account for somebody, when what is decided now is done.
     pub(crate) fn errand_to_self(&mut self, on_behalf_of: &Jid, errand: Errand) {
-        let nothing = Arc::new(Stanza::compose(Kind::Presence, &[], ""));
-        let to = self.account.jid.clone();
-        self.queue(
-            Passing::new(nothing, on_behalf_of.clone(), to),
-            Some(errand),
-        );
+        let own = self.account.jid.clone();
+        self.errand(on_behalf_of, &own, errand);
     }
 
     fn queue(&mut self, passing: Passing, errand: Option<Errand>) {
@@ -367,7 +370,8 @@ impl Cx<'_> {
         }
     }
 
-    /// Puts a stanza into the outboxes of all resources that are meant.
+    /// Puts a stanza that nobody answers into the outboxes of all resources that are meant; of one whose
+    /// session ends nobody is told.
     pub(crate) fn deliver_to(&mut self, entry: &Entry, is_meant: impl Fn(&Resource) -> bool) {
         for resource in &mut self.state.resources {
             if is_meant(resource) {

@@ -13,7 +13,8 @@ mod record;
 pub use leaving::{close, rests};
 pub(crate) use leaving::{closed, farewells, remove_closed, was_somebody};
 pub use leftovers::{removed, swept, writes_to_remove};
-pub use record::{AccountKeys, AccountRecord, domain, find, keep_secret, secret};
+pub(crate) use record::keep_secret;
+pub use record::{AccountKeys, AccountRecord, domain, find, secret};
 
 use crate::{
     archive::{KEEP, KeepRecord},

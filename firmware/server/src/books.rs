@@ -213,8 +213,7 @@ impl Server {
             }
             // What the contacts keep of it is queued before.
             let ticket = self.store().queue(writes, Urgency::Now);
-            self.durable(ticket).await;
-            if self.store().is_durable(ticket) != Some(Durable::Yes) {
+            if !self.is_kept(ticket).await {
                 return;
             }
         }
@@ -275,13 +274,9 @@ mod tests {
     use super::*;
     use crate::{
         accounts::{NewAccount, close, disable, enable, find},
-        fixture::Fixture,
+        fixture::{Fixture, run_beside},
         limits::{CLOSED_MS, FORMER_MS},
         roster::Subscription,
-    };
-    use std::{
-        pin::pin,
-        task::{Context, Poll, Waker},
     };
 
     /// Juliet and romeo, who see one another, and are away.
@@ -308,18 +303,6 @@ mod tests {
         session.account.lock().roster.subscription(&contact)
     }
 
-    /// Runs what waits for nothing but the store.
-    fn run<T>(fixture: &Fixture, future: impl Future<Output = T>) -> T {
-        let mut future = pin!(future);
-        loop {
-            let mut cx = Context::from_waker(Waker::noop());
-            match future.as_mut().poll(&mut cx) {
-                Poll::Ready(value) => return value,
-                Poll::Pending => assert!(fixture.server.store().turn(), "nothing moves"),
-            }
-        }
-    }
-
     /// Done by the administrator: durable, and what follows from it.
     fn change(
         fixture: &Fixture,
@@ -331,7 +314,7 @@ mod tests {
             .server
             .change_account(localpart, change, decide)
             .unwrap();
-        run(fixture, fixture.server.follow_changes());
+        run_beside(fixture.server.store(), fixture.server.follow_changes());
     }
 
     fn closed(fixture: &Fixture, localpart: &str) {
@@ -343,7 +326,7 @@ mod tests {
 
     fn later(fixture: &Fixture, ms: u64) {
         fixture.hands.pass(ms);
-        run(fixture, fixture.server.tick());
+        run_beside(fixture.server.store(), fixture.server.tick());
         fixture.write();
     }
 

@@ -27,7 +27,8 @@ const KNOWN: Table<String, KnownRecord> = Table::new("capabilities.known", 1);
 
 /// Namespace of capabilities in presence.
 pub(crate) const NS: &str = "http://jabber.org/protocol/caps";
-const INFO: &str = "http://jabber.org/protocol/disco#info";
+/// Namespace of the question that brings an answer (XEP-0030 §3).
+pub(crate) const INFO: &str = "http://jabber.org/protocol/disco#info";
 
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 struct KnownRecord {
@@ -88,27 +89,28 @@ impl Capabilities {
 /// `<c/>` in a presence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Claim {
-    /// Under which everybody shares the answer.
+    /// Method and verification string, under which everybody shares an answer that was checked.
     pub(crate) key: Box<str>,
     /// Whom to ask about.
     pub(crate) node: String,
 }
 
 impl Claim {
-    /// `None` where a presence claims nothing that can be asked for, or nothing that could be checked: of a
-    /// method but SHA-1, which every client speaks, nothing is known (§5.3: one may ignore it).
+    /// `None` where a presence claims nothing that can be asked for (§5.4, 1).
     pub(crate) fn read(presence: &Passing) -> Option<Claim> {
         let c = presence.stanza.child(NS, "c")?;
-        let (ver, node) = (c.attr("ver")?, c.attr("node")?);
-        let sha_1 = c.attr("hash").is_some_and(|hash| hash == "sha-1");
-        let fits = ver.len() <= CAPABILITIES_VER_BYTES_MAX && node.len() <= PUBSUB_ID_BYTES_MAX;
-        (sha_1 && fits && !ver.is_empty()).then(|| Claim {
-            key: format!("sha-1 {ver}").into(),
+        let (hash, ver, node) = (c.attr("hash")?, c.attr("ver")?, c.attr("node")?);
+        let is_whole = !hash.is_empty() && !ver.is_empty();
+        let fits = hash.len() + ver.len() <= CAPABILITIES_VER_BYTES_MAX
+            && node.len() <= PUBSUB_ID_BYTES_MAX;
+        (is_whole && fits).then(|| Claim {
+            key: format!("{hash} {ver}").into(),
             node: format!("{node}#{ver}"),
         })
     }
 
-    /// Whether an answer is what was claimed (§5.4).
+    /// Whether an answer is what was claimed (§5.4, 3). By a method other than SHA-1 none is: what such a
+    /// client says counts for itself alone (§5.4, 2).
     pub(crate) fn is_met_by(&self, query: &Element) -> bool {
         let ver = self.key.strip_prefix("sha-1 ");
         verification(query).is_some_and(|computed| Some(&*computed) == ver)
@@ -307,6 +309,34 @@ mod tests {
         assert!(read.wants("a") && !read.wants("c") && !read.wants("a+notify"));
         assert_eq!(Capabilities::from_bytes(&read.to_bytes()), read);
         assert_eq!(Capabilities::from_bytes(b""), Capabilities::default());
+    }
+
+    #[test]
+    fn what_cannot_be_checked_is_asked_and_never_shared() {
+        let claim = |c: &str| {
+            let xml = format!("<presence xmlns='jabber:client'><c xmlns='{NS}' {c}/></presence>");
+            let stanza = Arc::new(xmpp::Stanza::parse(&xml).unwrap());
+            let jid = xmpp::Jid::parse("j@h/x").unwrap();
+            Claim::read(&Passing::new(stanza, jid.clone(), jid))
+        };
+        let query = format!("<query xmlns='{INFO}'><feature var='a'/></query>");
+        let query = Element::parse(&query, "").unwrap();
+        let ver = verification(&query).unwrap();
+        let long = "x".repeat(CAPABILITIES_VER_BYTES_MAX);
+        for (c, is_met) in [
+            (format!("hash='sha-1' node='n' ver='{ver}'"), Some(true)),
+            (format!("hash='sha-256' node='n' ver='{ver}'"), Some(false)),
+            ("hash='sha-1' node='n' ver='x'".to_owned(), Some(false)),
+            (format!("hash='sha-1' node='n' ver='{long}'"), None),
+            ("hash='' node='n' ver='x'".to_owned(), None),
+            ("node='n' ver='0.9'".to_owned(), None),
+        ] {
+            assert_eq!(
+                claim(&c).map(|claim| claim.is_met_by(&query)),
+                is_met,
+                "{c}"
+            );
+        }
     }
 
     #[test]

@@ -305,7 +305,7 @@ impl Connection {
 
     /// Ready when the outbox or the disk has something for this connection, which the next step puts into
     /// the output.
-    pub fn poll_wake(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_wake(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(session) = self.session.clone() else {
             return Poll::Pending;
         };

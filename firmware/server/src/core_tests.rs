@@ -1,7 +1,8 @@
 //! What only the core can show: what waits for the disk and what does not, and that nothing is lost or out
 //! of order on the way through it. Everything that a client can see is in `tests/scripts`.
 
-use crate::fixture::Fixture;
+use crate::{fixture::Fixture, session::Session};
+use std::sync::Arc;
 use store::{disk::Fault, limits::PROBE_SECONDS_MAX};
 
 const ADD: &str = "<iq type='set' id='s'><query xmlns='jabber:iq:roster'>\
@@ -23,6 +24,27 @@ fn bodies(got: &[String]) -> Vec<String> {
         )
     };
     got.iter().filter_map(body).collect()
+}
+
+/// So many messages for juliet, who is not there: more than her outbox holds at once.
+fn fill_what_waits(home: &Fixture, from: &Arc<Session>, count: usize) {
+    let padding = "x".repeat(20_000);
+    for number in 0..count {
+        let body = format!("{number} {padding}");
+        home.send(from, &message("juliet@home.example", &body));
+    }
+    home.write();
+}
+
+/// Everything that a session gets, a replay in its turns.
+fn got_all(home: &Fixture, session: &Arc<Session>) -> Vec<String> {
+    (0..100).flat_map(|_| home.got(session)).collect()
+}
+
+/// The number at the beginning of each body.
+fn numbers(got: &[String]) -> Vec<usize> {
+    let number = |body: &String| body.split(' ').next().unwrap().parse().unwrap();
+    bodies(got).iter().map(number).collect()
 }
 
 #[test]
@@ -128,26 +150,11 @@ fn a_disk_that_fails_refuses_what_must_be_kept_and_recovers() {
 fn many_waiting_messages_come_in_order_and_new_ones_behind_them() {
     let home = Fixture::new(&["juliet", "romeo"]);
     let romeo = home.online("romeo", "orchard");
-    let padding = "x".repeat(20_000);
-    for number in 0..100 {
-        home.send(
-            &romeo,
-            &message("juliet@home.example", &format!("{number} {padding}")),
-        );
-    }
-    home.write();
+    fill_what_waits(&home, &romeo, 100);
     let juliet = home.online_with_waiting("juliet");
     home.send(&romeo, &message("juliet@home.example", "100 new"));
-    let mut got = Vec::new();
-    for _ in 0..100 {
-        got.extend(home.got(&juliet));
-    }
-    let numbers: Vec<String> = bodies(&got)
-        .iter()
-        .map(|body| body.split(' ').next().unwrap().to_owned())
-        .collect();
-    let expected: Vec<String> = (0..=100).map(|number: u32| number.to_string()).collect();
-    assert_eq!(numbers, expected);
+    let got = got_all(&home, &juliet);
+    assert_eq!(numbers(&got), (0..=100).collect::<Vec<_>>());
 }
 
 const CARBONS: &str = "<iq type='set' id='c'><enable xmlns='urn:xmpp:carbons:2'/></iq>";
@@ -156,14 +163,7 @@ const CARBONS: &str = "<iq type='set' id='c'><enable xmlns='urn:xmpp:carbons:2'/
 fn copies_come_in_their_turn_behind_what_waited() {
     let home = Fixture::new(&["juliet", "romeo"]);
     let romeo = home.online("romeo", "orchard");
-    let padding = "x".repeat(20_000);
-    for number in 0..50 {
-        home.send(
-            &romeo,
-            &message("juliet@home.example", &format!("{number} {padding}")),
-        );
-    }
-    home.write();
+    fill_what_waits(&home, &romeo, 50);
     let chamber = home.bind("juliet", "chamber");
     let balcony = home.online_with_waiting("juliet");
     home.send(&balcony, CARBONS);
@@ -174,15 +174,8 @@ fn copies_come_in_their_turn_behind_what_waited() {
     );
     home.send(&chamber, &message("romeo@home.example", "52 sent"));
     home.write();
-    let mut got = Vec::new();
-    for _ in 0..50 {
-        got.extend(home.got(&balcony));
-    }
-    let numbers: Vec<usize> = bodies(&got)
-        .iter()
-        .map(|body| body.split(' ').next().unwrap().parse().unwrap())
-        .collect();
-    assert_eq!(numbers, (0..=52).collect::<Vec<_>>());
+    let got = got_all(&home, &balcony);
+    assert_eq!(numbers(&got), (0..=52).collect::<Vec<_>>());
     let copies = got
         .iter()
         .filter(|xml| xml.contains("><sent xmlns='urn:xmpp:carbons:2'>"));

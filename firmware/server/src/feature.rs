@@ -207,6 +207,14 @@ pub(crate) enum IqHook {
 /// What is to be read, on a snapshot that holds everything decided in the account before it was asked.
 pub(crate) type Plan = Box<dyn FnOnce(&Snapshot) -> Result<Read, StanzaError> + Send>;
 
+/// What was read, for whoever asked.
+pub(crate) struct Read {
+    /// They go before the result, to sessions of the account alone. The plan bounds them.
+    pub(crate) stanzas: Vec<Entry>,
+    /// The payload of the result, as XML.
+    pub(crate) result: String,
+}
+
 impl Read {
     /// A result that needs no stanzas before it.
     pub(crate) fn of(result: String) -> Read {
@@ -215,14 +223,6 @@ impl Read {
             result,
         }
     }
-}
-
-/// What was read, for whoever asked.
-pub(crate) struct Read {
-    /// They go before the result, to sessions of the account alone. The plan bounds them.
-    pub(crate) stanzas: Vec<Entry>,
-    /// The payload of the result, as XML.
-    pub(crate) result: String,
 }
 
 #[derive(Clone, Copy)]

@@ -213,6 +213,20 @@ pub(crate) fn now<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
+/// Runs what waits for nothing but the store, whose writer is this thread.
+pub(crate) fn run_beside<T>(store: &Store, future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    loop {
+        let poll = future
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()));
+        match poll {
+            Poll::Ready(value) => return value,
+            Poll::Pending => assert!(store.turn(), "something waits for nothing"),
+        }
+    }
+}
+
 fn from_wire(xml: &str) -> Stanza {
     let mut reader = Reader::new("jabber:client", 262_144);
     reader.push(

@@ -20,7 +20,7 @@ pub const WAITING_STANZAS_MAX: usize = 5_120;
 pub const WAITING_BYTES_MAX: usize = 5_242_880;
 /// Milliseconds that a session waits for its client (XEP-0198): a phone that was off for a day is back
 /// without a login.
-pub const HIBERNATION_MS_MAX: u64 = 86_400_000;
+pub const SESSION_WAIT_MS_MAX: u64 = 86_400_000;
 /// Sessions that are over of which the count of handled stanzas is kept, for clients that ask too late: more
 /// than a household has devices.
 pub const ENDED_MAX: usize = 1_024;
@@ -105,8 +105,12 @@ const _: () = assert!(
 );
 /// Bytes of what a reporter says in their own words; of more, the beginning is kept.
 pub const REPORT_TEXT_BYTES_MAX: usize = 1_024;
-/// Messages that one report may point at.
+/// Bytes of a report's reason: the registered ones (XEP-0377 §11.4) have less than 30.
+pub const REPORT_REASON_BYTES_MAX: usize = 255;
+/// Messages that one report may point at: an administrator looks at a few.
 pub const REPORT_IDS_MAX: usize = 20;
+/// Bytes of the address and the id in such a reference: an id of ours has less than 40.
+pub const REPORT_ID_BYTES_MAX: usize = 512;
 /// Messages of one account that were copied to its other devices and may still come back as an error, eight
 /// bytes each: errors take seconds, and nobody sends so many in that time.
 pub const COPIED_MAX: usize = 64;
@@ -194,7 +198,7 @@ const _: () = assert!(
 pub const PUBSUB_NODES_MAX: usize = 2_000;
 /// Items of one node. What peers allow, and what `max` stands for (XEP-0060 §8.2.2).
 pub const PUBSUB_ITEMS_MAX: usize = 10_000;
-/// Items of all nodes of one account: 32 bytes each in memory while the account is.
+/// Items of all nodes of one account: 24 bytes each in memory while the account is.
 pub const PUBSUB_NODE_ITEMS_MAX: usize = 50_000;
 /// Bytes of one payload: what a picture of 140 KB becomes. It has to fit into a stanza with its wrapping,
 /// coming and going.
@@ -204,11 +208,11 @@ pub const PUBSUB_ITEM_BYTES_MAX: usize = 200_000;
 pub const PUBSUB_BYTES_MAX: u64 = 64 << 20;
 /// Bytes of a node's name and of an item's id: they are keys, and repeated in every event.
 pub const PUBSUB_ID_BYTES_MAX: usize = 1_024;
-/// Items of one request to publish.
+/// Items of one request to publish: clients send one, or a handful when they move in.
 pub const PUBSUB_BATCH_MAX: usize = 64;
-/// Bytes of a text in a configuration.
+/// Bytes of a text in a configuration, such as a title: they are in memory with their node.
 pub const PUBSUB_TEXT_BYTES_MAX: usize = 1_024;
-/// Groups of contacts that a configuration names.
+/// Groups of contacts that a configuration names: as many as a contact may be in.
 pub const PUBSUB_GROUPS_MAX: usize = 50;
 /// Subscriptions to one node: more than there are people who know a household.
 pub const PUBSUB_SUBSCRIPTIONS_MAX: usize = 1_000;
@@ -221,16 +225,16 @@ pub const PUBSUB_PAGE_BYTES_MAX: usize = 262_144;
 /// Bytes of the last items that one account sends to one resource that became available: with twenty
 /// contacts a quarter of its outbox is left. What people ask to be told of is short.
 pub const PUBSUB_LAST_BYTES_MAX: usize = 131_072;
-/// Ids that one request may name.
+/// Ids that one request may name: as many messages as a page of an archive has.
 pub const PUBSUB_IDS_MAX: usize = 250;
 /// Items removed together with what made them go; of more, the rows go later, so many at a time.
 pub const PUBSUB_SWEEP_ITEMS: usize = 200;
 /// Kinds of clients of which it is remembered what they ask for, over restarts: a household has a few dozen,
 /// and its contacts' clients come on top.
 pub const CAPABILITIES_MAX: usize = 512;
-/// Bytes of what they ask for together.
+/// Bytes of what they ask for together: all of it is in memory.
 pub const CAPABILITIES_BYTES_MAX: usize = 262_144;
-/// Bytes of the verification string of a client and its method: those known have 28 to 90.
+/// Bytes of the verification string of a client and its method: 33 of SHA-1, 95 of SHA-512.
 pub const CAPABILITIES_VER_BYTES_MAX: usize = 128;
 /// Nodes that one client may ask for. Those known ask for up to twenty.
 pub const CAPABILITIES_NODES_MAX: usize = 100;
@@ -307,7 +311,7 @@ pub const DEVICES_MAX: usize = 32;
 /// Milliseconds for which a device that never comes back is remembered: three months, after which it says
 /// nothing about who has access, and nobody's habits need to be kept (XEP-0494 §6).
 pub const DEVICE_MS_MAX: u64 = 90 * 86_400_000;
-/// Characters of a device's name for itself or for its software.
+/// Characters of a device's name for itself or for its software: they are shown in one line.
 pub const DEVICE_NAME_CHARS_MAX: usize = 64;
 /// Milliseconds for which a token is good: a phone may be left in a drawer over the holidays. Each day of use
 /// brings a new one.
@@ -341,7 +345,7 @@ pub const REGISTRATIONS_MAX: usize = 30;
 pub const REGISTRATION_MS: u64 = 3_600_000;
 /// Requests about registration on one stream: who reads the form and corrects some mistakes has enough.
 pub const REGISTRATION_REQUESTS_MAX: u32 = 10;
-/// Characters of a name that a stranger asks for.
+/// Characters of a name that a stranger asks for: it is typed, and read aloud.
 pub const REGISTERED_NAME_CHARS_MAX: usize = 64;
 /// Characters of a password that somebody chooses in their app: what can be guessed is the door to all else.
 pub const PASSWORD_CHARS_MIN: usize = 10;

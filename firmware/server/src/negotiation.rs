@@ -37,9 +37,9 @@ use xmpp::{
 pub(crate) struct Negotiation {
     address: IpAddr,
     stage: Stage,
-    /// What the TLS connection can be bound to; empty before TLS.
     /// It began in the clear.
     by_starttls: bool,
+    /// What the TLS connection can be bound to; empty before TLS.
     bindings: ChannelBindings,
     /// Where an authenticated client said to be.
     device: Option<devices::Id>,

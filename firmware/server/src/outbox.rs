@@ -95,12 +95,12 @@ impl Outbox {
     }
 
     /// Whether it was ended, by whom ever.
-    pub fn is_ended(&self) -> bool {
+    pub(crate) fn is_ended(&self) -> bool {
         self.lock().end.is_some()
     }
 
     /// Everything that waits, or `Pending` with the waker kept. `now` is in elapsed milliseconds.
-    pub fn poll_batch(&self, epoch: u32, now: u64, cx: &mut Context<'_>) -> Poll<Batch> {
+    pub(crate) fn poll_batch(&self, epoch: u32, now: u64, cx: &mut Context<'_>) -> Poll<Batch> {
         let mut inner = self.lock();
         let nothing = inner.entries.is_empty() && inner.end.is_none() && !inner.cut;
         if nothing && inner.epoch == epoch {
@@ -111,7 +111,7 @@ impl Outbox {
     }
 
     /// Everything that waits now for that connection, perhaps nothing.
-    pub fn take_for(&self, epoch: u32, now: u64) -> Batch {
+    pub(crate) fn take_for(&self, epoch: u32, now: u64) -> Batch {
         self.lock().take(epoch, now)
     }
 
@@ -148,7 +148,7 @@ impl Outbox {
     }
 
     /// Gives the session another connection. The one it had is told to go.
-    pub fn attach(&self) -> u32 {
+    pub(crate) fn attach(&self) -> u32 {
         let mut inner = self.lock();
         inner.epoch += 1;
         inner.detached = false;
@@ -159,7 +159,7 @@ impl Outbox {
     }
 
     /// The session's connection is gone.
-    pub fn detach(&self) {
+    pub(crate) fn detach(&self) {
         let mut inner = self.lock();
         inner.detached = true;
         inner.waker = None;
@@ -195,7 +195,11 @@ impl Outbox {
     ///
     /// # Errors
     /// How many it was sent, where that is less than `h`.
-    pub fn rewind(&self, h: u32, stamp: impl FnMut(&mut Entry, u64)) -> Result<Vec<u64>, u32> {
+    pub(crate) fn rewind(
+        &self,
+        h: u32,
+        stamp: impl FnMut(&mut Entry, u64),
+    ) -> Result<Vec<u64>, u32> {
         let mut inner = self.lock();
         let inner = &mut *inner;
         let Some(sent) = &mut inner.sent else {
@@ -245,7 +249,7 @@ impl Outbox {
     }
 
     /// Whether somebody looks at the client (XEP-0352). When somebody does again, everything goes out.
-    pub fn set_active(&self, active: bool) {
+    pub(crate) fn set_active(&self, active: bool) {
         let mut inner = self.lock();
         if active {
             inner.release_held();

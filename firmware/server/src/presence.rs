@@ -481,10 +481,9 @@ fn kept_request(passing: &Passing) -> Box<[u8]> {
 }
 
 /// Takes over a new state, stores it, and pushes the item where clients can see the difference.
-fn change(cx: &mut Cx<'_>, contact: &Jid, old: &Item, state: Subscription, item: Item) {
+fn change(cx: &mut Cx<'_>, contact: &Jid, old: &Item, state: Subscription, mut item: Item) {
     // A contact that was approved is listed from then on (§3.1.3).
     let listed = item.listed || state.from;
-    let mut item = item;
     (item.subscription, item.listed) = (state, listed);
     if !state.pending_in {
         item = item.with_request(None);

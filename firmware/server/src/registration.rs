@@ -30,6 +30,7 @@ const BAD_NAME: StanzaError = StanzaError::NOT_ACCEPTABLE
     .with_text("this cannot be a name: use letters, digits and simple signs, and no spaces");
 const SHORT: StanzaError =
     StanzaError::NOT_ACCEPTABLE.with_text("the password is too short: it needs ten characters");
+const _: () = assert!(PASSWORD_CHARS_MIN == 10, "what people are told");
 /// No password may be like this (RFC 8265 §4.2).
 pub(crate) const BAD_PASSWORD: StanzaError =
     StanzaError::NOT_ACCEPTABLE.with_text("this cannot be a password: choose another");

@@ -379,7 +379,7 @@ impl Server {
     }
 
     /// The same over the connection of that epoch: what an older one still says is not heard.
-    pub async fn receive_over(
+    pub(crate) async fn receive_over(
         self: &Arc<Self>,
         session: &Arc<Session>,
         epoch: u32,
@@ -407,14 +407,15 @@ impl Server {
         }
     }
 
-    /// Waits until a ticket is durable, or will not be.
-    pub(crate) async fn durable(&self, ticket: Ticket) {
+    /// Waits for what becomes of a ticket: whether it is durable.
+    pub(crate) async fn is_kept(&self, ticket: Ticket) -> bool {
         let (sender, receiver) = oneshot::channel();
-        let tell = Box::new(move |_| {
-            let _ = sender.send(());
+        let tell = Box::new(move |durable| {
+            // Who waited may be gone.
+            let _ = sender.send(durable == Durable::Yes);
         });
         self.store.when_durable(ticket, tell);
-        let _ = receiver.await;
+        receiver.await.unwrap_or(false)
     }
 
     /// What features say to a request of Bind 2.
@@ -436,7 +437,7 @@ impl Server {
     }
 
     /// The same from the connection of that epoch: an older one has nothing to end.
-    pub async fn leave_over(self: &Arc<Self>, session: &Arc<Session>, epoch: u32) {
+    pub(crate) async fn leave_over(self: &Arc<Self>, session: &Arc<Session>, epoch: u32) {
         self.at(&session.account, 0, |cx| {
             if session.outbox.epoch() == epoch {
                 presence::gone(cx, session);
@@ -482,7 +483,7 @@ impl Server {
     }
 
     /// Stream features of features, once the client is authenticated, or has a session already.
-    pub fn stream_features(&self, session: Option<&Session>) -> String {
+    pub(crate) fn stream_features(&self, session: Option<&Session>) -> String {
         self.router.stream_features(self, session)
     }
 

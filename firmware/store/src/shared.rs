@@ -227,7 +227,8 @@ impl Shared {
     }
 
     /// Whether a read has failed and the writer is about to see to it: at all times one of the three tells,
-    /// from the failure until [`Shared::reopenings`] has grown beyond `reopenings`, and from then on the last.
+    /// from the failure until [`Shared::reopenings`] has grown beyond `reopenings`, and from then on the
+    /// last.
     pub(crate) fn is_reopened_since(&self, reopenings: u64) -> bool {
         self.read_failed.load(Ordering::Acquire)
             || self.reopening.load(Ordering::Acquire)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 
 from profanity import Profanity
 from slixmpp_client import Slixmpp
-from talk import ALICE, BOB
+from talk import ALICE, BOB, start
 from waiting import Failed, step
 from xmpp_js import XmppJs
 
@@ -21,9 +21,7 @@ async def go(server, directory):
     if server.name == "prosody":
         server.further = ["mam"]
     with step("Alice is talked to by two people"):
-        await server.start()
-        for jid in (ALICE, BOB, CAROL):
-            await server.add_user(jid.partition("@")[0], jid)
+        await start(server, ALICE, BOB, CAROL)
         alice = await Slixmpp(server, f"{ALICE}/desk", ALICE).come_online()
         bob = await Slixmpp(server, f"{BOB}/desk", BOB).come_online()
         carol = await Slixmpp(server, f"{CAROL}/desk", CAROL).come_online()

@@ -1,7 +1,7 @@
 """Alice's phone and her tablet, both at slixmpp, show the whole conversation with Bob (XEP-0280)."""
 
 from slixmpp_client import Slixmpp
-from talk import ALICE, BOB
+from talk import ALICE, BOB, start
 from waiting import Failed, step, until
 
 SERVERS = ("hearth", "prosody")
@@ -9,9 +9,7 @@ SERVERS = ("hearth", "prosody")
 
 async def go(server, directory):
     with step("Alice is there twice, and only her tablet asks for copies"):
-        await server.start()
-        for jid in (ALICE, BOB):
-            await server.add_user(jid.partition("@")[0], jid)
+        await start(server, ALICE, BOB)
         phone = await Slixmpp(server, f"{ALICE}/phone", ALICE).come_online()
         tablet = await Slixmpp(server, f"{ALICE}/tablet", ALICE).come_online()
         bob = await Slixmpp(server, f"{BOB}/desk", BOB).come_online()

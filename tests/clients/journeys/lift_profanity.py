@@ -4,7 +4,7 @@ session (XEP-0198 §5)."""
 from link import Link
 from profanity import Profanity
 from slixmpp_client import Slixmpp
-from talk import ALICE, BOB, Talk
+from talk import ALICE, BOB, Talk, start
 from waiting import Failed, step
 
 SERVERS = ("hearth", "prosody")
@@ -12,9 +12,7 @@ SERVERS = ("hearth", "prosody")
 
 async def go(server, directory):
     with step("two people are online, one of them through a link"):
-        await server.start()
-        for jid in (ALICE, BOB):
-            await server.add_user(jid.partition("@")[0], jid)
+        await start(server, ALICE, BOB)
         link = await Link(server.host, server.c2s).open()
         alice = await Profanity(server, directory / "alice", ALICE, ALICE, link=link).start()
         bob = await Slixmpp(server, f"{BOB}/desk", BOB).come_online()

@@ -3,7 +3,7 @@ resumes its session (XEP-0198 §5), also on another port, and after the server's
 
 from link import Link
 from slixmpp_client import Slixmpp
-from talk import ALICE, BOB, Talk
+from talk import ALICE, BOB, Talk, start
 from waiting import Failed, step
 
 SERVERS = ("hearth", "prosody")
@@ -11,9 +11,7 @@ SERVERS = ("hearth", "prosody")
 
 async def go(server, directory):
     with step("two people are online, one of them through a link and with stream management"):
-        await server.start()
-        for jid in (ALICE, BOB):
-            await server.add_user(jid.partition("@")[0], jid)
+        await start(server, ALICE, BOB)
         link = await Link(server.host, server.c2s).open()
         other = await Link(server.host, server.c2s_tls).open()
         alice = await Slixmpp(server, f"{ALICE}/phone", ALICE, link=link, managed=True).come_online()
@@ -45,8 +43,7 @@ async def come_back_elsewhere(talk, other):
         talk.link.deaf_client = True
         talk.bob_says(3)
         await talk.bob.settled()
-        talk.link.cut(tell_server=False)
-        await talk.alice.gone()
+        await talk.lose()
         talk.link = other
         await talk.alice.come_back(other, direct_tls=True)
         await talk.complete()
@@ -56,8 +53,7 @@ async def restart(server, talk):
     """The server's own stops are one more way to lose a connection."""
     alice, bob = talk.alice, talk.bob
     with step("a session outlives the server's restart (SIGTERM), with what waited in it"):
-        talk.link.cut()
-        await alice.gone()
+        await talk.lose(tell_server=True)
         talk.bob_says(5)
         await bob.settled()
         await server.stop()

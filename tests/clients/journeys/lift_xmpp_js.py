@@ -4,7 +4,7 @@ XEP-0484), and by SASL and <resume/> where it cannot."""
 
 from link import Link
 from slixmpp_client import Slixmpp
-from talk import ALICE, BOB, Talk
+from talk import ALICE, BOB, Talk, start
 from waiting import Failed, step
 from xmpp_js import XmppJs
 
@@ -12,9 +12,7 @@ SERVERS = ("hearth", "prosody")
 
 
 async def go(server, directory):
-    await server.start()
-    for jid in (ALICE, BOB):
-        await server.add_user(jid.partition("@")[0], jid)
+    await start(server, ALICE, BOB)
     link = await Link(server.host, server.c2s).open()
     bob = await Slixmpp(server, f"{BOB}/desk", BOB).come_online()
     try:

@@ -124,10 +124,6 @@ impl Device {
         self.line.is_some() && self.stage == Stage::Bound
     }
 
-    pub(super) fn session_mut(&mut self) -> Option<&mut Session> {
-        self.session.as_mut()
-    }
-
     /// Messages that are on their way or will be sent again.
     pub(super) fn unacknowledged(&self) -> impl Iterator<Item = Message> {
         let sessions = self.session.iter().flat_map(Session::unacknowledged);

@@ -162,9 +162,7 @@ impl Story {
     /// Mostly the world comes to rest after each thing; sometimes the disk is slower than the next one.
     fn come_to_rest(&mut self, who: usize) -> Result<(), String> {
         if self.chance.once_in(5) {
-            if let Some(line) = &self.devices[who].line {
-                self.world.hurry(line.link);
-            }
+            self.hurry(who);
             return self.collect();
         }
         self.settle()
@@ -412,7 +410,7 @@ impl Story {
             for message in device.unacknowledged() {
                 self.ledger.may_be_refused(message);
             }
-            if let Some(session) = device.session_mut() {
+            if let Some(session) = &mut device.session {
                 session.is_troubled = true;
             }
             if let Some(line) = &mut device.line {

@@ -157,43 +157,62 @@ fn check_storage(config: &Arc<Config>) -> Vec<Finding> {
     }
 }
 
-/// Keys that this version reads and does not act upon yet, where they say something else than the default.
+/// What this version reads and does not act upon yet, where it says something else than the default:
+/// sections, and keys of sections that do something otherwise.
 fn without_effect(config: &Config) -> Vec<Finding> {
     let standard = Config::default();
-    let sections = [
-        ("public", config.public != standard.public),
-        ("address", config.address != standard.address),
-        ("router", config.router != standard.router),
-        ("lan", config.lan != standard.lan),
-        ("acme", config.acme != standard.acme),
-        ("dns", config.dns != standard.dns),
-        ("resolver", config.resolver != standard.resolver),
-        ("s2s", config.s2s != standard.s2s),
-        ("components", config.components != standard.components),
-        ("names", config.names != standard.names),
-        ("upload", config.upload != standard.upload),
-        ("archive", config.archive != standard.archive),
-        ("turn", config.turn != standard.turn),
-        (
-            "proxy_protocol",
-            config.proxy_protocol != standard.proxy_protocol,
-        ),
-        ("update", config.update != standard.update),
+    macro_rules! set {
+        ($($($key:ident).+),+ $(,)?) => {
+            [$((stringify!($($key).+), config.$($key).+ != standard.$($key).+)),+]
+        };
+    }
+    let (listen, usual) = (&config.listen, &standard.listen);
+    // To switch off what is not there does what it says.
+    let listeners = [
+        ("listen.s2s", &listen.s2s, &usual.s2s),
+        ("listen.s2s_tls", &listen.s2s_tls, &usual.s2s_tls),
+        ("listen.component", &listen.component, &usual.component),
+        ("listen.stun", &listen.stun, &usual.stun),
+        ("listen.turn_tls", &listen.turn_tls, &usual.turn_tls),
+        ("listen.proxy65", &listen.proxy65, &usual.proxy65),
     ];
-    let sections = sections
-        .map(|(section, set)| (format!("[{section}]"), set))
-        .into_iter()
-        .chain([(
-            "registration.motd".to_owned(),
-            config.registration.motd != standard.registration.motd,
-        )]);
-    let set = sections.filter(|(_, set)| *set);
+    let listeners = listeners.map(|(key, own, usual)| (key, own != usual && !own.is_empty()));
+    let sections = set![
+        public,
+        address,
+        router,
+        lan,
+        acme,
+        dns,
+        resolver,
+        s2s,
+        components,
+        turn,
+        proxy_protocol,
+        update,
+    ];
+    let sections = sections.map(|(section, set)| (format!("[{section}]"), set));
+    let keys = set![
+        language,
+        tls.extra_ca,
+        registration.motd,
+        names.rooms,
+        names.upload,
+        names.proxy,
+        upload.max_file_size,
+        upload.expire_after,
+        upload.user_quota,
+        limits.s2s_rate,
+        limits.s2s_burst,
+    ];
+    let keys = listeners.into_iter().chain(keys);
+    let keys = keys.map(|(key, set)| (key.replace(' ', ""), set));
+    let set = sections.into_iter().chain(keys).filter(|(_, set)| *set);
     set.map(|(what, _)| {
-        let text = format!("{what} has no effect in this version");
         finding(
             "config",
             Level::Warn,
-            text,
+            format!("{what} has no effect in this version"),
             "leave it out until a version that knows what to do with it",
         )
     })

@@ -11,6 +11,7 @@ use crate::{
 };
 use anyhow::{Context, Result, anyhow, bail};
 use household::config;
+use serde::Serialize;
 use serde_json::json;
 use std::{
     fs::File,
@@ -135,26 +136,28 @@ fn list(caller: &Caller) -> Result<ExitCode> {
     let Answer::Accounts(accounts) = caller.ask(&Request::List)? else {
         bail!(UNEXPECTED)
     };
-    if caller.json {
-        print_line(&serde_json::to_string(&accounts)?)?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    for account in accounts {
-        print_line(&account.jid)?;
-    }
-    Ok(ExitCode::SUCCESS)
+    print_all(&accounts, caller, |account| account.jid.clone())
 }
 
 fn reports(caller: &Caller) -> Result<ExitCode> {
     let Answer::Reports(reports) = caller.ask(&Request::Reports)? else {
         bail!(UNEXPECTED)
     };
+    print_all(&reports, caller, sentence)
+}
+
+/// As one JSON value, or a line for each.
+fn print_all<T: Serialize>(
+    all: &[T],
+    caller: &Caller,
+    line: impl Fn(&T) -> String,
+) -> Result<ExitCode> {
     if caller.json {
-        print_line(&serde_json::to_string(&reports)?)?;
+        print_line(&serde_json::to_string(all)?)?;
         return Ok(ExitCode::SUCCESS);
     }
-    for report in reports {
-        print_line(&sentence(&report))?;
+    for one in all {
+        print_line(&line(one))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -220,14 +223,7 @@ fn show(jid: &str, caller: &Caller) -> Result<ExitCode> {
 
 fn devices(jid: &str, caller: &Caller) -> Result<ExitCode> {
     let devices = devices_of(&Name::read(jid, caller)?.localpart, caller)?;
-    if caller.json {
-        print_line(&serde_json::to_string(&devices)?)?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    for device in devices {
-        print_line(&in_words(&device))?;
-    }
-    Ok(ExitCode::SUCCESS)
+    print_all(&devices, caller, in_words)
 }
 
 fn devices_of(localpart: &str, caller: &Caller) -> Result<Vec<DeviceLine>> {

@@ -332,6 +332,36 @@ fn an_import_is_all_or_nothing() {
 }
 
 #[test]
+fn a_check_names_what_this_version_does_not_act_upon() {
+    let home = Home::new();
+    home.write(
+        "hearth.toml",
+        "language = 'hu'\n[listen]\ns2s = []\nstun = ['127.0.0.1:0']\n[dns]\nprovider = 'desec'\n\
+         [registration]\nopen = true\nmotd = 'Tea at five'\n[archive]\nkeep = '30d'\n\
+         [names]\npubsub = 'news'\nrooms = 'rooms'\n[upload]\nkeep_free = '1GB'\nuser_quota = '1GB'\n",
+    );
+    let said = home.run(&["check", "config"], "");
+    let named = said.out.lines().filter_map(|line| {
+        let (_, behind) = line.split_once("warn  config: ")?;
+        Some(behind.split_once(" has no effect")?.0)
+    });
+    assert_eq!(
+        named.collect::<Vec<_>>(),
+        [
+            "[dns]",
+            "listen.stun",
+            "language",
+            "registration.motd",
+            "names.rooms",
+            "upload.user_quota"
+        ],
+        "{}",
+        said.out
+    );
+    assert_eq!(said.status, 0);
+}
+
+#[test]
 fn configuration_files_in_order() {
     let home = Home::new();
     home.write(

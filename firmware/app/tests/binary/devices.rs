@@ -126,29 +126,3 @@ fn a_new_password_ends_what_the_old_one_opened() {
     );
     assert_eq!(running.end(Signal::TERM), Some(0));
 }
-
-#[test]
-fn who_has_no_device_is_told_so() {
-    let home = Home::new();
-    home.run(&["user", "add", "bob@localhost", "--generate"], "");
-    for (command, said) in [
-        ("user devices bob@localhost", ""),
-        ("user devices bob@localhost --json", "[]\n"),
-        (
-            "user devices eve@localhost",
-            "hearth: eve@localhost: there is no such account\n",
-        ),
-        (
-            "user sign-out bob@localhost abcdefghabcdefgh",
-            "hearth: bob@localhost: it has no such device: see `user devices`\n",
-        ),
-        (
-            "user sign-out bob@localhost phone",
-            "hearth: bob@localhost: it has no such device: see `user devices`\n",
-        ),
-    ] {
-        let arguments: Vec<_> = command.split(' ').collect();
-        let heard = home.run(&arguments, "");
-        assert_eq!([heard.out, heard.err].concat(), said, "{command}");
-    }
-}

@@ -112,7 +112,7 @@ pub fn secret(
 }
 
 /// The write that keeps a secret that was made.
-pub fn keep_secret(bytes: &[u8]) -> Write {
+pub(crate) fn keep_secret(bytes: &[u8]) -> Write {
     let bytes = bytes.to_vec();
     SECRET.put(&(), &SecretRecord { bytes })
 }

@@ -1,13 +1,12 @@
 //! The verification string of capabilities (XEP-0115 §5.1, §5.4), of an answer to disco#info.
 
+use super::INFO;
 use aws_lc_rs::digest;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use xmpp::{Element, form};
 
-const INFO: &str = "http://jabber.org/protocol/disco#info";
-
 /// The verification string under SHA-1. `None` where §5.4 wants the answer ignored as a whole: an identity,
-/// a feature or a kind of form comes twice.
+/// a feature or a kind of form comes twice, or a form is of several kinds.
 pub(crate) fn verification(query: &Element) -> Option<String> {
     let mut s = String::new();
     let named = |name| query.elements().filter(move |child| child.is(INFO, name));
@@ -24,8 +23,11 @@ pub(crate) fn verification(query: &Element) -> Option<String> {
     each_once(&mut s, named("identity").map(identity))?;
     let feature = |feature: &Element| feature.attr("var").unwrap_or_default().to_owned();
     each_once(&mut s, named("feature").map(feature))?;
-    let forms = query.elements().filter(|child| child.is(form::NS, "x"));
-    let mut forms: Vec<(String, String)> = forms.filter_map(extension).collect();
+    let forms = || query.elements().filter(|child| child.is(form::NS, "x"));
+    if forms().any(is_of_several_kinds) {
+        return None;
+    }
+    let mut forms: Vec<(String, String)> = forms().filter_map(extension).collect();
     forms.sort();
     if forms.windows(2).any(|pair| pair[0].0 == pair[1].0) {
         return None;
@@ -51,30 +53,44 @@ fn each_once(s: &mut String, parts: impl Iterator<Item = String>) -> Option<()> 
     Some(())
 }
 
+fn fields(x: &Element) -> impl Iterator<Item = &Element> {
+    x.elements().filter(|child| child.is(form::NS, "field"))
+}
+
+/// Sorted.
+fn values(field: &Element) -> Vec<String> {
+    let values = field.elements().filter(|child| child.is(form::NS, "value"));
+    let mut values: Vec<String> = values.map(Element::text).collect();
+    values.sort_unstable();
+    values
+}
+
+fn is_of_several_kinds(x: &Element) -> bool {
+    let kinds = fields(x).filter(|field| field.attr("var") == Some("FORM_TYPE"));
+    let mut kinds: Vec<String> = kinds.flat_map(values).collect();
+    kinds.dedup();
+    kinds.len() > 1
+}
+
 /// A form (XEP-0128): its kind, and what it adds. `None` for one without a kind that is hidden, which is
 /// left out.
 fn extension(x: &Element) -> Option<(String, String)> {
-    let values = |field: &Element| {
-        let values = field.elements().filter(|child| child.is(form::NS, "value"));
-        values.map(Element::text).collect::<Vec<String>>()
-    };
     let mut kind = None;
-    let mut fields = Vec::new();
-    for field in x.elements().filter(|child| child.is(form::NS, "field")) {
+    let mut others = Vec::new();
+    for field in fields(x) {
         let var = field.attr("var").unwrap_or_default();
         let mut values = values(field);
-        values.sort_unstable();
         if var == "FORM_TYPE" {
             let hidden = field.attr("type") == Some("hidden");
             kind = values.into_iter().next().filter(|_| hidden);
         } else {
             values.insert(0, var.to_owned());
-            fields.push(values.join("<") + "<");
+            others.push(values.join("<") + "<");
         }
     }
-    fields.sort_unstable();
+    others.sort_unstable();
     let kind = kind?;
-    let text = format!("{kind}<{}", fields.concat());
+    let text = format!("{kind}<{}", others.concat());
     Some((kind, text))
 }
 
@@ -118,5 +134,9 @@ mod tests {
             assert!(of(part).is_some());
             assert_eq!(of(&part.repeat(2)), None, "{part}");
         }
+        let same = form.replace("<value>f</value>", "<value>f</value><value>f</value>");
+        assert_eq!(of(&same), of(form));
+        let several = form.replace("<value>f</value>", "<value>f</value><value>g</value>");
+        assert_eq!(of(&several), None, "of two kinds");
     }
 }

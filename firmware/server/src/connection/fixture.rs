@@ -4,6 +4,7 @@ use super::{Connection, Door, Peer, Todo};
 use crate::{
     accounts::{self, NewAccount},
     directory::Readers,
+    fixture::run_beside,
     server::{Parts, Server},
     world::{Clock, Dice, Timestamp},
 };
@@ -11,12 +12,10 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use household::Config;
 use std::{
     path::Path,
-    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    task::{Context, Poll, Waker},
 };
 use store::{Options, Store, Urgency, disk::SimDisk};
 
@@ -123,20 +122,6 @@ impl World {
         Client {
             world: self,
             connection,
-        }
-    }
-}
-
-/// Runs what waits for nothing but the store, whose writer is this thread.
-fn run_beside<T>(store: &Store, future: impl Future<Output = T>) -> T {
-    let mut future = pin!(future);
-    loop {
-        let poll = future
-            .as_mut()
-            .poll(&mut Context::from_waker(Waker::noop()));
-        match poll {
-            Poll::Ready(value) => return value,
-            Poll::Pending => assert!(store.turn(), "something waits for nothing"),
         }
     }
 }

@@ -3,8 +3,7 @@
 use super::{Device, Id, KNOWN, TokenKey, clean, tokens::Seed};
 use crate::{account::Cx, server::Server, world::Timestamp};
 use std::sync::Arc;
-use store::{Durable, Ticket, Urgency};
-use tokio::sync::oneshot;
+use store::{Ticket, Urgency};
 use tracing::error;
 use xmpp::{SaslFailure, sasl::ht::Channel};
 
@@ -18,6 +17,13 @@ pub(crate) struct Arrival<'a> {
     pub(crate) used: Option<Used>,
     /// The mechanism of the token that it asks for.
     pub(crate) wants: Option<Channel>,
+}
+
+impl Arrival<'_> {
+    /// Whether it uses its token for the last time (XEP-0484 §3.6).
+    fn gives_back(&self) -> bool {
+        self.used.is_some_and(|used| used.invalidate)
+    }
 }
 
 /// The token that a login was authenticated with.
@@ -71,32 +77,18 @@ impl Server {
             let Some(ticket) = promised else {
                 return Ok(None);
             };
-            if is_kept(self, ticket).await {
+            if self.is_kept(ticket).await {
                 return Ok(issued);
             }
             // DESIGN §6: what a failed group changed in memory never became true.
             self.directory().forget(&account);
-            let gives_back = arrival.used.is_some_and(|used| used.invalidate);
-            return if gives_back {
+            return if arrival.gives_back() {
                 Err(SaslFailure::TEMPORARY_AUTH_FAILURE)
             } else {
                 Ok(None)
             };
         }
     }
-}
-
-/// Waits for what became of a batch.
-async fn is_kept(server: &Server, ticket: Ticket) -> bool {
-    let (tell, told) = oneshot::channel();
-    server.store().when_durable(
-        ticket,
-        Box::new(move |durable| {
-            // Who waited may be gone.
-            let _ = tell.send(matches!(durable, Durable::Yes));
-        }),
-    );
-    told.await.unwrap_or(false)
 }
 
 fn admit(cx: &mut Cx<'_>, arrival: &Arrival<'_>) -> Result<Admitted, SaslFailure> {
@@ -109,8 +101,7 @@ fn admit(cx: &mut Cx<'_>, arrival: &Arrival<'_>) -> Result<Admitted, SaslFailure
     }
     if !cx.server.store().takes_writes() {
         // The login is good, and nothing can be noted about it; giving a token back would be noting it.
-        let gives_back = arrival.used.is_some_and(|used| used.invalidate);
-        return if gives_back {
+        return if arrival.gives_back() {
             Err(SaslFailure::TEMPORARY_AUTH_FAILURE)
         } else {
             Ok(Admitted::default())
@@ -130,7 +121,6 @@ fn admit(cx: &mut Cx<'_>, arrival: &Arrival<'_>) -> Result<Admitted, SaslFailure
             wants = wants.or(Some(current.channel()));
         }
     }
-    let invalidated = arrival.used.is_some_and(|used| used.invalidate);
     let issued = wants.map(|channel| {
         let (token, text) = arrival.key.issue(channel, now, server.dice());
         let expires_ms = token.expires_ms;
@@ -143,7 +133,7 @@ fn admit(cx: &mut Cx<'_>, arrival: &Arrival<'_>) -> Result<Admitted, SaslFailure
     });
     let write = KNOWN.put(&(account, id.0), device);
     let mut promised = None;
-    if issued.is_some() || invalidated {
+    if issued.is_some() || arrival.gives_back() {
         // Not through `cx`, whose ticket is that of the whole account.
         promised = Some(server.store().queue(vec![write], Urgency::Now));
     } else if moved {

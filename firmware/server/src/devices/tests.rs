@@ -1,7 +1,10 @@
 //! Devices and their tokens without a stream: what waits for the disk, what is forgotten, what outlives what.
 
 use super::*;
-use crate::{fixture::Fixture, world::Clock};
+use crate::{
+    fixture::{Fixture, run_beside},
+    world::Clock,
+};
 use std::{
     pin::pin,
     task::{Context, Poll, Waker},
@@ -34,16 +37,8 @@ fn arrival(id: Id, key: &TokenKey) -> Arrival<'_> {
 
 /// Lets a device sign in while the disk works; the text of its new token.
 fn admitted(home: &Fixture, localpart: &str, arrival: &Arrival<'_>) -> Option<String> {
-    let mut future = pin!(home.server.admit(localpart, arrival));
-    loop {
-        match future
-            .as_mut()
-            .poll(&mut Context::from_waker(Waker::noop()))
-        {
-            Poll::Ready(issued) => return issued.unwrap().map(|issued| issued.token),
-            Poll::Pending => assert!(home.server.store().turn(), "it waits for nothing"),
-        }
-    }
+    let admitted = run_beside(home.server.store(), home.server.admit(localpart, arrival));
+    admitted.unwrap().map(|issued| issued.token)
 }
 
 fn listed(home: &Fixture, localpart: &str) -> Vec<Listed> {

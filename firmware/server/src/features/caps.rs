@@ -7,7 +7,7 @@
 use super::disco;
 use crate::{
     account::{Cx, Errand},
-    capabilities::{Announced, Capabilities, Claim, NS, question_id},
+    capabilities::{Announced, Capabilities, Claim, INFO, NS, question_id},
     feature::{Feature, On, Saved, Spec},
     server::Server,
 };
@@ -15,7 +15,6 @@ use std::sync::Arc;
 use xmpp::{Entry, Jid, Kind, Passing, Stanza, compose};
 
 const NODE: &str = "https://hearth.invalid/caps";
-const INFO: &str = "http://jabber.org/protocol/disco#info";
 
 pub(super) const FEATURE: Feature = Feature {
     spec: Spec::Xep(115, "1.6.0", "Entity Capabilities"),
@@ -168,16 +167,10 @@ fn greet(cx: &mut Cx<'_>, jid: &Jid) {
         .filter(|(contact, item)| item.subscription.to && contact.domainpart() == domain)
         .map(|(contact, _)| contact.clone())
         .collect();
+    // Whether the contact may be written to is asked when items come back.
     for contact in contacts {
-        ask_for_last_items(cx, jid, &contact, wanted.clone());
+        cx.errand(jid, &contact, Errand::LastItems(wanted.clone()));
     }
-}
-
-fn ask_for_last_items(cx: &mut Cx<'_>, jid: &Jid, contact: &Jid, wanted: Arc<Capabilities>) {
-    // Not a stanza: whether the contact may be written to is asked when items come back.
-    let nothing = Arc::new(Stanza::compose(Kind::Presence, &[], ""));
-    let passing = Passing::new(nothing, jid.clone(), contact.clone());
-    cx.route_errand(passing, Errand::LastItems(wanted));
 }
 
 /// XEP-0163 §4.3.4: whoever may see somebody from now on gets their last items.
@@ -193,7 +186,7 @@ fn greet_contact(cx: &mut Cx<'_>, contact: &Jid) {
         })
         .collect();
     for (jid, wanted) in wanting {
-        ask_for_last_items(cx, &jid, contact, wanted);
+        cx.errand(&jid, contact, Errand::LastItems(wanted));
     }
 }
 

@@ -4,7 +4,7 @@
 use crate::{
     account::Cx,
     feature::{Feature, Nonza, Spec},
-    limits::HIBERNATION_MS_MAX,
+    limits::SESSION_WAIT_MS_MAX,
     session::Session,
 };
 use std::sync::Arc;
@@ -78,8 +78,8 @@ fn enable(cx: &mut Cx<'_>, session: &Arc<Session>, request: &Element) -> String 
         return format!("<enabled xmlns='{NS}'/>");
     }
     let wished = request.attr("max").and_then(|max| max.trim().parse().ok());
-    let patience = wished.map_or(HIBERNATION_MS_MAX, |seconds: u64| {
-        seconds.saturating_mul(1_000).min(HIBERNATION_MS_MAX)
+    let patience = wished.map_or(SESSION_WAIT_MS_MAX, |seconds: u64| {
+        seconds.saturating_mul(1_000).min(SESSION_WAIT_MS_MAX)
     });
     let id = session.make_resumable(cx.server.dice(), patience);
     let (max, location) = (patience / 1_000, location(cx, session));

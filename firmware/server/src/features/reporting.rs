@@ -9,8 +9,8 @@ use crate::{
     accounts,
     feature::{Feature, On, Spec},
     limits::{
-        REPORT_IDS_MAX, REPORT_TEXT_BYTES_MAX, REPORTS_ALL_BYTES_MAX, REPORTS_ALL_MAX,
-        REPORTS_BYTES_MAX, REPORTS_MAX,
+        REPORT_ID_BYTES_MAX, REPORT_IDS_MAX, REPORT_REASON_BYTES_MAX, REPORT_TEXT_BYTES_MAX,
+        REPORTS_ALL_BYTES_MAX, REPORTS_ALL_MAX, REPORTS_BYTES_MAX, REPORTS_MAX,
     },
     server::Server,
     world::Timestamp,
@@ -23,10 +23,6 @@ use xmpp::{Element, Jid};
 const NS: &str = "urn:xmpp:reporting:1";
 /// XEP-0359.
 const STANZA_IDS: &str = "urn:xmpp:sid:0";
-/// Bytes of a reason: the registered ones (§11.4) have less than 30.
-const REASON_BYTES_MAX: usize = 255;
-/// Bytes of the address and the id in a reference to a message: an id of ours has less than 40.
-const ID_BYTES_MAX: usize = 512;
 
 /// By account; no row where nothing was reported.
 pub(crate) const REPORTS: Table<u32, Reports> = Table::per_account("reporting.report", 1);
@@ -62,7 +58,7 @@ impl Report {
         let report = item.child(NS, "report")?;
         let reason = report
             .attr("reason")
-            .filter(|reason| !reason.is_empty() && reason.len() <= REASON_BYTES_MAX)?;
+            .filter(|reason| !reason.is_empty() && reason.len() <= REPORT_REASON_BYTES_MAX)?;
         let text = report
             .child(NS, "text")
             .map(Element::text)
@@ -77,7 +73,7 @@ impl Report {
             reason: reason.to_owned(),
             text: beginning(text.trim()).to_owned(),
             stanza_ids: ids
-                .filter(|(by, id)| by.len() + id.len() <= ID_BYTES_MAX)
+                .filter(|(by, id)| by.len() + id.len() <= REPORT_ID_BYTES_MAX)
                 .take(REPORT_IDS_MAX)
                 .collect(),
             may_go_to_origin: report.child(NS, "report-origin").is_some(),

@@ -11,7 +11,7 @@ use crate::{
     server::{AccountChange, Server},
 };
 use std::{net::IpAddr, sync::Arc};
-use store::{Durable, Ticket};
+use store::Ticket;
 use tracing::{error, info};
 use xmpp::{Element, Kind, Stanza, StanzaError, StreamError, compose};
 
@@ -165,12 +165,10 @@ enum Answer {
 }
 
 async fn keep(server: &Server, outcome: Result<Ticket, StanzaError>) -> Result<(), StanzaError> {
-    let ticket = outcome?;
-    server.durable(ticket).await;
-    match server.store().is_durable(ticket) {
-        Some(Durable::Yes) => Ok(()),
-        _ => Err(StanzaError::RESOURCE_CONSTRAINT),
-    }
+    let is_kept = server.is_kept(outcome?).await;
+    is_kept
+        .then_some(())
+        .ok_or(StanzaError::RESOURCE_CONSTRAINT)
 }
 
 async fn note(server: &Arc<Server>, localpart: &str, address: IpAddr) {

@@ -2,15 +2,12 @@
 //! besides being authenticated, and the stream goes on without a restart.
 
 use super::{attempt::decode, bind2};
-use crate::devices::Issued;
+use crate::{devices::Issued, features::management};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use xmpp::{
     Element, Jid, SaslFailure, compose, datetime,
     sasl::{Mechanism, ht::Channel},
 };
-
-/// XEP-0198.
-const MANAGEMENT: &str = "urn:xmpp:sm:3";
 
 pub(super) const NS: &str = "urn:xmpp:sasl:2";
 
@@ -88,7 +85,7 @@ impl Wishes {
                 _ => None,
             }),
             config_version: version,
-            resume: authenticate.child(MANAGEMENT, "resume").cloned(),
+            resume: authenticate.child(management::NS, "resume").cloned(),
             bind: authenticate
                 .child(bind2::NS, "bind")
                 .map(bind2::Request::of),

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     fixture::{Fixture, now},
-    limits::{BOUNCED_MAX, HIBERNATION_MS_MAX, WAITING_STANZAS_MAX},
+    limits::{BOUNCED_MAX, SESSION_WAIT_MS_MAX, WAITING_STANZAS_MAX},
 };
 use std::{
     pin::pin,
@@ -30,7 +30,7 @@ fn resumable(home: &Fixture, localpart: &str, resource: &str) -> (Arc<Session>, 
     session.outbox.manage();
     session.intake.start();
     home.server.dice().fill(&mut [0]); // whose ids would be the same again after 32 bytes
-    let id = session.make_resumable(home.server.dice(), HIBERNATION_MS_MAX);
+    let id = session.make_resumable(home.server.dice(), SESSION_WAIT_MS_MAX);
     home.send(&session, "<presence/>");
     (session, id)
 }
@@ -65,7 +65,7 @@ fn rows(home: &Fixture) -> (usize, usize) {
 }
 
 fn expire(home: &Fixture) {
-    home.hands.pass(HIBERNATION_MS_MAX);
+    home.hands.pass(SESSION_WAIT_MS_MAX);
     home.tick();
 }
 
@@ -196,7 +196,7 @@ fn an_answer_that_came_when_the_line_was_gone_outlives_a_restart() {
         h == 2 && got.contains("id='b1'") && got.contains("Hush"),
         "{h} {got}"
     );
-    home.hands.pass(HIBERNATION_MS_MAX);
+    home.hands.pass(SESSION_WAIT_MS_MAX);
     assert_eq!(rows(&home), (0, 0));
 }
 

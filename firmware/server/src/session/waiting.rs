@@ -2,7 +2,7 @@
 //! §5).
 //!
 //! While it waits it stays an available resource, and what comes for it goes on into its outbox. How long
-//! is [`HIBERNATION_MS_MAX`], or less where the client asked for less.
+//! is [`SESSION_WAIT_MS_MAX`], or less where the client asked for less.
 
 use super::{Digest, Session, digest_of, intake::Intake, stored};
 use crate::{
@@ -17,7 +17,7 @@ use std::{
     future::poll_fn,
     sync::{Arc, Mutex, PoisonError},
 };
-use store::{Durable, Write};
+use store::Write;
 use tracing::{error, info};
 use xmpp::{Entry, Jid, Kind, Passing, StanzaError, StreamError};
 
@@ -142,11 +142,9 @@ impl Server {
         };
         self.settle_account(&account).await; // who is there answers
         // Before anything is promised, what it promises is on disk: also that its rows are gone.
-        let relied_on = account.relied_on();
-        self.durable(relied_on).await;
+        let is_kept = self.is_kept(account.relied_on()).await;
         let h = poll_fn(|cx| Intake::poll_handled(&session, self.store(), cx)).await;
-        let on_disk = self.store().is_durable(relied_on) != Some(Durable::No);
-        if !on_disk || session.intake.is_broken(self.store()) {
+        if !is_kept || session.intake.is_broken(self.store()) {
             // Its rows would come back with the next start, and its counts would be those of before.
             self.leave_over(&session, epoch).await;
             return Resumed::No { h: Some(h) };
