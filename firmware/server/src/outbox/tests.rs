@@ -69,8 +69,8 @@ fn the_count_wraps() {
 }
 
 /// Each word is something that happens: `m` a message goes out, `p` a presence, `+250` milliseconds pass,
-/// `a2` the client acknowledges two more stanzas. Expected is for each word whether the client is asked behind
-/// it, or when it will be.
+/// `a2` the client acknowledges two more stanzas. Expected is for each word whether the client is asked
+/// behind it, or when it will be.
 fn check_asking(words: &str, expected: Expect) {
     let (outbox, mut now, mut h) = (Outbox::default(), 5_000, 0);
     outbox.manage();
