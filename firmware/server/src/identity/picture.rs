@@ -1,0 +1,234 @@
+//! XEP-0398 §3: pictures from the card to events and back. The event with the bytes has their SHA-1 for its
+//! id, in lower-case digits; another one, with metadata, says which it is.
+
+use super::{Newer, Picture};
+use crate::{account::Cx, feature::ItemChange, features::vcard::PhotoHash};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use xmpp::{Element, compose};
+
+pub(crate) const DATA: &str = "urn:xmpp:avatar:data";
+pub(crate) const METADATA: &str = "urn:xmpp:avatar:metadata";
+
+/// A picture that was taken from a card.
+pub(super) struct Taken<'a> {
+    bytes: &'a [u8],
+    hash: PhotoHash,
+    /// `None` where nobody can tell.
+    type_: Option<String>,
+}
+
+impl<'a> Taken<'a> {
+    pub(super) fn of(card: &Element, bytes: &'a [u8]) -> Taken<'a> {
+        Taken {
+            bytes,
+            hash: PhotoHash::of(bytes),
+            type_: said_type(card).or_else(|| recognised(bytes).map(str::to_owned)),
+        }
+    }
+}
+
+/// The media type that a card gives its picture. Old clients write `JPEG` (RFC 2426 §3.1.4), which is none.
+fn said_type(card: &Element) -> Option<String> {
+    let photos = card.elements().filter(|child| child.name == "PHOTO");
+    let mut pictures = photos.filter(|photo| {
+        let bytes = photo.child(&card.ns, "BINVAL").map(Element::text);
+        bytes.is_some_and(|bytes| !bytes.trim().is_empty())
+    });
+    let type_ = pictures.next()?.child(&card.ns, "TYPE")?.text();
+    let type_ = type_.trim().to_ascii_lowercase();
+    type_.starts_with("image/").then_some(type_)
+}
+
+/// What a picture is by its first bytes: the types that XEP-0153 §4.6 names, and what phones make.
+pub(super) fn recognised(bytes: &[u8]) -> Option<&'static str> {
+    match bytes {
+        [0x89, b'P', b'N', b'G', ..] => Some("image/png"),
+        [0xFF, 0xD8, 0xFF, ..] => Some("image/jpeg"),
+        [b'G', b'I', b'F', b'8', ..] => Some("image/gif"),
+        [
+            b'R',
+            b'I',
+            b'F',
+            b'F',
+            _,
+            _,
+            _,
+            _,
+            b'W',
+            b'E',
+            b'B',
+            b'P',
+            ..,
+        ] => Some("image/webp"),
+        _ => None,
+    }
+}
+
+/// Width and height, for the types that say so in front.
+fn measured(bytes: &[u8]) -> Option<(u32, u32)> {
+    match bytes {
+        [
+            0x89,
+            b'P',
+            b'N',
+            b'G',
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            b'I',
+            b'H',
+            b'D',
+            b'R',
+            rest @ ..,
+        ] => {
+            let (width, rest) = rest.split_first_chunk()?;
+            let height = rest.first_chunk()?;
+            Some((u32::from_be_bytes(*width), u32::from_be_bytes(*height)))
+        }
+        [b'G', b'I', b'F', b'8', _, _, w0, w1, h0, h1, ..] => Some((
+            u16::from_le_bytes([*w0, *w1]).into(),
+            u16::from_le_bytes([*h0, *h1]).into(),
+        )),
+        _ => None,
+    }
+}
+
+/// §3.2: first the bytes, then the metadata. A picture that events have is not published again.
+pub(super) fn publish(cx: &mut Cx<'_>, taken: &Taken<'_>) {
+    let id = taken.hash.to_string();
+    let there = has_item(cx, DATA, &id) && is_newest(cx, METADATA, &id);
+    if there {
+        return;
+    }
+    let said = metadata(taken).is_some_and(|metadata| {
+        let bytes = STANDARD.encode(taken.bytes);
+        cx.say(DATA, &id, format!("<data xmlns='{DATA}'>{bytes}</data>"))
+            && cx.say(METADATA, &id, metadata)
+    });
+    if !said {
+        cx.say_nothing(METADATA, &nothing());
+    }
+}
+
+/// The card has no picture any more.
+pub(super) fn take_back(cx: &mut Cx<'_>, before: PhotoHash) {
+    cx.say_nothing(METADATA, &nothing());
+    // It may never have been there.
+    let _ = cx.retract(DATA, &before.to_string());
+}
+
+/// XEP-0084 §3.5.
+fn nothing() -> String {
+    format!("<metadata xmlns='{METADATA}'/>")
+}
+
+/// XEP-0084 §4.2.1.
+fn metadata(taken: &Taken<'_>) -> Option<String> {
+    let mut info = format!("<metadata xmlns='{METADATA}'><info");
+    compose::attribute(&mut info, "bytes", &taken.bytes.len().to_string());
+    compose::attribute(&mut info, "id", &taken.hash.to_string());
+    compose::attribute(&mut info, "type", taken.type_.as_deref()?);
+    if let Some((width, height)) = measured(taken.bytes) {
+        compose::attribute(&mut info, "width", &width.to_string());
+        compose::attribute(&mut info, "height", &height.to_string());
+    }
+    Some(info + "/></metadata>")
+}
+
+/// A client said which picture it is, or that there is none (§3.1).
+pub(crate) fn metadata_changed(cx: &mut Cx<'_>, change: &ItemChange<'_>) {
+    let before = cx.picture();
+    let picture = match change.payload {
+        Some(payload) => announced(cx, payload),
+        // An older item went.
+        None if cx.node(METADATA).is_ok_and(|node| node.last().is_some())
+            && before.is_none_or(|hash| change.id != hash.to_string()) =>
+        {
+            return;
+        }
+        None => None,
+    };
+    put(cx, picture);
+}
+
+/// A client took away the bytes of a picture that is nowhere else.
+pub(crate) fn data_changed(cx: &mut Cx<'_>, change: &ItemChange<'_>) {
+    if let (None, Picture::OfEvents(hash)) = (change.payload, cx.state.memory.newer.picture)
+        && !has_item(cx, DATA, &hash.to_string())
+    {
+        put(cx, None);
+    }
+}
+
+fn put(cx: &mut Cx<'_>, hash: Option<PhotoHash>) {
+    let (newer, of_card) = (cx.state.memory.newer, cx.state.memory.photo.hash());
+    let picture = match hash {
+        // The card has it already, or never had one.
+        _ if hash == of_card && (hash.is_some() || newer.picture == Picture::OfCard) => {
+            Picture::OfCard
+        }
+        Some(hash) => Picture::OfEvents(hash),
+        None => Picture::Gone,
+    };
+    cx.put_newer(Newer { picture, ..newer }, cx.picture());
+}
+
+/// §3.1: the picture that metadata is about, if its bytes are among the events.
+fn announced(cx: &Cx<'_>, payload: &str) -> Option<PhotoHash> {
+    let metadata = Element::parse(payload, "").ok()?;
+    let mut here = pictures(&metadata).filter(|(id, _)| has_item(cx, DATA, id));
+    here.find_map(|(id, _)| PhotoHash::parse(id))
+}
+
+/// Ids and types of the pictures that metadata says are among the events.
+fn pictures(metadata: &Element) -> impl Iterator<Item = (&str, &str)> {
+    let infos = metadata.elements().filter(|info| info.is(METADATA, "info"));
+    let here = infos.filter(|info| info.attr("url").is_none());
+    here.filter_map(|info| Some((info.attr("id")?, info.attr("type")?.trim())))
+        .filter(|(_, type_)| type_.starts_with("image/"))
+}
+
+/// The `<PHOTO/>` of a picture from its event; `None` where the bytes are not those of this hash (§3.1).
+pub(super) fn photo(data: &str, metadata: Option<&str>, hash: PhotoHash) -> Option<String> {
+    let text = Element::parse(data, "").ok()?.text();
+    let digits: Vec<u8> = text.bytes().filter(|b| !b.is_ascii_whitespace()).collect();
+    let bytes = crate::features::vcard::BASE64.decode(digits).ok()?;
+    if PhotoHash::of(&bytes) != hash {
+        return None;
+    }
+    let id = hash.to_string();
+    let metadata = metadata.and_then(|metadata| Element::parse(metadata, "").ok());
+    let said = metadata.as_ref().and_then(|metadata| {
+        let mut pictures = pictures(metadata);
+        pictures.find(|(known, _)| *known == id)
+    });
+    let type_ = said.map(|(_, type_)| type_).or_else(|| recognised(&bytes));
+    let mut photo = String::from("<PHOTO>");
+    if let Some(type_) = type_ {
+        photo.push_str(&format!("<TYPE>{}</TYPE>", compose::escaped(type_)));
+    }
+    let bytes = STANDARD.encode(bytes);
+    Some(photo + &format!("<BINVAL>{bytes}</BINVAL></PHOTO>"))
+}
+
+fn has_item(cx: &Cx<'_>, node: &str, id: &str) -> bool {
+    let nodes = &cx.state.memory.nodes;
+    nodes
+        .get(node)
+        .is_some_and(|node| nodes.find(node, id).is_some())
+}
+
+fn is_newest(cx: &Cx<'_>, node: &str, id: &str) -> bool {
+    let nodes = &cx.state.memory.nodes;
+    let node = nodes.get(node);
+    node.is_some_and(|node| {
+        nodes
+            .find(node, id)
+            .is_some_and(|at| at + 1 == node.items.len())
+    })
+}
