@@ -1,8 +1,9 @@
 //! XEP-0398 §4, XEP-0153 §4.1: the hash of the picture in presence of clients that leave it to the server.
 //!
-//! It goes into what is broadcast once, before the copies are made, and into directed presence; a client that
-//! says `<photo/>` has its reasons. Somebody who never had a picture is not said to have none, which costs
-//! nothing; whose picture is gone, is.
+//! It goes into what is broadcast once, before the copies are made, and into directed presence. A client
+//! that says `<photo/>` has its reasons; anything else that is not true is replaced. That a picture is gone
+//! is said, too; but whoever never had one is not said to have none, unless the client begins to speak of it:
+//! presence without pictures costs nothing.
 
 use super::{DATA, METADATA, Picture};
 use crate::{
@@ -10,37 +11,40 @@ use crate::{
     presence::gets_broadcasts,
     pubsub::{Access, Visitor},
 };
-use xmpp::{Jid, Passing, stanza::Reach};
+use xmpp::{Element, Jid, Passing, stanza::Reach};
 
 pub(crate) const NS: &str = "vcard-temp:x:update";
 
 /// Adds the hash to available presence of a client, on its way to wherever it is addressed.
 pub(crate) fn complete(cx: &Cx<'_>, presence: &mut Passing) {
-    let hash = match (cx.picture(), cx.state.memory.newer.picture) {
-        (Some(hash), _) if may_know(cx, &presence.to) => hash.to_string(),
-        (None, Picture::Gone) => String::new(),
-        _ => return,
-    };
+    let picture = cx.picture();
+    if picture.is_some() && !may_know(cx, &presence.to) {
+        return;
+    }
+    let to_be_said = picture.is_some() || cx.state.memory.newer.picture == Picture::Gone;
+    let hash = picture.map_or_else(String::new, |picture| picture.to_string());
     let stanza = presence.stanza.clone();
-    let mut outdated = Vec::new();
+    let mut said = Vec::new();
     for x in stanza.children() {
         if x.name() != "x" || x.ns() != NS {
             continue;
         }
-        let said = x.element().child(NS, "photo").map(xmpp::Element::text);
-        match said.as_deref().map(str::trim) {
-            Some("") => return,
-            Some(said) if said.eq_ignore_ascii_case(&hash) => return,
-            _ => outdated.push(x.index()),
+        let photo = x.element().child(NS, "photo").map(Element::text);
+        let photo = photo.as_deref().map(str::trim);
+        if photo.is_some_and(|photo| photo.is_empty() || photo.eq_ignore_ascii_case(&hash)) {
+            return;
         }
+        said.push(x.index());
     }
-    for index in outdated {
+    if said.is_empty() && !to_be_said {
+        return;
+    }
+    for index in said {
         presence.leave_behind(index, Reach::Everybody);
     }
-    let photo = if hash.is_empty() {
-        "<photo/>".to_owned()
-    } else {
-        format!("<photo>{hash}</photo>")
+    let photo = match &*hash {
+        "" => "<photo/>".to_owned(),
+        hash => format!("<photo>{hash}</photo>"),
     };
     presence.add(format!("<x xmlns='{NS}'>{photo}</x>"), Reach::Everybody);
 }

@@ -36,7 +36,14 @@ fn said_type(card: &Element) -> Option<String> {
     });
     let type_ = pictures.next()?.child(&card.ns, "TYPE")?.text();
     let type_ = type_.trim().to_ascii_lowercase();
-    type_.starts_with("image/").then_some(type_)
+    is_image(&type_).then_some(type_)
+}
+
+/// Whether this is a media type, and of a picture: others see it (RFC 6838 §4.2).
+fn is_image(type_: &str) -> bool {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b);
+    let subtype = type_.strip_prefix("image/");
+    subtype.is_some_and(|name| matches!(name.len(), 1..=127) && name.bytes().all(is_plain))
 }
 
 /// What a picture is by its first bytes: the types that XEP-0153 §4.6 names, and what phones make.
@@ -64,38 +71,47 @@ pub(super) fn recognised(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// Width and height, for the types that say so in front.
-fn measured(bytes: &[u8]) -> Option<(u32, u32)> {
-    match bytes {
-        [
-            0x89,
-            b'P',
-            b'N',
-            b'G',
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            b'I',
-            b'H',
-            b'D',
-            b'R',
-            rest @ ..,
-        ] => {
-            let (width, rest) = rest.split_first_chunk()?;
-            let height = rest.first_chunk()?;
-            Some((u32::from_be_bytes(*width), u32::from_be_bytes(*height)))
-        }
-        [b'G', b'I', b'F', b'8', _, _, w0, w1, h0, h1, ..] => Some((
-            u16::from_le_bytes([*w0, *w1]).into(),
-            u16::from_le_bytes([*h0, *h1]).into(),
+/// Width and height in pixels, where they are easily told (XEP-0084 §4.2.1 recommends them).
+fn measured(bytes: &[u8]) -> Option<(u16, u16)> {
+    match recognised(bytes)? {
+        // Four bytes each, of which XEP-0084 §11.2 has room for two.
+        "image/png" if bytes.get(16..18)? == [0, 0] && bytes.get(20..22)? == [0, 0] => Some((
+            short(bytes, 18, u16::from_be_bytes)?,
+            short(bytes, 22, u16::from_be_bytes)?,
         )),
+        "image/gif" => Some((
+            short(bytes, 6, u16::from_le_bytes)?,
+            short(bytes, 8, u16::from_le_bytes)?,
+        )),
+        "image/jpeg" => {
+            let frame = frame_of_jpeg(bytes)?;
+            Some((
+                short(frame, 3, u16::from_be_bytes)?,
+                short(frame, 1, u16::from_be_bytes)?,
+            ))
+        }
         _ => None,
     }
+}
+
+/// What is in the first frame header of a JPEG (ITU T.81 §B.2.2), from the sample precision on.
+fn frame_of_jpeg(bytes: &[u8]) -> Option<&[u8]> {
+    let mut rest = bytes.get(2..)?;
+    loop {
+        let (&[mark, segment, high, low], content) = rest.split_first_chunk()?;
+        match (mark, segment) {
+            (0xFF, 0xC4 | 0xC8 | 0xCC | 0xD0..=0xFE | 0x01) => {}
+            (0xFF, 0xC0..=0xCF) => return Some(content),
+            _ => return None,
+        }
+        let length = usize::from(u16::from_be_bytes([high, low]));
+        rest = rest.get(2 + length.max(2)..)?;
+    }
+}
+
+/// The two bytes at a place.
+fn short(bytes: &[u8], at: usize, read: fn([u8; 2]) -> u16) -> Option<u16> {
+    Some(read(*bytes.get(at..)?.first_chunk()?))
 }
 
 /// §3.2: first the bytes, then the metadata. A picture that events have is not published again.
@@ -156,7 +172,8 @@ pub(crate) fn metadata_changed(cx: &mut Cx<'_>, change: &ItemChange<'_>) {
     put(cx, picture);
 }
 
-/// A client took away the bytes of a picture that is nowhere else.
+/// A client took away the bytes of a picture that is nowhere else. Where new ones took their place, the
+/// metadata that says so is on its way (XEP-0084 §3.2); until then neither face has anything to show.
 pub(crate) fn data_changed(cx: &mut Cx<'_>, change: &ItemChange<'_>) {
     if let (None, Picture::OfEvents(hash)) = (change.payload, cx.state.memory.newer.picture)
         && !has_item(cx, DATA, &hash.to_string())
@@ -190,7 +207,7 @@ fn pictures(metadata: &Element) -> impl Iterator<Item = (&str, &str)> {
     let infos = metadata.elements().filter(|info| info.is(METADATA, "info"));
     let here = infos.filter(|info| info.attr("url").is_none());
     here.filter_map(|info| Some((info.attr("id")?, info.attr("type")?.trim())))
-        .filter(|(_, type_)| type_.starts_with("image/"))
+        .filter(|(_, type_)| is_image(type_))
 }
 
 /// The `<PHOTO/>` of a picture from its event; `None` where the bytes are not those of this hash (§3.1).
@@ -231,4 +248,101 @@ fn is_newest(cx: &Cx<'_>, node: &str, id: &str) -> bool {
             .find(node, id)
             .is_some_and(|at| at + 1 == node.items.len())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_say_what_they_are() {
+        const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x01\x00\0\0\0\x40";
+        const JPEG: &[u8] =
+            b"\xFF\xD8\xFF\xE0\x00\x04JF\xFF\xC4\x00\x03h\xFF\xC2\x00\x11\x08\x00\x40\x01\x00\x03";
+        type Row = (&'static [u8], Option<&'static str>, Option<(u16, u16)>);
+        let rows: [Row; 9] = [
+            (PNG, Some("image/png"), Some((256, 64))),
+            (&PNG[..20], Some("image/png"), None),
+            (JPEG, Some("image/jpeg"), Some((256, 64))),
+            (&JPEG[..19], Some("image/jpeg"), None),
+            (
+                b"\xFF\xD8\xFF\xE0\x00\x00\xFF\xE0\x00\x00",
+                Some("image/jpeg"),
+                None,
+            ),
+            (
+                b"GIF89a\x00\x01\x40\x00",
+                Some("image/gif"),
+                Some((256, 64)),
+            ),
+            (b"RIFF\x01\0\0\0WEBPVP8 ", Some("image/webp"), None),
+            (b"<svg/>", None, None),
+            (b"", None, None),
+        ];
+        for (bytes, type_, size) in rows {
+            assert_eq!(recognised(bytes), type_);
+            assert_eq!(measured(bytes), size, "{type_:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_card_says_of_its_type_is_believed_where_it_is_one() {
+        for (photos, expected) in [
+            (
+                "<PHOTO><TYPE>image/PNG</TYPE><BINVAL>YWJj</BINVAL></PHOTO>",
+                Some("image/png"),
+            ),
+            (
+                "<PHOTO><TYPE>image/x-y+z </TYPE><BINVAL>YWJj</BINVAL></PHOTO>",
+                Some("image/x-y+z"),
+            ),
+            (
+                "<PHOTO><TYPE>JPEG</TYPE><BINVAL>YWJj</BINVAL></PHOTO>",
+                None,
+            ),
+            (
+                "<PHOTO><TYPE>image/'x'</TYPE><BINVAL>YWJj</BINVAL></PHOTO>",
+                None,
+            ),
+            (
+                "<PHOTO><TYPE>image/</TYPE><BINVAL>YWJj</BINVAL></PHOTO>",
+                None,
+            ),
+            ("<PHOTO><BINVAL>YWJj</BINVAL></PHOTO>", None),
+            // That of the picture that counts.
+            (
+                "<PHOTO><TYPE>image/gif</TYPE><BINVAL/></PHOTO>\
+                 <PHOTO><TYPE>image/png</TYPE><BINVAL>YWJj</BINVAL></PHOTO>",
+                Some("image/png"),
+            ),
+        ] {
+            let card = format!("<vCard xmlns='vcard-temp'>{photos}</vCard>");
+            let card = Element::parse(&card, "").unwrap();
+            assert_eq!(said_type(&card).as_deref(), expected, "{photos}");
+        }
+    }
+
+    #[test]
+    fn only_the_bytes_of_a_hash_become_a_photo() {
+        let hash = PhotoHash::of(b"abc");
+        let id = hash.to_string();
+        let metadata = format!(
+            "<metadata xmlns='{METADATA}'><info id='{id}' type='image/gif' url='u'/>\
+             <info id='{id}' type='image/png'/></metadata>"
+        );
+        let data = |content: &str| format!("<data xmlns='{DATA}'>{content}</data>");
+        let png = "<PHOTO><TYPE>image/png</TYPE><BINVAL>YWJj</BINVAL></PHOTO>";
+        let bare = "<PHOTO><BINVAL>YWJj</BINVAL></PHOTO>";
+        for (content, metadata, expected) in [
+            (" YW\nJj ", Some(&*metadata), Some(png)),
+            ("YWJj", None, Some(bare)),
+            ("YWJj", Some("<metadata/>"), Some(bare)),
+            ("YWJk", Some(&*metadata), None),
+            ("%", Some(&*metadata), None),
+            ("", Some(&*metadata), None),
+        ] {
+            let photo = photo(&data(content), metadata, hash);
+            assert_eq!(photo.as_deref(), expected, "{content}");
+        }
+    }
 }
