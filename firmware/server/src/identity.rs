@@ -25,6 +25,8 @@
 mod card;
 mod hash;
 mod picture;
+#[cfg(test)]
+mod tests;
 mod vcard4;
 
 pub(crate) use card::plan;
@@ -70,6 +72,8 @@ enum Picture {
     OfEvents(PhotoHash),
     /// There was one once, and people are to know that it is gone.
     Gone,
+    /// Described, but its bytes are not there (yet, or any more); to be shown as soon as they are.
+    Awaited(PhotoHash),
 }
 
 impl Newer {
@@ -84,7 +88,7 @@ impl Cx<'_> {
         match self.state.memory.newer.picture {
             Picture::OfCard => self.state.memory.photo.hash(),
             Picture::OfEvents(hash) => Some(hash),
-            Picture::Gone => None,
+            Picture::Gone | Picture::Awaited(_) => None,
         }
     }
 
@@ -134,13 +138,14 @@ pub(crate) fn card_stored(
 ) {
     publish_text(cx, card);
     publish_nick(cx, card);
-    let had_one = before.is_some() || cx.state.memory.newer.picture == Picture::Gone;
     let now = match picture {
-        None if had_one => Picture::Gone,
-        _ => Picture::OfCard,
+        Some(_) => Picture::OfCard,
+        None if before.is_some() => Picture::Gone,
+        // It had none before, and what events say of one that is not there is still true.
+        None => cx.state.memory.newer.picture,
     };
     match (picture.map(|picture| Taken::of(card, picture)), before) {
-        (Some(taken), _) => picture::publish(cx, &taken),
+        (Some(taken), before) => picture::publish(cx, &taken, before),
         (None, Some(before)) => picture::take_back(cx, before),
         (None, None) => {}
     }

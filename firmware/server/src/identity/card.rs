@@ -62,7 +62,7 @@ impl Parts {
         let (picture, described) = match newer.picture {
             _ if !may_read(cx, &visitor, &[DATA, METADATA]) => (Source::Nowhere, None),
             Picture::OfCard => (Source::Card, None),
-            Picture::Gone => (Source::Nowhere, None),
+            Picture::Gone | Picture::Awaited(_) => (Source::Nowhere, None),
             Picture::OfEvents(hash) => {
                 let metadata = newest(cx, METADATA).unwrap_or(Source::Nowhere);
                 (item(cx, DATA, &hash.to_string()), Some((hash, metadata)))

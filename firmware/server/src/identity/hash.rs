@@ -21,7 +21,7 @@ pub(crate) fn complete(cx: &Cx<'_>, presence: &mut Passing) {
     if picture.is_some() && !may_know(cx, &presence.to) {
         return;
     }
-    let to_be_said = picture.is_some() || cx.state.memory.newer.picture == Picture::Gone;
+    let to_be_said = picture.is_some() || cx.state.memory.newer.picture != Picture::OfCard;
     let hash = picture.map_or_else(String::new, |picture| picture.to_string());
     let stanza = presence.stanza.clone();
     let mut said = Vec::new();

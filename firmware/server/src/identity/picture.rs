@@ -114,11 +114,11 @@ fn short(bytes: &[u8], at: usize, read: fn([u8; 2]) -> u16) -> Option<u16> {
     Some(read(*bytes.get(at..)?.first_chunk()?))
 }
 
-/// §3.2: first the bytes, then the metadata. A picture that events have is not published again.
-pub(super) fn publish(cx: &mut Cx<'_>, taken: &Taken<'_>) {
+/// §3.2: first the bytes, then the metadata. What is there from `before` is not published again.
+pub(super) fn publish(cx: &mut Cx<'_>, taken: &Taken<'_>, before: Option<PhotoHash>) {
     let id = taken.hash.to_string();
-    let there = has_item(cx, DATA, &id) && is_newest(cx, METADATA, &id);
-    if there {
+    let is_the_same = before == Some(taken.hash);
+    if is_the_same && has_item(cx, DATA, &id) && is_newest(cx, METADATA, &id) {
         return;
     }
     let said = metadata(taken).is_some_and(|metadata| {
@@ -158,48 +158,58 @@ fn metadata(taken: &Taken<'_>) -> Option<String> {
 
 /// A client said which picture it is, or that there is none (§3.1).
 pub(crate) fn metadata_changed(cx: &mut Cx<'_>, change: &ItemChange<'_>) {
-    let before = cx.picture();
+    let is_current = |hash: PhotoHash| change.id == hash.to_string();
     let picture = match change.payload {
-        Some(payload) => announced(cx, payload),
+        Some(payload) => described(cx, payload),
         // An older item went.
         None if cx.node(METADATA).is_ok_and(|node| node.last().is_some())
-            && before.is_none_or(|hash| change.id != hash.to_string()) =>
+            && !cx.picture().is_some_and(is_current) =>
         {
             return;
         }
-        None => None,
+        None => Picture::Gone,
     };
     put(cx, picture);
 }
 
-/// A client took away the bytes of a picture that is nowhere else. Where new ones took their place, the
-/// metadata that says so is on its way (XEP-0084 §3.2); until then neither face has anything to show.
+/// A client changed the bytes. Where new ones took the place of others, the metadata that says so is on its
+/// way (XEP-0084 §3.2); until then events have nothing to show.
 pub(crate) fn data_changed(cx: &mut Cx<'_>, change: &ItemChange<'_>) {
-    if let (None, Picture::OfEvents(hash)) = (change.payload, cx.state.memory.newer.picture)
-        && !has_item(cx, DATA, &hash.to_string())
-    {
-        put(cx, None);
+    match (change.payload, cx.state.memory.newer.picture) {
+        (Some(_), Picture::Awaited(hash)) if change.id == hash.to_string() => {
+            put(cx, Picture::OfEvents(hash));
+        }
+        (None, Picture::OfEvents(hash)) if !has_item(cx, DATA, &hash.to_string()) => {
+            put(cx, Picture::Awaited(hash));
+        }
+        _ => {}
     }
 }
 
-fn put(cx: &mut Cx<'_>, hash: Option<PhotoHash>) {
+fn put(cx: &mut Cx<'_>, picture: Picture) {
     let (newer, of_card) = (cx.state.memory.newer, cx.state.memory.photo.hash());
-    let picture = match hash {
-        // The card has it already, or never had one.
-        _ if hash == of_card && (hash.is_some() || newer.picture == Picture::OfCard) => {
+    let picture = match picture {
+        // The card has it, too.
+        Picture::OfEvents(hash) | Picture::Awaited(hash) if of_card == Some(hash) => {
             Picture::OfCard
         }
-        Some(hash) => Picture::OfEvents(hash),
-        None => Picture::Gone,
+        // There never was one.
+        Picture::Gone if of_card.is_none() && newer.picture == Picture::OfCard => Picture::OfCard,
+        picture => picture,
     };
     cx.put_newer(Newer { picture, ..newer }, cx.picture());
 }
 
-/// §3.1: the picture that metadata is about, if its bytes are among the events.
-fn announced(cx: &Cx<'_>, payload: &str) -> Option<PhotoHash> {
-    let metadata = Element::parse(payload, "").ok()?;
-    let mut here = pictures(&metadata).filter(|(id, _)| has_item(cx, DATA, id));
-    here.find_map(|(id, _)| PhotoHash::parse(id))
+/// The picture that metadata is about: the first of those that are said to be among the events.
+fn described(cx: &Cx<'_>, payload: &str) -> Picture {
+    let metadata = Element::parse(payload, "").unwrap_or_default();
+    let hashes = || pictures(&metadata).filter_map(|(id, _)| PhotoHash::parse(id));
+    let mut here = hashes().filter(|hash| has_item(cx, DATA, &hash.to_string()));
+    match (here.next(), hashes().next()) {
+        (Some(hash), _) => Picture::OfEvents(hash),
+        (None, Some(hash)) => Picture::Awaited(hash),
+        (None, None) => Picture::Gone,
+    }
 }
 
 /// Ids and types of the pictures that metadata says are among the events.
