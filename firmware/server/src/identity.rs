@@ -33,7 +33,12 @@ pub(crate) use card::plan;
 pub(crate) use hash::{as_sent, complete, completed_anew};
 pub(crate) use picture::{DATA, METADATA, data_changed, metadata_changed};
 
-use crate::{account::Cx, features::vcard::PhotoHash, presence, pubsub::Node};
+use crate::{
+    account::Cx,
+    features::vcard::PhotoHash,
+    presence,
+    pubsub::{self, Node, Visitor},
+};
 use picture::Taken;
 use serde::{Deserialize, Serialize};
 use store::{Record, Snapshot, Table};
@@ -121,10 +126,13 @@ impl Cx<'_> {
         published.is_ok()
     }
 
-    /// Takes back what was published, with a payload that says nothing.
+    /// Takes back what was published, with a payload that says nothing; where not even that is taken any
+    /// more, without a word.
     fn say_nothing(&mut self, node: &str, payload: &str) {
-        if self.node(node).is_ok_and(|node| node.last().is_some()) {
-            self.say(node, CURRENT, payload.to_owned());
+        let has_one = self.node(node).is_ok_and(|node| node.last().is_some());
+        if has_one && !self.say(node, CURRENT, payload.to_owned()) {
+            // What is refused here is refused for want of the disk, with all the rest.
+            let _ = pubsub::purge(self, &Visitor::account(self), node);
         }
     }
 }
