@@ -174,7 +174,6 @@ pub(crate) struct Delivery<'a> {
 
 /// What a client did to an item of its account (XEP-0163). Features that act on it publish through
 /// [`Cx::publish`], of which no feature is told.
-#[allow(dead_code, reason = "for features that keep an item in a second form")]
 pub(crate) struct ItemChange<'a> {
     pub(crate) node: &'a str,
     /// Empty where all items of the node are gone, with it or without.

@@ -25,6 +25,7 @@ mod feature;
 mod features;
 #[cfg(test)]
 mod fixture;
+mod identity;
 mod negotiation;
 mod presence;
 mod pubsub;

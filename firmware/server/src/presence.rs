@@ -3,6 +3,7 @@
 use crate::{
     account::{Cx, Presence},
     features::{ALL, passes},
+    identity,
     limits::{DIRECTED_MAX, REQUEST_BYTES_MAX, REQUESTS_MAX},
     roster::{self, Item, Subscription, Verb},
     session::{Session, waiting},
@@ -11,7 +12,10 @@ use std::sync::Arc;
 use xmpp::{Class, Entry, Jid, Kind, Passing, Stanza, StanzaError, ns};
 
 /// Presence that a client sent, under its account's lock.
-pub(crate) fn from_client(cx: &mut Cx<'_>, session: &Arc<Session>, passing: Passing) {
+pub(crate) fn from_client(cx: &mut Cx<'_>, session: &Arc<Session>, mut passing: Passing) {
+    if passing.stanza.type_().is_empty() {
+        identity::complete(cx, &mut passing);
+    }
     let directed = passing.stanza.to().is_ok_and(|to| to.is_some());
     match (passing.stanza.type_(), directed) {
         ("", false) => available(cx, session, passing),
@@ -196,6 +200,18 @@ fn broadcast(cx: &mut Cx<'_>, passing: &Passing) {
     }
 }
 
+/// What the server says in everybody's presence is another thing now (XEP-0153 §4.1): whoever gets broadcasts
+/// is told anew. What was directed is its client's to repeat (XEP-0398 §5.1).
+pub(crate) fn tell_anew(cx: &mut Cx<'_>) {
+    let resources = cx.state.available();
+    let resources: Vec<Jid> = resources.map(|r| r.session.jid.clone()).collect();
+    for resource in resources {
+        if let Some(passing) = identity::completed_anew(cx, &resource) {
+            broadcast(cx, &passing);
+        }
+    }
+}
+
 /// Sends what no client addressed to this contact, unless a feature keeps it here.
 fn send(cx: &mut Cx<'_>, mut passing: Passing) {
     if passes(cx, |feature| feature.stanza_out, &mut passing) {
@@ -281,7 +297,7 @@ fn send_directed(cx: &mut Cx<'_>, session: &Session, passing: Passing) {
 }
 
 /// Subscribers do, and the account's own resources.
-fn gets_broadcasts(cx: &Cx<'_>, who: &Jid) -> bool {
+pub(crate) fn gets_broadcasts(cx: &Cx<'_>, who: &Jid) -> bool {
     let bare = who.bare();
     bare == *cx.jid() || cx.state.roster.subscription(&bare).from
 }

@@ -19,7 +19,7 @@ mod publish;
 mod tests;
 
 pub(crate) use access::Visitor;
-pub(crate) use config::{Config, FIELDS, Face, flag};
+pub(crate) use config::{Access, Config, FIELDS, Face, flag};
 pub(crate) use event::{NODE_CONFIG, arrive, item};
 pub(crate) use items::{ID, ITEM, ItemRecord, Place, Shelf};
 pub(crate) use last::{LastItems, last_item_for, last_items};

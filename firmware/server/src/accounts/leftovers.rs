@@ -8,7 +8,7 @@ use super::{
 use crate::{
     archive, devices,
     features::{blocking, last, mam, offline, private, reporting, vcard},
-    pubsub, roster,
+    identity, pubsub, roster,
     session::stored,
 };
 use store::{Error, Key, Snapshot, Table, Value, Write, limits::SWEEP_ROWS_MAX};
@@ -28,6 +28,7 @@ const TABLES: &[&(dyn Owned + Sync)] = &[
     &reporting::REPORTS,
     &vcard::CARD,
     &vcard::PHOTO,
+    &identity::EVENTS,
     &private::ELEMENT,
     &private::INDEX,
     &pubsub::NODE,

@@ -4,6 +4,7 @@
 //! something in memory, add a line to [`PerAccount`] or [`PerResource`].
 
 mod archive;
+mod avatar;
 mod bind;
 pub(crate) mod blocking;
 mod caps;
@@ -17,6 +18,7 @@ mod hints;
 pub(crate) mod last;
 pub(crate) mod mam;
 pub(crate) mod management;
+mod nick;
 pub(crate) mod offline;
 mod outage;
 mod pep;
@@ -31,6 +33,7 @@ mod roster;
 mod stanza_ids;
 mod time;
 pub(crate) mod vcard;
+mod vcard4;
 mod version;
 
 pub(crate) use archive::{says_nothing, worth_keeping};
@@ -79,6 +82,14 @@ pub(crate) const ALL: &[&Feature] = &[
     &register::FEATURE,
     &time::FEATURE,
     &vcard::FEATURE,
+    &vcard4::FEATURE, // they keep the card in a second form
+    &nick::FEATURE,
+    &avatar::FEATURE,
+    &avatar::HASH_FEATURE,
+    &avatar::CONVERSION_FEATURE,
+    &nick::MOOD_FEATURE,
+    &nick::ACTIVITY_FEATURE,
+    &nick::TUNE_FEATURE,
     &version::FEATURE,
 ];
 
@@ -97,6 +108,7 @@ pub(crate) struct PerAccount {
     pub(crate) reports: reporting::Reports,
     pub(crate) resends: resends::Resends,
     pub(crate) photo: vcard::Photo,
+    pub(crate) newer: crate::identity::Newer,
     pub(crate) private: private::Index,
     pub(crate) nodes: crate::pubsub::Nodes,
     pub(crate) neighbours: crate::capabilities::Neighbours,
@@ -115,6 +127,7 @@ impl PerAccount {
             reports: reporting::Reports::load(snapshot, account)?,
             resends: resends::Resends::default(),
             photo: vcard::Photo::load(snapshot, account)?,
+            newer: crate::identity::Newer::load(snapshot, account)?,
             private: private::Index::load(snapshot, account)?,
             nodes: crate::pubsub::Nodes::load(snapshot, account)?,
             neighbours: crate::capabilities::Neighbours::default(),

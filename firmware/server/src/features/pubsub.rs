@@ -16,6 +16,7 @@ mod request;
 
 pub(super) use change::change;
 pub(super) use disco::{items_of_account, node_info};
+pub(super) use errors::condition;
 pub(super) use owner::{owner_change, owner_read};
 pub(super) use read::ask;
 

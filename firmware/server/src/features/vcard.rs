@@ -1,13 +1,14 @@
 //! XEP-0054: vcard-temp. What people say of themselves: a name, a birthday, a picture. Anybody may read it.
 //!
 //! A card is read from the disk when somebody asks; of the picture its hash is at hand, for presence
-//! (XEP-0153) that tells of it.
+//! (XEP-0153) that tells of it. What newer clients publish of the same person is in `crate::identity`.
 //!
 //! State: tables `vcard.card` and `vcard.photo`; the latter also in memory while the account is loaded.
 
 use crate::{
     account::Cx,
-    feature::{Answer, Feature, Iq, IqHandler, IqHook, On, Plan, Read, Spec, refuse, set},
+    feature::{Answer, Feature, Iq, IqHandler, IqHook, On, Plan, Spec, refuse, set},
+    identity,
     limits::VCARD_BYTES_MAX,
 };
 use aws_lc_rs::digest;
@@ -18,7 +19,6 @@ use base64::{
 };
 use serde::{Deserialize, Serialize};
 use store::{Record, Snapshot, Table};
-use tracing::error;
 use xmpp::{Element, StanzaError};
 
 pub(crate) const NS: &str = "vcard-temp";
@@ -29,7 +29,7 @@ pub(crate) const CARD: Table<u32, Card> = Table::per_account("vcard.card", 1);
 pub(crate) const PHOTO: Table<u32, PhotoHash> = Table::per_account("vcard.photo", 1);
 
 /// Pictures are base 64 with whatever white space and padding a client gave them.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
+pub(crate) const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new()
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)
@@ -83,11 +83,21 @@ pub(crate) struct PhotoHash([u8; 20]);
 impl Record for PhotoHash {}
 
 impl PhotoHash {
-    fn of(picture: &[u8]) -> PhotoHash {
+    pub(crate) fn of(picture: &[u8]) -> PhotoHash {
         let hash = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, picture);
         let mut bytes = [0; 20];
         bytes.copy_from_slice(hash.as_ref());
         PhotoHash(bytes)
+    }
+
+    /// As it is written; `None` for anything else.
+    pub(crate) fn parse(text: &str) -> Option<PhotoHash> {
+        let mut bytes = [0; 20];
+        for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
+            let digits = std::str::from_utf8(digits).ok()?;
+            *byte = u8::from_str_radix(digits, 16).ok()?;
+        }
+        Some(PhotoHash(bytes)).filter(|hash| hash.to_string() == text)
     }
 }
 
@@ -129,8 +139,9 @@ pub(crate) fn put(cx: &mut Cx<'_>, card: &Element, xml: String) -> Result<(), St
     if xml.len() > VCARD_BYTES_MAX {
         return Err(TOO_LARGE);
     }
-    let photo = picture(card)?.map(|picture| PhotoHash::of(&picture));
-    let account = cx.id();
+    let picture = picture(card)?;
+    let photo = picture.as_deref().map(PhotoHash::of);
+    let (account, before) = (cx.id(), cx.picture());
     cx.write(if is_empty(card) {
         CARD.remove(&account)
     } else {
@@ -143,6 +154,7 @@ pub(crate) fn put(cx: &mut Cx<'_>, card: &Element, xml: String) -> Result<(), St
         });
         cx.state.memory.photo = Photo(photo.map(Box::new));
     }
+    identity::card_stored(cx, card, picture.as_deref(), before);
     Ok(())
 }
 
@@ -177,23 +189,15 @@ fn is_empty(card: &Element) -> bool {
 }
 
 /// §3.1.
-fn own(cx: &mut Cx<'_>, _: &Iq<'_>) -> Result<Plan, StanzaError> {
-    Ok(plan(cx.id(), StanzaError::ITEM_NOT_FOUND))
+fn own(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Result<Plan, StanzaError> {
+    let none = StanzaError::ITEM_NOT_FOUND;
+    Ok(identity::plan(cx, &iq.passing.from, none))
 }
 
 /// §3.3: to strangers no card and no account are the same.
-fn of_another(cx: &mut Cx<'_>, _: &Iq<'_>) -> Result<Plan, StanzaError> {
-    Ok(plan(cx.id(), StanzaError::SERVICE_UNAVAILABLE))
-}
-
-fn plan(account: u32, none: StanzaError) -> Plan {
-    Box::new(move |snapshot| match card(snapshot, account) {
-        Ok(card) => card.map(Read::of).ok_or(none),
-        Err(error) => {
-            error!(%error, "a vCard cannot be read");
-            Err(StanzaError::INTERNAL)
-        }
-    })
+fn of_another(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Result<Plan, StanzaError> {
+    let none = StanzaError::SERVICE_UNAVAILABLE;
+    Ok(identity::plan(cx, &iq.passing.from, none))
 }
 
 /// §3.2: there are no changes of a part.

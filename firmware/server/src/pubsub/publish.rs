@@ -37,7 +37,6 @@ pub(crate) struct NewItem {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum By {
     Client,
-    #[allow(dead_code, reason = "for features that keep an item in a second form")]
     Server,
 }
 
@@ -215,7 +214,6 @@ fn keep(cx: &mut Cx<'_>, name: &str, record: &ItemRecord, config: &Config) {
 }
 
 impl Cx<'_> {
-    #[allow(dead_code, reason = "for features that keep an item in a second form")]
     /// Publishes one item on behalf of the account, as its own clients could, and tells its devices and
     /// contacts. Features are not told ([`By::Server`]).
     pub(crate) fn publish(
@@ -237,7 +235,6 @@ impl Cx<'_> {
         publish(self, &Visitor::account(self), publication, By::Server).map(|_| ())
     }
 
-    #[allow(dead_code, reason = "for features that keep an item in a second form")]
     /// Removes an item on behalf of the account. Features are not told.
     pub(crate) fn retract(&mut self, node: &str, id: &str) -> Result<(), Refusal> {
         let removal = Removal {

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     account::{Account, Cx, Presence, Resource},
-    features, presence,
+    features, identity, presence,
     server::Server,
     world::Timestamp,
 };
@@ -131,6 +131,8 @@ pub(crate) fn rows(
     };
     let now = elapsed(cx.server);
     let since = resource.away.as_ref().map_or(now, |away| away.since);
+    let presence = resource.presence.as_ref();
+    let presence = presence.map(|presence| identity::as_sent(&presence.passing));
     let state = StateRecord {
         jid: session.jid.as_str().to_owned(),
         digest: resumption.digest,
@@ -138,7 +140,7 @@ pub(crate) fn rows(
         handled: session.intake.queued(),
         acknowledged,
         interested: resource.interested,
-        presence: resource.presence.as_ref().map(|p| p.passing.to_xml()),
+        presence: presence.map(|presence| presence.to_xml()),
         directed: resource.directed.iter().map(ToString::to_string).collect(),
         features: features::saved(resource),
         since: cx.now().saturating_sub_signed(now.saturating_sub(since)),
@@ -289,6 +291,7 @@ impl Server {
                 cx.state
                     .resources
                     .push(resource(session.clone(), &state, away));
+                identity::completed_anew(cx, &session.jid);
                 features::restored(cx, &session.jid, &positions);
             });
         }

@@ -48,7 +48,7 @@ const TOO_MANY: StanzaError = StanzaError {
 };
 
 /// The condition for a refusal.
-pub(super) fn condition(refusal: Refusal) -> StanzaError {
+pub(in crate::features) fn condition(refusal: Refusal) -> StanzaError {
     match refusal {
         Refusal::NoNode | Refusal::NoItem => NOT_FOUND,
         Refusal::Forbidden => StanzaError::FORBIDDEN,
