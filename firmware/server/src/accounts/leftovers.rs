@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     archive, devices,
-    features::{blocking, last, mam, offline, private, reporting, vcard},
+    features::{blocking, bookmarks, last, mam, offline, private, reporting, vcard},
     pubsub, roster,
     session::stored,
 };
@@ -30,6 +30,7 @@ const TABLES: &[&(dyn Owned + Sync)] = &[
     &vcard::PHOTO,
     &private::ELEMENT,
     &private::INDEX,
+    &bookmarks::OLD_ONLY,
     &pubsub::NODE,
     &pubsub::ITEM,
     &pubsub::ID,

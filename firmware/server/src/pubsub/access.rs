@@ -37,7 +37,6 @@ impl Visitor {
     }
 
     /// The account itself.
-    #[allow(dead_code, reason = "for features that publish for it")]
     pub(crate) fn account(cx: &Cx<'_>) -> Visitor {
         Visitor::new(cx, &cx.jid().clone())
     }

@@ -118,13 +118,18 @@ pub(crate) fn holds_keys(node: &str) -> bool {
     keys.any(|key| *key == node || key.ends_with(':') && node.starts_with(key))
 }
 
+/// Whether a node is for the devices of its account alone.
+pub(super) fn is_private(face: Face, node: &str) -> bool {
+    face == Face::Personal && PRIVATE.contains(&node)
+}
+
 impl Config {
     /// What a node of this name is like when nobody says anything else.
     pub(crate) fn of_new(face: Face, node: &str) -> Config {
         let personal = face == Face::Personal;
         let access = match face {
             Face::Personal if holds_keys(node) => Access::Open,
-            Face::Personal if PRIVATE.contains(&node) => Access::Whitelist,
+            Face::Personal if is_private(face, node) => Access::Whitelist,
             Face::Personal => Access::Presence,
             Face::Service => Access::Open,
         };
@@ -136,6 +141,7 @@ impl Config {
             PRIVATE[3],
         ];
         let many = !personal || one_each.contains(&node);
+        let private_ones = is_private(face, node) && many;
         Config {
             title: Box::default(),
             description: Box::default(),
@@ -153,15 +159,31 @@ impl Config {
             tell_delete: true,
             tell_retract: true,
             tell_sub: false,
-            last_item: if personal {
-                LastItem::OnSubscriptionAndPresence
-            } else {
-                LastItem::OnSubscription
+            last_item: match face {
+                // One of many says little: XEP-0402 §3.3, XEP-0490 §4.2.
+                Face::Personal if private_ones => LastItem::Never,
+                Face::Personal => LastItem::OnSubscriptionAndPresence,
+                Face::Service => LastItem::OnSubscription,
             },
             headline: true,
             subscribe: true,
             reply: Reply::Unsaid,
             when_full: WhenFull::DiscardOldest,
+        }
+    }
+
+    /// The same, as far as a private node of this name may be so: what its account relies on cannot be
+    /// configured away, nor can anybody be let in whom the account did not name.
+    pub(super) fn private(self, node: &str) -> Config {
+        let usual = Config::of_new(Face::Personal, node);
+        Config {
+            access: usual.access,
+            publishing: usual.publishing,
+            persist_items: usual.persist_items,
+            max_items: usual.max_items,
+            max_payload: usual.max_payload,
+            when_full: usual.when_full,
+            ..self
         }
     }
 

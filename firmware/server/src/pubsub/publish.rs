@@ -2,7 +2,7 @@
 
 use super::{
     Refusal, Visitor,
-    config::{Access, Config, WhenFull, holds_keys},
+    config::{Access, Config, WhenFull, holds_keys, is_private},
     event::{self, Published},
     items::{ItemRecord, Place, bare},
     items_of,
@@ -11,7 +11,8 @@ use super::{
 };
 use crate::{
     account::Cx,
-    features::item_changed,
+    feature::ItemChange,
+    features::{item_changed, items_offered},
     limits::{PUBSUB_BATCH_MAX, PUBSUB_ID_BYTES_MAX},
     world::random_id,
 };
@@ -37,7 +38,6 @@ pub(crate) struct NewItem {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum By {
     Client,
-    #[allow(dead_code, reason = "for features that keep an item in a second form")]
     Server,
 }
 
@@ -46,7 +46,7 @@ pub(crate) enum By {
 pub(crate) fn publish(
     cx: &mut Cx<'_>,
     visitor: &Visitor,
-    publication: Publication<'_>,
+    mut publication: Publication<'_>,
     by: By,
 ) -> Result<Vec<String>, Refusal> {
     let name = publication.node;
@@ -57,8 +57,15 @@ pub(crate) fn publish(
         visitor.may_create(cx.face())?;
         manage::check_new(cx, name)?;
         let usual = Config::of_new(cx.face(), name);
-        with_options(cx, &usual, &publication)?
+        if is_private(cx.face(), name) {
+            private(cx, usual, &publication)?
+        } else {
+            with_options(cx, &usual, &publication)?
+        }
     };
+    if by == By::Client {
+        items_offered(cx, name, &mut publication.items)?;
+    }
     admit(cx, visitor, &publication, &config)?;
     if known {
         manage::put_config(cx, name, &config);
@@ -90,6 +97,9 @@ fn configuration(
     let node = cx.node(publication.node)?;
     visitor.may_publish(node, cx.face())?;
     let config = node.config(cx.face());
+    if visitor.is_account && is_private(cx.face(), publication.node) {
+        return private(cx, config, publication);
+    }
     let mut wanted = with_options(cx, &config, publication)?;
     if visitor.is_account && holds_keys(publication.node) {
         let says_access = |options: &Vec<(String, Vec<String>)>| {
@@ -104,6 +114,18 @@ fn configuration(
     }
     if wanted == config {
         Ok(config)
+    } else {
+        Err(Refusal::Precondition)
+    }
+}
+
+/// The configuration of a private node (XEP-0223) from now on. Preconditions are taken over, because apps do
+/// not agree on them, and who is refused does not publish; but nobody is let in, and what such a node has to
+/// be it becomes again.
+fn private(cx: &Cx<'_>, config: Config, publication: &Publication<'_>) -> Result<Config, Refusal> {
+    let wanted = with_options(cx, &config.private(publication.node), publication)?;
+    if wanted.access == Access::Whitelist {
+        Ok(wanted.private(publication.node))
     } else {
         Err(Refusal::Precondition)
     }
@@ -186,8 +208,14 @@ fn keep_and_tell(
     }
     event::announce(cx, name, config, &Published(&records));
     if by == By::Client {
-        for record in &records {
-            item_changed(cx, name, &record.id, Some(&record.payload));
+        for (at, record) in records.iter().enumerate() {
+            let change = ItemChange {
+                node: name,
+                id: &record.id,
+                payload: Some(&record.payload),
+                more: at + 1 < records.len(),
+            };
+            item_changed(cx, &change);
         }
     }
     records.into_iter().map(|record| record.id).collect()
@@ -215,7 +243,6 @@ fn keep(cx: &mut Cx<'_>, name: &str, record: &ItemRecord, config: &Config) {
 }
 
 impl Cx<'_> {
-    #[allow(dead_code, reason = "for features that keep an item in a second form")]
     /// Publishes one item on behalf of the account, as its own clients could, and tells its devices and
     /// contacts. Features are not told ([`By::Server`]).
     pub(crate) fn publish(
@@ -237,7 +264,6 @@ impl Cx<'_> {
         publish(self, &Visitor::account(self), publication, By::Server).map(|_| ())
     }
 
-    #[allow(dead_code, reason = "for features that keep an item in a second form")]
     /// Removes an item on behalf of the account. Features are not told.
     pub(crate) fn retract(&mut self, node: &str, id: &str) -> Result<(), Refusal> {
         let removal = Removal {
