@@ -15,6 +15,7 @@ mod manage;
 mod node;
 mod people;
 mod publish;
+mod purpose;
 #[cfg(test)]
 mod tests;
 

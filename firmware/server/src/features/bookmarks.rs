@@ -16,6 +16,8 @@
 //! State: the nodes, table `bookmarks.old`, and all of it in memory while the account is loaded.
 
 mod list;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use list::{Bookmarks, OldOnly};
 

@@ -52,8 +52,9 @@ use xmpp::{Jid, Passing};
 pub(crate) const ALL: &[&Feature] = &[
     &blocking::FEATURE,   // first: a blocked stanza is neither stored nor copied
     &stanza_ids::FEATURE, // what is forged is neither kept nor copied
-    &displayed::FEATURE,  // what is for the account alone is neither kept nor copied
+    &displayed::FEATURE,  // what is for the account alone goes to nobody else, resent or not
     &resends::FEATURE,    // what is kept already is neither kept nor copied again
+    &displayed::PUBLISHING_FEATURE, // and what comes again was published
     &archive::FEATURE,    // what goes on, goes on with its place in the archive
     &hints::FEATURE,      // read by the archive, carbons and offline
     &mam::FEATURE,

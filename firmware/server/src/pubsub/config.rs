@@ -3,7 +3,10 @@
 //! A form is a change of every field it names, applied to a copy: what cannot be applied whole is refused
 //! whole. A precondition (§7.1.5) is met where applying it would change nothing.
 
-use super::Refusal;
+use super::{
+    Refusal,
+    purpose::{self, holds_keys, is_private},
+};
 use crate::limits::{
     PUBSUB_GROUPS_MAX, PUBSUB_ITEM_BYTES_MAX, PUBSUB_ITEMS_MAX, PUBSUB_TEXT_BYTES_MAX,
 };
@@ -94,35 +97,6 @@ pub(crate) struct Config {
     pub(crate) when_full: WhenFull,
 }
 
-/// XEP-0384: everybody who may write to a person has to read these. §5.3.1, §5.3.2, and the nodes of version
-/// 0.3, which clients still speak.
-const KEYS: [&str; 4] = [
-    "urn:xmpp:omemo:2:devices",
-    "urn:xmpp:omemo:2:bundles",
-    "eu.siacs.conversations.axolotl.devicelist",
-    "eu.siacs.conversations.axolotl.bundles:",
-];
-
-/// What only the account's own devices are to see, should a client forget to say so: bookmarks (XEP-0048,
-/// XEP-0402), what was read (XEP-0490), what is to ring (XEP-0492).
-const PRIVATE: [&str; 4] = [
-    "storage:bookmarks",
-    "urn:xmpp:bookmarks:1",
-    "urn:xmpp:mds:displayed:0",
-    "urn:xmpp:notification-settings:1",
-];
-
-/// Whether a node of an account holds keys for OMEMO.
-pub(crate) fn holds_keys(node: &str) -> bool {
-    let mut keys = KEYS.iter();
-    keys.any(|key| *key == node || key.ends_with(':') && node.starts_with(key))
-}
-
-/// Whether a node is for the devices of its account alone.
-pub(super) fn is_private(face: Face, node: &str) -> bool {
-    face == Face::Personal && PRIVATE.contains(&node)
-}
-
 impl Config {
     /// What a node of this name is like when nobody says anything else.
     pub(crate) fn of_new(face: Face, node: &str) -> Config {
@@ -133,14 +107,7 @@ impl Config {
             Face::Personal => Access::Presence,
             Face::Service => Access::Open,
         };
-        // XEP-0384 §5.3.2: one item for each device; XEP-0402 §3, XEP-0490 §3: for each chat.
-        let one_each = [
-            "urn:xmpp:omemo:2:bundles",
-            PRIVATE[1],
-            PRIVATE[2],
-            PRIVATE[3],
-        ];
-        let many = !personal || one_each.contains(&node);
+        let many = !personal || purpose::has_many_items(node);
         let private_ones = is_private(face, node) && many;
         Config {
             title: Box::default(),
@@ -169,21 +136,6 @@ impl Config {
             subscribe: true,
             reply: Reply::Unsaid,
             when_full: WhenFull::DiscardOldest,
-        }
-    }
-
-    /// The same, as far as a private node of this name may be so: what its account relies on cannot be
-    /// configured away, nor can anybody be let in whom the account did not name.
-    pub(super) fn private(self, node: &str) -> Config {
-        let usual = Config::of_new(Face::Personal, node);
-        Config {
-            access: usual.access,
-            publishing: usual.publishing,
-            persist_items: usual.persist_items,
-            max_items: usual.max_items,
-            max_payload: usual.max_payload,
-            when_full: usual.when_full,
-            ..self
         }
     }
 

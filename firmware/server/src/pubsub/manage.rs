@@ -3,12 +3,13 @@
 
 use super::{
     Refusal, Visitor,
-    config::{Access, Config, is_private},
+    config::{Access, Config},
     event,
     items::Place,
     items_of,
     node::{AFFILIATION, Affiliation, NODE, Node, NodeRecord, SUBSCRIPTION},
     publish::{By, is_name},
+    purpose::is_private,
 };
 use crate::{account::Cx, feature::ItemChange, features::item_changed};
 use xmpp::Jid;

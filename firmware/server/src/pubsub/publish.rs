@@ -2,12 +2,13 @@
 
 use super::{
     Refusal, Visitor,
-    config::{Access, Config, WhenFull, holds_keys, is_private},
+    config::{Access, Config, WhenFull},
     event::{self, Published},
     items::{ItemRecord, Place, bare},
     items_of,
     manage::{self, Removal},
     node::Node,
+    purpose::{holds_keys, is_private},
 };
 use crate::{
     account::Cx,
