@@ -17,7 +17,8 @@ fn item(id: &str, inside: &str) -> String {
 
 fn publish_xml(node: &str, items: &str) -> String {
     format!(
-        "<iq type='set' id='p'><pubsub xmlns='{PUBSUB}'><publish node='{node}'>{items}</publish></pubsub></iq>"
+        "<iq type='set' id='p'><pubsub xmlns='{PUBSUB}'>\
+         <publish node='{node}'>{items}</publish></pubsub></iq>"
     )
 }
 
@@ -148,7 +149,8 @@ fn old_lists_are_brought_together_once() {
     let list = "<conference jid='a@rooms.example'><nick>J</nick></conference>\
          <conference jid='b@rooms.example'></conference><url url='http://x.example/'/>";
     assert!(items(&home, &juliet, OLD).contains(list));
-    let private = "<iq type='get' id='g'><query xmlns='jabber:iq:private'><storage xmlns='storage:bookmarks'/></query></iq>";
+    let private = "<iq type='get' id='g'>\
+         <query xmlns='jabber:iq:private'><storage xmlns='storage:bookmarks'/></query></iq>";
     assert!(ask(&home, &juliet, private).contains(list));
 
     // What goes later does not come back from an old list.
@@ -164,7 +166,8 @@ fn old_lists_are_brought_together_once() {
 #[test]
 fn a_list_changes_only_what_it_speaks_of() {
     let known = "<conference xmlns='urn:xmpp:bookmarks:1' name='A' autojoin='1' x='y'>\
-         <nick>J</nick><extensions><e xmlns='urn:example:n'>1</e></extensions><f xmlns='urn:example:f'/></conference>";
+         <nick>J</nick><extensions><e xmlns='urn:example:n'>1</e></extensions>\
+         <f xmlns='urn:example:f'/></conference>";
     let mut bookmarks = Bookmarks::default();
     bookmarks.put("a@rooms.example", known);
     for (room, expected) in [
@@ -173,7 +176,8 @@ fn a_list_changes_only_what_it_speaks_of() {
             None,
         ),
         (
-            "<conference jid='a@rooms.example' name='A' autojoin='1'><nick>J</nick><x xmlns='urn:example:n'/></conference>",
+            "<conference jid='a@rooms.example' name='A' autojoin='1'>\
+             <nick>J</nick><x xmlns='urn:example:n'/></conference>",
             None,
         ),
         (
