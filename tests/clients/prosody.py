@@ -68,7 +68,7 @@ c2s_require_encryption = true
 authentication = "internal_plain"
 storage = "internal"
 modules_enabled = {{
-    "roster", "saslauth", "tls", "disco", "blocklist", "carbons", "csi_simple", "lastactivity", "offline",
+    "roster", "saslauth", "tls", "disco", "blocklist", "bookmarks", "carbons", "csi_simple", "lastactivity", "offline",
     "pep", "ping", "private", "server_contact_info", "user_account_management", "vcard", "smacks", "time", "uptime",
     "version", {further}
 }}
