@@ -151,7 +151,9 @@ fn put_private(cx: &mut Cx<'_>, list: &Element) -> Result<(), StanzaError> {
     let before = cx.state.memory.bookmarks.list();
     let (next, _) = cx.state.memory.bookmarks.after(list);
     admit(cx, &next).map_err(|_| FULL)?;
-    if next.list() != before {
+    if next.list() == before {
+        remember(cx); // what is here already may not be on disk yet: the answer waits for it
+    } else {
         take_over(cx, list);
         cx.state.memory.bookmarks.mark_changed();
         write_list(cx);
