@@ -68,9 +68,9 @@ c2s_require_encryption = true
 authentication = "internal_plain"
 storage = "internal"
 modules_enabled = {{
-    "roster", "saslauth", "tls", "disco", "blocklist", "carbons", "csi_simple", "lastactivity", "offline",
-    "pep", "ping", "private", "server_contact_info", "smacks", "time", "uptime", "user_account_management",
-    "vcard", "version", {further}
+    "roster", "saslauth", "tls", "disco", "blocklist", "bookmarks", "carbons", "csi_simple", "lastactivity",
+    "offline", "pep", "ping", "private", "server_contact_info", "smacks", "time", "uptime",
+    "user_account_management", "vcard", "version", {further}
 }}
 modules_disabled = {{ "s2s", "s2s_auth_certs" }}
 contact_info = {{ abuse = {{ "mailto:abuse@{domain}" }} }}

@@ -5,7 +5,12 @@
 //! load never reads old rows.
 
 use crate::{
-    account::Account, accounts, features::PerAccount, pubsub, roster::Roster, server::Server,
+    account::Account,
+    accounts,
+    features::{self, PerAccount},
+    pubsub,
+    roster::Roster,
+    server::Server,
     session::stored,
 };
 use std::{
@@ -210,6 +215,7 @@ impl Server {
             self.store().queue(strays, store::Urgency::Soon);
         }
         let account = Arc::new(Account::new(record.id, jid, roster, memory));
+        self.at(&account, 0, features::loaded);
         self.restore(&account, left);
         let account = self.directory().put(localpart, account);
         // Who closed the account since that snapshot did not find it in memory.

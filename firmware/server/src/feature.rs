@@ -6,6 +6,7 @@
 
 use crate::{
     account::{Cx, Resource},
+    pubsub::{NewItem, Refusal},
     server::Server,
     session::Session,
 };
@@ -55,8 +56,15 @@ pub(crate) struct Feature {
     pub(crate) subscribed: Option<fn(&mut Cx<'_>, &Jid)>,
     /// In the account that asked: a result or an error for its bare JID.
     pub(crate) answered: Option<fn(&mut Cx<'_>, &Passing)>,
+    /// In the account of the node: what a client is about to publish in it. It may be refused, before
+    /// anything was done, or put into the form in which it is to be kept.
+    pub(crate) items_offered: Option<ItemsHook>,
     /// In the account of the node: a client published an item, removed one, or removed all of a node.
     pub(crate) item_changed: Option<fn(&mut Cx<'_>, &ItemChange<'_>)>,
+    /// An element of private storage (XEP-0049) that has its place elsewhere.
+    pub(crate) private_face: Option<PrivateFace>,
+    /// In an account that was just read from the disk, before anybody asks it anything.
+    pub(crate) loaded: Option<fn(&mut Cx<'_>)>,
     /// What else an entity is (XEP-0030 §3.1): category and type.
     pub(crate) identities: &'static [(On, &'static str, &'static str)],
     /// In the account of a resource that just sent initial presence.
@@ -106,7 +114,10 @@ impl Feature {
         presence_in: None,
         subscribed: None,
         answered: None,
+        items_offered: None,
         item_changed: None,
+        private_face: None,
+        loaded: None,
         identities: &[],
         available: None,
         unavailable: None,
@@ -150,6 +161,8 @@ pub(crate) type StanzaHook = fn(&mut Cx<'_>, &mut Passing) -> Verdict;
 /// Told who gets it (full JIDs); later stages never work out routing again. May set what each copy carries.
 pub(crate) type DeliveredHook = fn(&mut Cx<'_>, &Passing, &mut Delivery<'_>);
 
+pub(crate) type ItemsHook = fn(&Cx<'_>, &str, &mut [NewItem]) -> Result<(), Refusal>;
+
 pub(crate) type BoundHook = fn(&mut Cx<'_>, &Arc<Session>, &Element) -> Option<String>;
 
 /// An element beside the stanzas, and what it does in the account of the session that sent it.
@@ -180,6 +193,18 @@ pub(crate) struct ItemChange<'a> {
     pub(crate) id: &'a str,
     /// XML that stands by itself; `None` where the item is gone.
     pub(crate) payload: Option<&'a str>,
+    /// The same request changes further items, of which this is told next.
+    pub(crate) more: bool,
+}
+
+/// How an element of private storage is read and written that is not kept there.
+pub(crate) struct PrivateFace {
+    /// Namespace and name.
+    pub(crate) name: (&'static str, &'static str),
+    /// As XML that stands by itself; `None` where there is none.
+    pub(crate) read: fn(&Cx<'_>) -> Option<String>,
+    /// Puts another in its place, or does nothing and says why.
+    pub(crate) put: fn(&mut Cx<'_>, &Element) -> Result<(), StanzaError>,
 }
 
 /// An IQ request in front of its handler.

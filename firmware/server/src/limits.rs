@@ -242,6 +242,19 @@ pub const CAPABILITIES_NODES_MAX: usize = 100;
 /// hundred contacts.
 pub const NEIGHBOURS_MAX: usize = 1_000;
 
+/// Bookmarks of one account: each that changes in a list is an event for every device.
+pub const BOOKMARKS_MAX: usize = 1_000;
+/// Bytes of all bookmarks of one account, in memory while the account is: a hundred for each.
+pub const BOOKMARKS_BYTES_MAX: usize = 131_072;
+const _: () = assert!(
+    BOOKMARKS_BYTES_MAX + BOOKMARKS_MAX * 64 < PUBSUB_ITEM_BYTES_MAX,
+    "the list of XEP-0048 is one item"
+);
+const _: () = assert!(
+    BOOKMARKS_MAX * 2 < OUTBOX_STANZAS_MAX,
+    "a list that changes every room is survived"
+);
+
 const _: () = assert!(
     PUBSUB_ITEM_BYTES_MAX * 5 / 4 < xmpp::limits::STANZA_BYTES_MAX
         && PUBSUB_ITEM_BYTES_MAX < PUBSUB_PAGE_BYTES_MAX,

@@ -15,6 +15,7 @@ mod manage;
 mod node;
 mod people;
 mod publish;
+mod purpose;
 #[cfg(test)]
 mod tests;
 
@@ -76,6 +77,8 @@ pub(crate) enum Refusal {
     NotPersistent,
     /// Somebody else's subscription.
     InvalidJid,
+    /// Not what the items of this node are made of.
+    BadPayload,
     /// Nothing would be left that could change it back.
     LastOwner,
     /// The disk gives no numbers at the moment.
@@ -212,6 +215,25 @@ impl Nodes {
     }
 }
 
+/// What is in a node, oldest first, for what is read with its account.
+pub(crate) fn stored_items(
+    nodes: &Nodes,
+    snapshot: &Snapshot,
+    account: u32,
+    name: &str,
+) -> Result<Vec<ItemRecord>, Error> {
+    let Some(node) = nodes.get(name) else {
+        return Ok(Vec::new());
+    };
+    let shelf = Shelf {
+        owner: account,
+        number: node.shelf,
+    };
+    let places = node.items.get(0..node.items.len());
+    let items = places.into_iter().map(|place| shelf.read(snapshot, place));
+    items.filter_map(Result::transpose).collect()
+}
+
 /// Which kind of nodes an account has.
 pub(crate) fn face_of(account: u32) -> Face {
     if account == SERVICE {
@@ -233,6 +255,15 @@ impl Cx<'_> {
             owner: self.id(),
             number: node.shelf,
         }
+    }
+
+    /// Whether so many nodes, and items of so many bytes together, may be added.
+    pub(crate) fn has_room_for(&self, nodes: usize, items: usize, bytes: usize) -> bool {
+        let known = &self.state.memory.nodes;
+        let kept: usize = known.list.iter().map(|node| node.items.len()).sum();
+        known.list.len() + nodes <= PUBSUB_NODES_MAX
+            && kept + items <= PUBSUB_NODE_ITEMS_MAX
+            && known.has_room_for_item(bytes)
     }
 
     /// Its own node of that name.

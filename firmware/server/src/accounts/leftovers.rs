@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     archive, devices,
-    features::{blocking, last, mam, offline, private, reporting, vcard},
+    features::{blocking, bookmarks, last, mam, offline, private, reporting, vcard},
     identity, pubsub, roster,
     session::stored,
 };
@@ -31,6 +31,7 @@ const TABLES: &[&(dyn Owned + Sync)] = &[
     &identity::EVENTS,
     &private::ELEMENT,
     &private::INDEX,
+    &bookmarks::OLD_ONLY,
     &pubsub::NODE,
     &pubsub::ITEM,
     &pubsub::ID,

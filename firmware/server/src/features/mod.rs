@@ -7,6 +7,7 @@ mod archive;
 mod avatar;
 mod bind;
 pub(crate) mod blocking;
+pub(crate) mod bookmarks;
 mod caps;
 pub(crate) mod carbons;
 mod contact_addresses;
@@ -14,11 +15,13 @@ mod csi;
 mod data_policy;
 mod devices;
 mod disco;
+mod displayed;
 mod hints;
 pub(crate) mod last;
 pub(crate) mod mam;
 pub(crate) mod management;
 mod nick;
+pub(crate) mod notification_settings;
 pub(crate) mod offline;
 mod outage;
 mod pep;
@@ -42,7 +45,8 @@ pub(crate) use pubsub::message_to_service;
 use crate::{
     account::{Cx, Resource},
     devices::Devices,
-    feature::{Feature, ItemChange, On, StanzaHook, Verdict, assert_disjoint},
+    feature::{Feature, ItemChange, On, PrivateFace, StanzaHook, Verdict, assert_disjoint},
+    pubsub::{NewItem, Refusal},
 };
 use store::Snapshot;
 use xmpp::{Jid, Passing};
@@ -51,7 +55,9 @@ use xmpp::{Jid, Passing};
 pub(crate) const ALL: &[&Feature] = &[
     &blocking::FEATURE,   // first: a blocked stanza is neither stored nor copied
     &stanza_ids::FEATURE, // what is forged is neither kept nor copied
+    &displayed::FEATURE,  // what is for the account alone goes to nobody else, resent or not
     &resends::FEATURE,    // what is kept already is neither kept nor copied again
+    &displayed::PUBLISHING_FEATURE, // and what comes again was published
     &archive::FEATURE,    // what goes on, goes on with its place in the archive
     &hints::FEATURE,      // read by the archive, carbons and offline
     &mam::FEATURE,
@@ -72,6 +78,10 @@ pub(crate) const ALL: &[&Feature] = &[
     &pep::PUBLIC_FEATURE,
     &pep::PRIVATE_FEATURE,
     &pubsub::FEATURE,
+    &bookmarks::FEATURE,
+    &bookmarks::LIST_FEATURE,
+    &bookmarks::CONVERSION_FEATURE,
+    &notification_settings::FEATURE,
     &contact_addresses::FEATURE,
     &data_policy::FEATURE,
     &outage::FEATURE,
@@ -111,11 +121,13 @@ pub(crate) struct PerAccount {
     pub(crate) newer: crate::identity::Newer,
     pub(crate) private: private::Index,
     pub(crate) nodes: crate::pubsub::Nodes,
+    pub(crate) bookmarks: bookmarks::Bookmarks,
     pub(crate) neighbours: crate::capabilities::Neighbours,
 }
 
 impl PerAccount {
     pub(crate) fn load(snapshot: &Snapshot, account: u32) -> Result<PerAccount, store::Error> {
+        let nodes = crate::pubsub::Nodes::load(snapshot, account)?;
         Ok(PerAccount {
             archive: crate::archive::Index::load(snapshot, account)?,
             preferences: mam::Preferences::load(snapshot, account)?,
@@ -129,7 +141,8 @@ impl PerAccount {
             photo: vcard::Photo::load(snapshot, account)?,
             newer: crate::identity::Newer::load(snapshot, account)?,
             private: private::Index::load(snapshot, account)?,
-            nodes: crate::pubsub::Nodes::load(snapshot, account)?,
+            bookmarks: bookmarks::Bookmarks::load(snapshot, account, &nodes)?,
+            nodes,
             neighbours: crate::capabilities::Neighbours::default(),
         })
     }
@@ -167,14 +180,37 @@ pub(crate) fn answered_us(cx: &mut Cx<'_>, answer: &Passing) {
     }
 }
 
-/// A client changed an item of an account; what is in the service is nobody's.
-pub(crate) fn item_changed(cx: &mut Cx<'_>, node: &str, id: &str, payload: Option<&str>) {
+/// A client is about to publish items of an account; what is in the service is nobody's.
+pub(crate) fn items_offered(cx: &Cx<'_>, node: &str, items: &mut [NewItem]) -> Result<(), Refusal> {
+    if cx.is_service() {
+        return Ok(());
+    }
+    let mut hooks = ALL.iter().filter_map(|feature| feature.items_offered);
+    hooks.try_for_each(|hook| hook(cx, node, items))
+}
+
+/// An element of private storage that has its place elsewhere.
+pub(crate) fn private_face(ns: &str, name: &str) -> Option<&'static PrivateFace> {
+    let mut faces = ALL
+        .iter()
+        .filter_map(|feature| feature.private_face.as_ref());
+    faces.find(|face| face.name == (ns, name))
+}
+
+/// An account was read from the disk.
+pub(crate) fn loaded(cx: &mut Cx<'_>) {
+    for hook in ALL.iter().filter_map(|feature| feature.loaded) {
+        hook(cx);
+    }
+}
+
+/// A client changed an item of an account, likewise.
+pub(crate) fn item_changed(cx: &mut Cx<'_>, change: &ItemChange<'_>) {
     if cx.is_service() {
         return;
     }
-    let change = ItemChange { node, id, payload };
     for hook in ALL.iter().filter_map(|feature| feature.item_changed) {
-        hook(cx, &change);
+        hook(cx, change);
     }
 }
 

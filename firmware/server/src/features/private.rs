@@ -1,5 +1,5 @@
 //! XEP-0049: Private XML Storage. A place for each client's own settings, by element and namespace, which
-//! nobody else reads.
+//! nobody else reads. Elements that other features keep in another form are theirs ([`private_face`]).
 //!
 //! State: tables `private.element` and `private.index`; the latter, which is what the limits are held
 //! against, also in memory while the account is loaded.
@@ -7,10 +7,11 @@
 use crate::{
     account::Cx,
     feature::{Answer, Feature, Iq, IqHandler, IqHook, On, Plan, Read, Spec, refuse, set},
+    features::private_face,
     limits::{PRIVATE_BYTES_MAX, PRIVATE_ELEMENTS_MAX},
 };
 use serde::{Deserialize, Serialize};
-use store::{Record, Snapshot, Table};
+use store::{Record, Snapshot, Table, Write};
 use tracing::error;
 use xmpp::{Element, StanzaError};
 
@@ -106,6 +107,13 @@ pub(crate) fn element(
 /// # Errors
 /// `resource-constraint` above [`PRIVATE_ELEMENTS_MAX`] or [`PRIVATE_BYTES_MAX`].
 pub(crate) fn put(cx: &mut Cx<'_>, elements: &[Element]) -> Result<(), StanzaError> {
+    let writes = writes(cx, elements)?;
+    apply(cx, writes);
+    Ok(())
+}
+
+/// What [`put`] writes, and the index then.
+fn writes(cx: &Cx<'_>, elements: &[Element]) -> Result<(Vec<Write>, Index), StanzaError> {
     let account = cx.id();
     let mut index = cx.state.memory.private.clone();
     let mut writes = Vec::with_capacity(elements.len() + 1);
@@ -127,12 +135,15 @@ pub(crate) fn put(cx: &mut Cx<'_>, elements: &[Element]) -> Result<(), StanzaErr
     if index != cx.state.memory.private {
         writes.push(INDEX.put(&account, &index));
         index.0.shrink_to_fit();
-        cx.state.memory.private = index;
     }
+    Ok((writes, index))
+}
+
+fn apply(cx: &mut Cx<'_>, (writes, index): (Vec<Write>, Index)) {
+    cx.state.memory.private = index;
     for write in writes {
         cx.write(write);
     }
-    Ok(())
 }
 
 /// Whoever asks for what is not there gets it back like this.
@@ -167,7 +178,15 @@ fn elements(iq: &Iq<'_>) -> Result<Vec<Element>, StanzaError> {
 
 fn keep(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Answer {
     let elements = elements(iq)?;
-    put(cx, &elements)?;
+    let is_here = |element: &Element| private_face(&element.ns, &element.name).is_none();
+    let (here, elsewhere): (Vec<Element>, Vec<Element>) = elements.into_iter().partition(is_here);
+    let writes = writes(cx, &here)?;
+    for element in &elsewhere {
+        if let Some(face) = private_face(&element.ns, &element.name) {
+            (face.put)(cx, element)?;
+        }
+    }
+    apply(cx, writes);
     Ok(String::new())
 }
 
@@ -177,19 +196,44 @@ fn fetch(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Result<Plan, StanzaError> {
     if elements.iter().any(|element| element.ns != elements[0].ns) {
         return Err(StanzaError::BAD_REQUEST);
     }
+    let elsewhere = |element: &Element| {
+        let face = private_face(&element.ns, &element.name)?;
+        (face.read)(cx)
+    };
+    let asked: Vec<Asked> = elements
+        .into_iter()
+        .map(|element| Asked {
+            elsewhere: elsewhere(&element),
+            element,
+        })
+        .collect();
     let account = cx.id();
     Ok(Box::new(move |snapshot| {
-        answer(snapshot, account, &elements).map_err(|error| {
+        answer(snapshot, account, &asked).map_err(|error| {
             error!(%error, "private data cannot be read");
             StanzaError::INTERNAL
         })
     }))
 }
 
-fn answer(snapshot: &Snapshot, account: u32, asked: &[Element]) -> Result<Read, store::Error> {
+struct Asked {
+    element: Element,
+    /// What is known of it already.
+    elsewhere: Option<String>,
+}
+
+fn answer(snapshot: &Snapshot, account: u32, asked: &[Asked]) -> Result<Read, store::Error> {
     let mut query = format!("<query xmlns='{NS}'>");
-    for asked in asked {
-        match element(snapshot, account, (&asked.ns, &asked.name))? {
+    for Asked {
+        element: asked,
+        elsewhere,
+    } in asked
+    {
+        let known = match elsewhere {
+            Some(xml) => Some(xml.clone()),
+            None => element(snapshot, account, (&asked.ns, &asked.name))?,
+        };
+        match known {
             Some(xml) => query.push_str(&xml),
             None => Element::new(&asked.ns, &asked.name).write(&mut query, NS),
         }

@@ -3,7 +3,10 @@
 //! A form is a change of every field it names, applied to a copy: what cannot be applied whole is refused
 //! whole. A precondition (§7.1.5) is met where applying it would change nothing.
 
-use super::Refusal;
+use super::{
+    Refusal,
+    purpose::{self, holds_keys, is_private},
+};
 use crate::limits::{
     PUBSUB_GROUPS_MAX, PUBSUB_ITEM_BYTES_MAX, PUBSUB_ITEMS_MAX, PUBSUB_TEXT_BYTES_MAX,
 };
@@ -94,48 +97,18 @@ pub(crate) struct Config {
     pub(crate) when_full: WhenFull,
 }
 
-/// XEP-0384: everybody who may write to a person has to read these. §5.3.1, §5.3.2, and the nodes of version
-/// 0.3, which clients still speak.
-const KEYS: [&str; 4] = [
-    "urn:xmpp:omemo:2:devices",
-    "urn:xmpp:omemo:2:bundles",
-    "eu.siacs.conversations.axolotl.devicelist",
-    "eu.siacs.conversations.axolotl.bundles:",
-];
-
-/// What only the account's own devices are to see, should a client forget to say so: bookmarks (XEP-0048,
-/// XEP-0402), what was read (XEP-0490), what is to ring (XEP-0492).
-const PRIVATE: [&str; 4] = [
-    "storage:bookmarks",
-    "urn:xmpp:bookmarks:1",
-    "urn:xmpp:mds:displayed:0",
-    "urn:xmpp:notification-settings:1",
-];
-
-/// Whether a node of an account holds keys for OMEMO.
-pub(crate) fn holds_keys(node: &str) -> bool {
-    let mut keys = KEYS.iter();
-    keys.any(|key| *key == node || key.ends_with(':') && node.starts_with(key))
-}
-
 impl Config {
     /// What a node of this name is like when nobody says anything else.
     pub(crate) fn of_new(face: Face, node: &str) -> Config {
         let personal = face == Face::Personal;
         let access = match face {
             Face::Personal if holds_keys(node) => Access::Open,
-            Face::Personal if PRIVATE.contains(&node) => Access::Whitelist,
+            Face::Personal if is_private(face, node) => Access::Whitelist,
             Face::Personal => Access::Presence,
             Face::Service => Access::Open,
         };
-        // XEP-0384 §5.3.2: one item for each device; XEP-0402 §3, XEP-0490 §3: for each chat.
-        let one_each = [
-            "urn:xmpp:omemo:2:bundles",
-            PRIVATE[1],
-            PRIVATE[2],
-            PRIVATE[3],
-        ];
-        let many = !personal || one_each.contains(&node);
+        let many = !personal || purpose::has_many_items(node);
+        let private_ones = is_private(face, node) && many;
         Config {
             title: Box::default(),
             description: Box::default(),
@@ -153,10 +126,11 @@ impl Config {
             tell_delete: true,
             tell_retract: true,
             tell_sub: false,
-            last_item: if personal {
-                LastItem::OnSubscriptionAndPresence
-            } else {
-                LastItem::OnSubscription
+            last_item: match face {
+                // One of many says little: XEP-0402 §3.3, XEP-0490 §4.2.
+                Face::Personal if private_ones => LastItem::Never,
+                Face::Personal => LastItem::OnSubscriptionAndPresence,
+                Face::Service => LastItem::OnSubscription,
             },
             headline: true,
             subscribe: true,

@@ -3,14 +3,15 @@
 
 use super::{
     Refusal, Visitor,
-    config::Config,
+    config::{Access, Config},
     event,
     items::Place,
     items_of,
     node::{AFFILIATION, Affiliation, NODE, Node, NodeRecord, SUBSCRIPTION},
     publish::{By, is_name},
+    purpose::is_private,
 };
-use crate::{account::Cx, features::item_changed};
+use crate::{account::Cx, feature::ItemChange, features::item_changed};
 use xmpp::Jid;
 
 /// §8.1: makes a node. `fields` are of the configuration form.
@@ -22,7 +23,7 @@ pub(crate) fn create(
 ) -> Result<(), Refusal> {
     visitor.may_create(cx.face())?;
     check_new(cx, name)?;
-    let config = changed(cx, &Config::of_new(cx.face(), name), fields)?;
+    let config = changed(cx, name, Config::of_new(cx.face(), name), fields)?;
     insert(cx, name, &visitor.jid, &config)
 }
 
@@ -38,15 +39,25 @@ pub(super) fn check_new(cx: &Cx<'_>, name: &str) -> Result<(), Refusal> {
     room.then_some(()).ok_or(Refusal::NoRoom)
 }
 
+/// A private node (XEP-0223) stays one.
 fn changed(
     cx: &Cx<'_>,
-    config: &Config,
+    name: &str,
+    config: Config,
     fields: &[(String, Vec<String>)],
 ) -> Result<Config, Refusal> {
     let fields = fields
         .iter()
         .map(|(var, values)| (var.as_str(), values.as_slice()));
-    config.with(cx.face(), fields)
+    if !is_private(cx.face(), name) {
+        return config.with(cx.face(), fields);
+    }
+    let config = config.private(name).with(cx.face(), fields)?;
+    match config.access {
+        Access::Whitelist if config == config.clone().private(name) => Ok(config),
+        Access::Whitelist => Err(Refusal::NotServed),
+        _ => Err(Refusal::AccessNotServed),
+    }
 }
 
 /// A new node, owned by whoever makes it: an account owns its own without a word.
@@ -104,7 +115,7 @@ pub(crate) fn configure(
 ) -> Result<(), Refusal> {
     let node = cx.node(name)?;
     visitor.must_own(node)?;
-    let config = changed(cx, &node.config(cx.face()), fields)?;
+    let config = changed(cx, name, node.config(cx.face()), fields)?;
     put_config(cx, name, &config);
     let shelf = cx.shelf(cx.node(name)?);
     let evicted = items_of(cx, name).map(|(items, _)| items.evict(config.items_max()));
@@ -127,7 +138,7 @@ pub(crate) fn purge(cx: &mut Cx<'_>, visitor: &Visitor, name: &str) -> Result<()
     if config.tell_retract {
         event::announce_removal(cx, name, &config, "purge");
     }
-    item_changed(cx, name, "", None);
+    emptied(cx, name);
     Ok(())
 }
 
@@ -165,8 +176,18 @@ pub(crate) fn delete(cx: &mut Cx<'_>, visitor: &Visitor, name: &str) -> Result<(
     }
     let places = node.items.clear();
     cx.sweep_items(shelf, &places);
-    item_changed(cx, name, "", None);
+    emptied(cx, name);
     Ok(())
+}
+
+fn emptied(cx: &mut Cx<'_>, name: &str) {
+    let change = ItemChange {
+        node: name,
+        id: "",
+        payload: None,
+        more: false,
+    };
+    item_changed(cx, &change);
 }
 
 /// Items to be removed (§7.2).
@@ -214,8 +235,14 @@ pub(crate) fn retract(
         event::announce_retracted(cx, removal.node, &config, removal.ids);
     }
     if by == By::Client {
-        for id in removal.ids {
-            item_changed(cx, removal.node, id, None);
+        for (at, id) in removal.ids.iter().enumerate() {
+            let change = ItemChange {
+                node: removal.node,
+                id,
+                payload: None,
+                more: at + 1 < removal.ids.len(),
+            };
+            item_changed(cx, &change);
         }
     }
     Ok(())

@@ -2,16 +2,18 @@
 
 use super::{
     Refusal, Visitor,
-    config::{Access, Config, WhenFull, holds_keys},
+    config::{Access, Config, WhenFull},
     event::{self, Published},
     items::{ItemRecord, Place, bare},
     items_of,
     manage::{self, Removal},
     node::Node,
+    purpose::{holds_keys, is_private},
 };
 use crate::{
     account::Cx,
-    features::item_changed,
+    feature::ItemChange,
+    features::{item_changed, items_offered},
     limits::{PUBSUB_BATCH_MAX, PUBSUB_ID_BYTES_MAX},
     world::random_id,
 };
@@ -45,7 +47,7 @@ pub(crate) enum By {
 pub(crate) fn publish(
     cx: &mut Cx<'_>,
     visitor: &Visitor,
-    publication: Publication<'_>,
+    mut publication: Publication<'_>,
     by: By,
 ) -> Result<Vec<String>, Refusal> {
     let name = publication.node;
@@ -56,8 +58,15 @@ pub(crate) fn publish(
         visitor.may_create(cx.face())?;
         manage::check_new(cx, name)?;
         let usual = Config::of_new(cx.face(), name);
-        with_options(cx, &usual, &publication)?
+        if is_private(cx.face(), name) {
+            private(cx, usual, &publication)?
+        } else {
+            with_options(cx, &usual, &publication)?
+        }
     };
+    if by == By::Client {
+        items_offered(cx, name, &mut publication.items)?;
+    }
     admit(cx, visitor, &publication, &config)?;
     if known {
         manage::put_config(cx, name, &config);
@@ -89,6 +98,9 @@ fn configuration(
     let node = cx.node(publication.node)?;
     visitor.may_publish(node, cx.face())?;
     let config = node.config(cx.face());
+    if visitor.is_account && is_private(cx.face(), publication.node) {
+        return private(cx, config, publication);
+    }
     let mut wanted = with_options(cx, &config, publication)?;
     if visitor.is_account && holds_keys(publication.node) {
         let says_access = |options: &Vec<(String, Vec<String>)>| {
@@ -103,6 +115,18 @@ fn configuration(
     }
     if wanted == config {
         Ok(config)
+    } else {
+        Err(Refusal::Precondition)
+    }
+}
+
+/// The configuration of a private node (XEP-0223) from now on. Preconditions are taken over, because apps do
+/// not agree on them, and who is refused does not publish; but nobody is let in, and what such a node has to
+/// be it becomes again.
+fn private(cx: &Cx<'_>, config: Config, publication: &Publication<'_>) -> Result<Config, Refusal> {
+    let wanted = with_options(cx, &config.private(publication.node), publication)?;
+    if wanted.access == Access::Whitelist {
+        Ok(wanted.private(publication.node))
     } else {
         Err(Refusal::Precondition)
     }
@@ -185,8 +209,14 @@ fn keep_and_tell(
     }
     event::announce(cx, name, config, &Published(&records));
     if by == By::Client {
-        for record in &records {
-            item_changed(cx, name, &record.id, Some(&record.payload));
+        for (at, record) in records.iter().enumerate() {
+            let change = ItemChange {
+                node: name,
+                id: &record.id,
+                payload: Some(&record.payload),
+                more: at + 1 < records.len(),
+            };
+            item_changed(cx, &change);
         }
     }
     records.into_iter().map(|record| record.id).collect()

@@ -137,6 +137,46 @@ fn an_interrupted_deletion_is_finished_by_the_next_load() {
 }
 
 #[test]
+fn a_private_node_is_closed_again_by_whoever_publishes_next() {
+    let home = Fixture::new(&["juliet"]);
+    let juliet = home.online("juliet", "balcony");
+    let node = "urn:xmpp:mds:displayed:0";
+    published(&home, &juliet, node, "a@h", "1");
+    let access = |home: &Fixture, account: &Account| {
+        let snapshot = home.server.store().snapshot().unwrap();
+        let row = NODE.get(&snapshot, &(account.id, node.to_owned())).unwrap();
+        let config = row.unwrap().config;
+        (config.access, config.persist_items, config.max_items)
+    };
+    let usual = access(&home, &juliet.account);
+    let again = |cx: &mut Cx<'_>| cx.publish(node, "b@h", "<x xmlns='urn:example:n'/>".into(), &[]);
+    for by_client in [true, false] {
+        // As another server may have left it.
+        home.server.at(&juliet.account, 0, |cx| {
+            let open = Config::of_new(Face::Service, node);
+            let open = Config {
+                max_items: Some(1),
+                ..open
+            };
+            let known = cx.state.memory.nodes.get_mut(node).unwrap();
+            known.set_config(Face::Personal, open);
+            let row = known.record(Face::Personal);
+            cx.write(NODE.put(&(cx.id(), node.to_owned()), &row));
+        });
+        home.write();
+        assert_ne!(access(&home, &juliet.account), usual);
+        if by_client {
+            published(&home, &juliet, node, "b@h", "1");
+        } else {
+            home.server.at(&juliet.account, 0, again).unwrap();
+            home.write();
+        }
+        assert_eq!(access(&home, &juliet.account), usual, "{by_client}");
+    }
+    assert_eq!(rows(&home, &juliet.account)[1], 2, "nothing was evicted");
+}
+
+#[test]
 fn nothing_is_left_of_an_account() {
     let home = Fixture::new(&["juliet", "romeo"]);
     let juliet = home.online("juliet", "balcony");

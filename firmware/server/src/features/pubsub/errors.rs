@@ -70,6 +70,7 @@ pub(in crate::features) fn condition(refusal: Refusal) -> StanzaError {
         Refusal::ItemRequired => ITEM_REQUIRED,
         Refusal::PayloadRequired => detail!(BAD_REQUEST, "payload-required"),
         Refusal::ItemForbidden => detail!(BAD_REQUEST, "item-forbidden"),
+        Refusal::BadPayload => INVALID_PAYLOAD,
         Refusal::Precondition => detail!(CONFLICT, "precondition-not-met"),
         Refusal::NotServed | Refusal::LastOwner => StanzaError::NOT_ACCEPTABLE,
         Refusal::AccessNotServed => detail!(NOT_ACCEPTABLE, "unsupported-access-model"),
