@@ -208,6 +208,9 @@ pub const PUBSUB_TEXT_BYTES_MAX: usize = 1_024;
 pub const PUBSUB_GROUPS_MAX: usize = 50;
 /// Subscriptions to one node: more than there are people who know a household.
 pub const PUBSUB_SUBSCRIPTIONS_MAX: usize = 1_000;
+/// Subscriptions of one person to one node, as several resources: each gets every event, so that a stranger
+/// with a thousand of them would have a whole flood sent, and nobody else could subscribe.
+pub const PUBSUB_SUBSCRIPTIONS_PER_PERSON_MAX: usize = 20;
 /// Affiliations with one node, likewise.
 pub const PUBSUB_AFFILIATIONS_MAX: usize = 1_000;
 /// Items of an answer; the rest is paged (XEP-0059).
@@ -220,7 +223,7 @@ pub const PUBSUB_LAST_BYTES_MAX: usize = 131_072;
 /// Ids that one request may name.
 pub const PUBSUB_IDS_MAX: usize = 250;
 /// Items removed together with what made them go; of more, the rows go later, so many at a time.
-pub const PUBSUB_SWEEP_ITEMS: usize = 200;
+pub const PUBSUB_SWEEP_ITEMS: usize = 250;
 /// Kinds of clients of which it is remembered what they ask for, over restarts: a household has a few dozen,
 /// and its contacts' clients come on top.
 pub const CAPABILITIES_MAX: usize = 512;
@@ -242,6 +245,10 @@ const _: () = assert!(
 const _: () = assert!(
     PUBSUB_LAST_BYTES_MAX * 20 < OUTBOX_BYTES_MAX,
     "a login with many contacts must fit"
+);
+const _: () = assert!(
+    PUBSUB_IDS_MAX <= PUBSUB_SWEEP_ITEMS,
+    "what was taken back by name must not come back"
 );
 const _: () = assert!(
     PUBSUB_SWEEP_ITEMS * 2 <= store::limits::SWEEP_ROWS_MAX,

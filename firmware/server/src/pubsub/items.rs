@@ -99,6 +99,17 @@ impl Items {
         place.is_some_and(|place| place.publisher == hashing.short(bare))
     }
 
+    /// Bytes of the item at this index.
+    pub(super) fn bytes_at(&self, index: usize) -> u64 {
+        self.places.get(index).map_or(0, |place| place.bytes.into())
+    }
+
+    /// Bytes of so many of the oldest.
+    pub(super) fn bytes_of_oldest(&self, count: usize) -> u64 {
+        let oldest = self.places.iter().take(count);
+        oldest.map(|place| u64::from(place.bytes)).sum()
+    }
+
     pub(crate) fn get(&self, range: std::ops::Range<usize>) -> Vec<Place> {
         self.places.get(range).unwrap_or_default().to_vec()
     }

@@ -7,7 +7,9 @@ use super::{
 };
 use crate::{
     account::{Cx, Errand},
-    limits::{PUBSUB_AFFILIATIONS_MAX, PUBSUB_SUBSCRIPTIONS_MAX},
+    limits::{
+        PUBSUB_AFFILIATIONS_MAX, PUBSUB_SUBSCRIPTIONS_MAX, PUBSUB_SUBSCRIPTIONS_PER_PERSON_MAX,
+    },
 };
 use std::sync::Arc;
 use xmpp::{Jid, Kind, Passing, Stanza, form::FieldType, form::Writer};
@@ -29,7 +31,12 @@ pub(crate) fn subscribe(
     if known.is_some_and(|known| known.pending) {
         return Err(Refusal::Pending);
     }
-    if known.is_none() && node.subscriptions().len() >= PUBSUB_SUBSCRIPTIONS_MAX {
+    let here = |(other, _): &&(Jid, Subscription)| other.bare_str() == jid.bare_str();
+    let all = node.subscriptions();
+    if known.is_none()
+        && (all.len() >= PUBSUB_SUBSCRIPTIONS_MAX
+            || all.iter().filter(here).count() >= PUBSUB_SUBSCRIPTIONS_PER_PERSON_MAX)
+    {
         return Err(Refusal::TooManySubscriptions);
     }
     let subscription = Subscription {
@@ -72,7 +79,10 @@ pub(crate) fn set_subscriptions(
 ) -> Result<(), Refusal> {
     let node = cx.node(name)?;
     visitor.must_own(node)?;
-    if node.subscriptions().len() + changes.len() > PUBSUB_SUBSCRIPTIONS_MAX {
+    let is_new =
+        |(jid, wanted): &&(Jid, Option<bool>)| wanted.is_some() && node.subscription(jid).is_none();
+    let new = changes.iter().filter(is_new).count();
+    if new > 0 && node.subscriptions().len() + new > PUBSUB_SUBSCRIPTIONS_MAX {
         return Err(Refusal::TooManySubscriptions);
     }
     for (jid, pending) in changes {
@@ -123,15 +133,18 @@ pub(crate) fn answer_request(
     Ok(())
 }
 
-/// §8.9.2: all of these or none; there is always an owner left. Outcasts lose their subscriptions.
+/// §8.9.2: all of these or none; there is always an owner left. Outcasts lose their subscriptions. That an
+/// account owns its own nodes may be said, and not changed.
 pub(crate) fn affiliate(
     cx: &mut Cx<'_>,
     visitor: &Visitor,
     name: &str,
-    changes: &[(Jid, Affiliation)],
+    mut changes: Vec<(Jid, Affiliation)>,
 ) -> Result<(), Refusal> {
     let node = cx.node(name)?;
     visitor.must_own(node)?;
+    let is_said_anyway = cx.jid().localpart().is_some();
+    changes.retain(|(jid, is)| !(is_said_anyway && jid == cx.jid() && *is == Affiliation::Owner));
     let changed = |jid: &Jid| changes.iter().any(|(other, _)| other == jid);
     let kept = node.affiliations().iter().filter(|(jid, _)| !changed(jid));
     let given = changes
@@ -149,7 +162,7 @@ pub(crate) fn affiliate(
         return Err(Refusal::NoRoom);
     }
     for (jid, affiliation) in changes {
-        put_affiliation(cx, name, jid, *affiliation);
+        put_affiliation(cx, name, &jid, affiliation);
     }
     Ok(())
 }

@@ -125,14 +125,16 @@ fn affiliate(cx: &mut Cx<'_>, visitor: &Visitor, node: &str, action: &Element) -
         .filter(|child| child.is(OWNER, "affiliation"))
     {
         let who = jid(element)?.bare();
-        let affiliation = element.attr("affiliation").and_then(Affiliation::parse);
-        let affiliation = affiliation.ok_or(StanzaError::BAD_REQUEST)?;
+        let Some(affiliation) = element.attr("affiliation") else {
+            continue; // §8.9.2.1, note
+        };
+        let affiliation = Affiliation::parse(affiliation).ok_or(StanzaError::BAD_REQUEST)?;
         if changes.iter().any(|(known, _)| *known == who) {
             return Err(StanzaError::BAD_REQUEST);
         }
         changes.push((who, affiliation));
     }
-    done(pubsub::affiliate(cx, visitor, node, &changes))
+    done(pubsub::affiliate(cx, visitor, node, changes))
 }
 
 /// §8.8.2. Every change is understood before the first one is made.
