@@ -26,7 +26,8 @@ pub(crate) use last::{LastItems, last_item_for, last_items};
 pub(crate) use manage::{Removal, configure, create, delete, purge, retract};
 pub(crate) use node::{AFFILIATION, Affiliation, NODE, Node, SUBSCRIPTION, Subscription};
 pub(crate) use people::{
-    AUTHORIZATION, affiliate, answer_request, set_subscriptions, subscribe, unsubscribe,
+    AUTHORIZATION, affiliate, answer_request, end_lost_of, set_subscriptions, subscribe,
+    unsubscribe,
 };
 pub(crate) use publish::{By, NewItem, Publication, publish};
 
@@ -248,8 +249,8 @@ impl Cx<'_> {
     }
 
     /// Removes items from the disk: with everything else that is decided now where they are as few as a
-    /// person names, and when nothing else is to be written where they are many. Those are on a shelf that was given
-    /// up, or more than their node may have: the next load removes what a power cut left of them.
+    /// person names, and when nothing else is to be written where they are many. Those are on a shelf that
+    /// was given up, or more than their node may have: the next load removes what a power cut left of them.
     fn sweep_items(&mut self, shelf: Shelf, places: &[Place]) {
         let removals = places.iter().flat_map(|place| shelf.remove(place.number));
         if places.len() <= PUBSUB_SWEEP_ITEMS {

@@ -8,6 +8,7 @@ use super::{
     items::Place,
     items_of,
     node::{AFFILIATION, Affiliation, NODE, Node, NodeRecord, SUBSCRIPTION},
+    people::end_lost,
     publish::{By, is_name},
 };
 use crate::{account::Cx, features::item_changed};
@@ -114,6 +115,7 @@ pub(crate) fn configure(
     visitor.must_own(node)?;
     let config = changed(cx, &node.config(cx.face()), fields)?;
     put_config(cx, name, &config)?;
+    end_lost(cx, name);
     if config.tell_configuration {
         event::announce_configuration(cx, name, &config);
     }

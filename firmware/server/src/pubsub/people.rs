@@ -2,7 +2,7 @@
 //! address, so that there are no subscription ids.
 
 use super::{
-    Refusal, Visitor, event,
+    Node, Refusal, Visitor, event,
     node::{AFFILIATION, Affiliation, SUBSCRIPTION, Subscription},
 };
 use crate::{
@@ -133,8 +133,8 @@ pub(crate) fn answer_request(
     Ok(())
 }
 
-/// §8.9.2: all of these or none; there is always an owner left. Outcasts lose their subscriptions. That an
-/// account owns its own nodes may be said, and not changed.
+/// §8.9.2: all of these or none; there is always an owner left. Who may not read any more loses the
+/// subscription. That an account owns its own nodes may be said, and not changed.
 pub(crate) fn affiliate(
     cx: &mut Cx<'_>,
     visitor: &Visitor,
@@ -164,6 +164,7 @@ pub(crate) fn affiliate(
     for (jid, affiliation) in changes {
         put_affiliation(cx, name, &jid, affiliation);
     }
+    end_lost(cx, name);
     Ok(())
 }
 
@@ -177,21 +178,35 @@ fn put_affiliation(cx: &mut Cx<'_>, name: &str, jid: &Jid, affiliation: Affiliat
         Affiliation::None => AFFILIATION.remove(&key),
         affiliation => AFFILIATION.put(&key, &affiliation),
     });
-    if affiliation != Affiliation::Outcast {
-        return;
+}
+
+/// XEP-0163 §7.1: the roster says something else of a contact. Ends what they may not read any more.
+pub(crate) fn end_lost_of(cx: &mut Cx<'_>, contact: &Jid) {
+    let concerns = |node: &&Node| {
+        let mut subscriptions = node.subscriptions().iter();
+        subscriptions.any(|(jid, _)| jid.bare_str() == contact.as_str())
+    };
+    let nodes = cx.state.memory.nodes.iter().filter(concerns);
+    let names: Vec<Box<str>> = nodes.map(|node| node.name.clone()).collect();
+    for name in names {
+        end_lost(cx, &name);
     }
-    let subscriptions = cx
-        .node(name)
-        .map(super::Node::subscriptions)
-        .unwrap_or_default();
-    let ended = subscriptions.iter().map(|(subscriber, _)| subscriber);
-    let ended: Vec<Jid> = ended
-        .filter(|s| s.bare_str() == jid.as_str())
+}
+
+/// Ends the subscriptions of those who may neither read a node any more nor ask for that. They are told.
+pub(super) fn end_lost(cx: &mut Cx<'_>, name: &str) {
+    let Ok(node) = cx.node(name) else {
+        return;
+    };
+    let may = |jid: &Jid| Visitor::new(cx, jid).may_know(node, cx.face());
+    let subscribers = node.subscriptions().iter().map(|(jid, _)| jid);
+    let lost: Vec<Jid> = subscribers
+        .filter(|jid| may(jid).is_err())
         .cloned()
         .collect();
-    for subscriber in ended {
-        remove(cx, name, &subscriber);
-        event::announce_subscription(cx, name, &subscriber, "none");
+    for jid in lost {
+        remove(cx, name, &jid);
+        event::announce_subscription(cx, name, &jid, "none");
     }
 }
 
