@@ -102,7 +102,8 @@ impl Claim {
         let (ver, node) = (c.attr("ver")?, c.attr("node")?);
         let sha_1 = c.attr("hash").is_some_and(|hash| hash == "sha-1");
         let fits = ver.len() <= CAPABILITIES_VER_BYTES_MAX && node.len() <= PUBSUB_ID_BYTES_MAX;
-        (sha_1 && fits && !ver.is_empty()).then(|| Claim {
+        let is_plain = ver.bytes().all(|byte| byte.is_ascii_graphic()); // it is base 64
+        (sha_1 && fits && is_plain && !ver.is_empty()).then(|| Claim {
             key: format!("sha-1 {ver}").into(),
             node: format!("{node}#{ver}"),
         })
@@ -307,6 +308,25 @@ mod tests {
         assert!(read.wants("a") && !read.wants("c") && !read.wants("a+notify"));
         assert_eq!(Capabilities::from_bytes(&read.to_bytes()), read);
         assert_eq!(Capabilities::from_bytes(b""), Capabilities::default());
+    }
+
+    #[test]
+    fn a_claim_is_one_that_can_be_checked() {
+        let rows = [
+            ("hash='sha-1' node='n' ver='YQ=='", true),
+            ("hash='sha-256' node='n' ver='YQ=='", false),
+            ("node='n' ver='YQ=='", false),
+            ("hash='sha-1' ver='YQ=='", false),
+            ("hash='sha-1' node='n' ver=''", false),
+            ("hash='sha-1' node='n' ver='YQ==&#10;tune'", false),
+        ];
+        for (attributes, is_one) in rows {
+            let presence = format!("<presence><c xmlns='{NS}' {attributes}/></presence>");
+            let stanza = Arc::new(xmpp::Stanza::parse(&presence).unwrap());
+            let jid = xmpp::Jid::parse("r@h/a").unwrap();
+            let claim = Claim::read(&Passing::new(stanza, jid.clone(), jid.bare()));
+            assert_eq!(claim.is_some(), is_one, "{attributes}");
+        }
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub(crate) use last::{LastItems, last_item_for, last_items};
 pub(crate) use manage::{Removal, configure, create, delete, purge, retract};
 pub(crate) use node::{AFFILIATION, Affiliation, NODE, Node, SUBSCRIPTION, Subscription};
 pub(crate) use people::{
-    AUTHORIZATION, affiliate, answer_request, end_lost_of, set_subscriptions, subscribe,
+    AUTHORIZATION, affiliate, answer_request, end_lost_of, forget, set_subscriptions, subscribe,
     unsubscribe,
 };
 pub(crate) use publish::{By, NewItem, Publication, publish};

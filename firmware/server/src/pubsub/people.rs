@@ -210,6 +210,42 @@ pub(super) fn end_lost(cx: &mut Cx<'_>, name: &str) {
     }
 }
 
+/// Somebody has no account any more, and whoever has the name next is somebody else: ends what they were to
+/// the nodes of this service. Nodes that nobody else owns go.
+pub(crate) fn forget(cx: &mut Cx<'_>, jid: &Jid) {
+    let visitor = Visitor::new(cx, jid);
+    let names: Vec<Box<str>> = cx
+        .state
+        .memory
+        .nodes
+        .iter()
+        .map(|node| node.name.clone())
+        .collect();
+    for name in names {
+        if owners(cx, &name) == std::slice::from_ref(jid) {
+            // An owner may.
+            let _ = super::delete(cx, &visitor, &name);
+            continue;
+        }
+        let node = cx.node(&name);
+        let (is_known, subscriptions) = node.map_or((false, Vec::new()), |node| {
+            let all = node
+                .subscriptions()
+                .iter()
+                .map(|(subscriber, _)| subscriber);
+            let theirs = all.filter(|subscriber| subscriber.bare_str() == jid.as_str());
+            let is_known = node.affiliation(jid.as_str()) != Affiliation::None;
+            (is_known, theirs.cloned().collect())
+        });
+        if is_known {
+            put_affiliation(cx, &name, jid, Affiliation::None);
+        }
+        for subscriber in subscriptions {
+            remove(cx, &name, &subscriber);
+        }
+    }
+}
+
 fn put(cx: &mut Cx<'_>, name: &str, jid: &Jid, subscription: Subscription) {
     let Some(node) = cx.state.memory.nodes.get_mut(name) else {
         return;
