@@ -236,6 +236,8 @@ pub const CAPABILITIES_NODES_MAX: usize = 100;
 /// Resources of contacts on other servers that one account knows to be there, for events: five each of two
 /// hundred contacts.
 pub const NEIGHBOURS_MAX: usize = 1_000;
+/// Of those, resources of one contact: whoever shows more keeps them from others.
+pub const NEIGHBOURS_PER_CONTACT_MAX: usize = 50;
 
 const _: () = assert!(
     PUBSUB_ITEM_BYTES_MAX * 5 / 4 < xmpp::limits::STANZA_BYTES_MAX

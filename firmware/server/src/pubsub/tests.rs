@@ -328,6 +328,33 @@ fn what_takes_no_more_room_than_before_is_kept_where_there_is_none() {
 }
 
 #[test]
+fn one_large_item_keeps_no_other_from_being_sent() {
+    let home = Fixture::new(&["juliet"]);
+    let juliet = home.online("juliet", "balcony");
+    for (node, bytes) in [("a", PUBSUB_ITEM_BYTES_MAX - 100), ("b", 1), ("c", 1)] {
+        let got = published(&home, &juliet, node, "i", &"x".repeat(bytes));
+        assert!(got.contains("type='result'"), "{node}");
+    }
+    let sent = |last: LastItems| {
+        let messages = last.read(&home.server.store().snapshot().unwrap()).unwrap();
+        let node = |message: &Passing| {
+            let ns = "http://jabber.org/protocol/pubsub#event";
+            let event = message.stanza.child(ns, "event").unwrap().element();
+            let items = event.child(ns, "items").unwrap();
+            items.attr("node").unwrap().to_owned()
+        };
+        messages.iter().map(node).collect::<String>()
+    };
+    let wanted = crate::capabilities::Capabilities::from_bytes(b"a\0b\0c");
+    let (login, subscription) = home.server.at(&juliet.account, 0, |cx| {
+        let login = last_items(cx, &juliet.jid, &wanted);
+        (login, last_item_for(cx, &juliet.jid, "a"))
+    });
+    assert_eq!(sent(login), "bc");
+    assert_eq!(sent(subscription), "a");
+}
+
+#[test]
 fn many_nodes_are_small_in_memory_and_none_of_them_is_kept_without_its_account() {
     let home = Fixture::new(&["juliet"]);
     let juliet = home.online("juliet", "balcony");
