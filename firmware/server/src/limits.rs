@@ -206,6 +206,8 @@ pub const PUBSUB_BATCH_MAX: usize = 64;
 pub const PUBSUB_TEXT_BYTES_MAX: usize = 1_024;
 /// Groups of contacts that a configuration names.
 pub const PUBSUB_GROUPS_MAX: usize = 50;
+/// Bytes of their names together: a configuration is in memory with its node.
+pub const PUBSUB_GROUPS_BYTES_MAX: usize = 4_096;
 /// Subscriptions to one node: more than there are people who know a household.
 pub const PUBSUB_SUBSCRIPTIONS_MAX: usize = 1_000;
 /// Subscriptions of one person to one node, as several resources: each gets every event, so that a stranger
@@ -213,6 +215,9 @@ pub const PUBSUB_SUBSCRIPTIONS_MAX: usize = 1_000;
 pub const PUBSUB_SUBSCRIPTIONS_PER_PERSON_MAX: usize = 20;
 /// Affiliations with one node, likewise.
 pub const PUBSUB_AFFILIATIONS_MAX: usize = 1_000;
+/// Subscriptions and affiliations of all nodes of one account together, which are in memory while it is: a
+/// blog that a hundred people read, with a node of comments for each of two hundred entries.
+pub const PUBSUB_PEOPLE_MAX: usize = 20_000;
 /// Items of an answer; the rest is paged (XEP-0059).
 pub const PUBSUB_PAGE_ITEMS_MAX: usize = 1_000;
 /// Bytes of the payloads of an answer, above which it ends: what other servers take as one stanza.

@@ -33,7 +33,10 @@ pub(crate) use publish::{By, NewItem, Publication, publish};
 
 use crate::{
     account::Cx,
-    limits::{PUBSUB_BYTES_MAX, PUBSUB_NODE_ITEMS_MAX, PUBSUB_NODES_MAX, PUBSUB_SWEEP_ITEMS},
+    limits::{
+        PUBSUB_BYTES_MAX, PUBSUB_NODE_ITEMS_MAX, PUBSUB_NODES_MAX, PUBSUB_PEOPLE_MAX,
+        PUBSUB_SWEEP_ITEMS,
+    },
 };
 use items::{Hashing, Items};
 use std::collections::HashMap;
@@ -205,6 +208,12 @@ impl Nodes {
         let grows = (bytes as u64).saturating_sub(freed);
         (more == 0 || items + more <= PUBSUB_NODE_ITEMS_MAX)
             && (grows == 0 || kept + grows <= PUBSUB_BYTES_MAX)
+    }
+
+    /// Whether the nodes may have so many more subscriptions and affiliations.
+    fn has_room_for_people(&self, more: usize) -> bool {
+        let people = |node: &Node| node.subscriptions().len() + node.affiliations().len();
+        self.list.iter().map(people).sum::<usize>() + more <= PUBSUB_PEOPLE_MAX
     }
 
     fn insert(&mut self, node: Node) {

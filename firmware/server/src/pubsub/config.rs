@@ -5,7 +5,8 @@
 
 use super::Refusal;
 use crate::limits::{
-    PUBSUB_GROUPS_MAX, PUBSUB_ITEM_BYTES_MAX, PUBSUB_ITEMS_MAX, PUBSUB_TEXT_BYTES_MAX,
+    PUBSUB_GROUPS_BYTES_MAX, PUBSUB_GROUPS_MAX, PUBSUB_ITEM_BYTES_MAX, PUBSUB_ITEMS_MAX,
+    PUBSUB_TEXT_BYTES_MAX,
 };
 use serde::{Deserialize, Serialize};
 use xmpp::form::FieldType;
@@ -464,10 +465,8 @@ fn text(values: &[String]) -> Option<Box<str>> {
 }
 
 fn groups(values: &[String]) -> Option<Box<[Box<str>]>> {
-    let fits = values.len() <= PUBSUB_GROUPS_MAX
-        && values
-            .iter()
-            .all(|group| group.len() <= PUBSUB_TEXT_BYTES_MAX);
+    let bytes: usize = values.iter().map(String::len).sum();
+    let fits = values.len() <= PUBSUB_GROUPS_MAX && bytes <= PUBSUB_GROUPS_BYTES_MAX;
     fits.then(|| values.iter().map(|group| group.as_str().into()).collect())
 }
 

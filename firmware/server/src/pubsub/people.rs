@@ -35,6 +35,7 @@ pub(crate) fn subscribe(
     let all = node.subscriptions();
     if known.is_none()
         && (all.len() >= PUBSUB_SUBSCRIPTIONS_MAX
+            || !cx.state.memory.nodes.has_room_for_people(1)
             || all.iter().filter(here).count() >= PUBSUB_SUBSCRIPTIONS_PER_PERSON_MAX)
     {
         return Err(Refusal::TooManySubscriptions);
@@ -82,7 +83,9 @@ pub(crate) fn set_subscriptions(
     let is_new =
         |(jid, wanted): &&(Jid, Option<bool>)| wanted.is_some() && node.subscription(jid).is_none();
     let new = changes.iter().filter(is_new).count();
-    if new > 0 && node.subscriptions().len() + new > PUBSUB_SUBSCRIPTIONS_MAX {
+    let all = node.subscriptions().len() + new;
+    let fits = all <= PUBSUB_SUBSCRIPTIONS_MAX && cx.state.memory.nodes.has_room_for_people(new);
+    if new > 0 && !fits {
         return Err(Refusal::TooManySubscriptions);
     }
     for (jid, pending) in changes {
@@ -158,7 +161,9 @@ pub(crate) fn affiliate(
     if !owned || changes.iter().any(|(jid, _)| jid == cx.jid()) {
         return Err(Refusal::LastOwner);
     }
-    if after.len() > PUBSUB_AFFILIATIONS_MAX {
+    let more = after.len().saturating_sub(node.affiliations().len());
+    let fits = after.len() <= PUBSUB_AFFILIATIONS_MAX;
+    if more > 0 && !(fits && cx.state.memory.nodes.has_room_for_people(more)) {
         return Err(Refusal::NoRoom);
     }
     for (jid, affiliation) in changes {

@@ -311,6 +311,34 @@ fn an_owner_can_end_subscriptions_where_there_is_room_for_no_more() {
 }
 
 #[test]
+fn the_people_of_all_nodes_are_counted() {
+    let home = Fixture::new(&["juliet"]);
+    let juliet = home.online("juliet", "balcony");
+    home.server.at(&juliet.account, 0, |cx| {
+        let visitor = Visitor::account(cx);
+        let jid = |n: usize| Jid::parse(&format!("c{n}@far.example")).unwrap();
+        let all: Vec<_> = (0..PUBSUB_SUBSCRIPTIONS_MAX)
+            .map(|n| (jid(n), Some(false)))
+            .collect();
+        for n in 0..PUBSUB_PEOPLE_MAX / PUBSUB_SUBSCRIPTIONS_MAX {
+            create(cx, &visitor, &format!("n{n}"), &[]).unwrap();
+            assert!(set_subscriptions(cx, &visitor, &format!("n{n}"), &all).is_ok());
+        }
+        create(cx, &visitor, "n", &[]).unwrap();
+        let own = cx.jid().clone();
+        let full = Err(Refusal::TooManySubscriptions);
+        assert_eq!(subscribe(cx, &visitor, "n", &own, None).map(|_| ()), full);
+        assert_eq!(set_subscriptions(cx, &visitor, "n", &all[..1]), full);
+        let member = |is| vec![(jid(0), is)];
+        let affiliated = affiliate(cx, &visitor, "n", member(Affiliation::Member));
+        assert_eq!(affiliated, Err(Refusal::NoRoom));
+        assert!(affiliate(cx, &visitor, "n0", member(Affiliation::None)).is_ok());
+        assert!(set_subscriptions(cx, &visitor, "n0", &[(jid(0), None)]).is_ok());
+        assert!(subscribe(cx, &visitor, "n", &own, None).is_ok());
+    });
+}
+
+#[test]
 fn what_takes_no_more_room_than_before_is_kept_where_there_is_none() {
     let home = Fixture::new(&["juliet"]);
     let juliet = home.online("juliet", "balcony");
