@@ -50,7 +50,7 @@ pub(crate) struct Place {
 
 impl Place {
     /// Bytes of the item on disk, roughly.
-    pub(super) fn bytes(self) -> usize {
+    pub(crate) fn bytes(self) -> usize {
         self.bytes as usize
     }
 }

@@ -383,6 +383,31 @@ fn one_large_item_keeps_no_other_from_being_sent() {
 }
 
 #[test]
+fn items_asked_for_by_id_come_all_or_not_at_all() {
+    let home = Fixture::new(&["juliet"]);
+    let juliet = home.online("juliet", "balcony");
+    configure_many(&home, &juliet);
+    let payload = "x".repeat(PUBSUB_ITEM_BYTES_MAX / 2);
+    for id in ["a", "b", "c"] {
+        assert!(published(&home, &juliet, "n", id, &payload).contains("type='result'"));
+    }
+    let got = |items: &str| {
+        let ns = "http://jabber.org/protocol/pubsub";
+        home.send(
+            &juliet,
+            &format!(
+                "<iq type='get' id='g'><pubsub xmlns='{ns}'><items node='n'>{items}</items></pubsub></iq>"
+            ),
+        );
+        home.got(&juliet).concat()
+    };
+    let two = got("<item id='a'/><item id='c'/>");
+    assert!(two.contains("<item id='a'>") && two.contains("<item id='c'>"));
+    let three = got("<item id='a'/><item id='b'/><item id='c'/>");
+    assert!(three.contains("<policy-violation "), "{three:.200}");
+}
+
+#[test]
 fn many_nodes_are_small_in_memory_and_none_of_them_is_kept_without_its_account() {
     let home = Fixture::new(&["juliet"]);
     let juliet = home.online("juliet", "balcony");
