@@ -70,8 +70,9 @@ pub(crate) struct Leaving {
 /// What one account of ours asks another, or itself, to do when its turn comes. `from` and `to` are those of
 /// the stanza it goes with.
 pub(crate) enum Errand {
-    /// An event of this node (XEP-0163 §4): to the resources that ask for such.
-    Event(Box<str>),
+    /// An event of this node (XEP-0163 §4): to the resources that ask for such, but for those that have it
+    /// already.
+    Event(Box<str>, Box<[Jid]>),
     /// To a resource that became available, the last items it asks for.
     LastItems(Arc<Capabilities>),
     /// To a new subscriber, the last item of this node.

@@ -9,7 +9,9 @@
 use crate::{
     account::Leaving,
     accounts::{self, Refusal},
+    directory,
     limits::SWEEP_GROUPS_MAX,
+    pubsub,
     roster::Verb,
     server::{AccountChange, Server},
 };
@@ -187,6 +189,7 @@ impl Server {
     /// Tells the contacts of removed accounts (XEP-0077 §3.2). A power cut in between repeats some of it,
     /// which changes nothing.
     pub(crate) async fn say_farewells(self: &Arc<Self>) {
+        self.leave_service().await;
         loop {
             let server = self.clone();
             let read = self.on_reader(move || {
@@ -217,6 +220,39 @@ impl Server {
                 return;
             }
         }
+    }
+
+    /// Takes removed accounts out of the nodes of the domain's service, unless their names are taken already.
+    async fn leave_service(self: &Arc<Self>) {
+        let server = self.clone();
+        let read = self.on_reader(move || {
+            let store = server.store();
+            let snapshot = store.snapshot_after(store.queue(Vec::new(), Urgency::Now))?;
+            let mut left = Vec::new();
+            for (localpart, _) in accounts::removed(&snapshot)? {
+                if accounts::find(&snapshot, &localpart)?.is_none() {
+                    left.push(localpart);
+                }
+            }
+            Ok::<_, store::Error>(left)
+        });
+        let left = match read.await {
+            Some(Ok(left)) if !left.is_empty() => left,
+            Some(Err(error)) => return error!(%error, "the accounts cannot be read"),
+            _ => return,
+        };
+        let Ok(Some(service)) = self.load(directory::SERVICE).await else {
+            return error!("what removed accounts have at the service stays");
+        };
+        self.at(&service, 0, |cx| {
+            for localpart in left {
+                let own = Jid::from_parts(Some(&localpart), self.domain().as_str(), None);
+                if let Ok(own) = own {
+                    pubsub::forget(cx, &own);
+                }
+            }
+        });
+        self.settle(&service).await;
     }
 
     /// One presence stanza in the name of an account that is gone.

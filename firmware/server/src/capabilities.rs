@@ -100,10 +100,12 @@ impl Claim {
     pub(crate) fn read(presence: &Passing) -> Option<Claim> {
         let c = presence.stanza.child(NS, "c")?;
         let (hash, ver, node) = (c.attr("hash")?, c.attr("ver")?, c.attr("node")?);
-        let is_whole = !hash.is_empty() && !ver.is_empty();
+        // A name of a hash, and base 64.
+        let is_plain =
+            |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
         let fits = hash.len() + ver.len() <= CAPABILITIES_VER_BYTES_MAX
             && node.len() <= PUBSUB_ID_BYTES_MAX;
-        (is_whole && fits).then(|| Claim {
+        (is_plain(&hash) && is_plain(&ver) && fits).then(|| Claim {
             key: format!("{hash} {ver}").into(),
             node: format!("{node}#{ver}"),
         })
@@ -330,6 +332,9 @@ mod tests {
             (format!("hash='sha-1' node='n' ver='{long}'"), None),
             ("hash='' node='n' ver='x'".to_owned(), None),
             ("node='n' ver='0.9'".to_owned(), None),
+            (format!("hash='sha-1' ver='{ver}'"), None),
+            ("hash='sha-1' node='n' ver=''".to_owned(), None),
+            ("hash='sha-1' node='n' ver='YQ==&#10;tune'".to_owned(), None),
         ] {
             assert_eq!(
                 claim(&c).map(|claim| claim.is_met_by(&query)),

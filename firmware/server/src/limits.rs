@@ -214,10 +214,18 @@ pub const PUBSUB_BATCH_MAX: usize = 64;
 pub const PUBSUB_TEXT_BYTES_MAX: usize = 1_024;
 /// Groups of contacts that a configuration names: as many as a contact may be in.
 pub const PUBSUB_GROUPS_MAX: usize = 50;
+/// Bytes of their names together: a configuration is in memory with its node.
+pub const PUBSUB_GROUPS_BYTES_MAX: usize = 4_096;
 /// Subscriptions to one node: more than there are people who know a household.
 pub const PUBSUB_SUBSCRIPTIONS_MAX: usize = 1_000;
+/// Subscriptions of one person to one node, as several resources: each gets every event, so that a stranger
+/// with a thousand of them would have a whole flood sent, and nobody else could subscribe.
+pub const PUBSUB_SUBSCRIPTIONS_PER_PERSON_MAX: usize = 20;
 /// Affiliations with one node, likewise.
 pub const PUBSUB_AFFILIATIONS_MAX: usize = 1_000;
+/// Subscriptions and affiliations of all nodes of one account together, which are in memory while it is: a
+/// blog that a hundred people read, with a node of comments for each of two hundred entries.
+pub const PUBSUB_PEOPLE_MAX: usize = 20_000;
 /// Items of an answer; the rest is paged (XEP-0059).
 pub const PUBSUB_PAGE_ITEMS_MAX: usize = 1_000;
 /// Bytes of the payloads of an answer, above which it ends: what other servers take as one stanza.
@@ -228,7 +236,7 @@ pub const PUBSUB_LAST_BYTES_MAX: usize = 131_072;
 /// Ids that one request may name: as many messages as a page of an archive has.
 pub const PUBSUB_IDS_MAX: usize = 250;
 /// Items removed together with what made them go; of more, the rows go later, so many at a time.
-pub const PUBSUB_SWEEP_ITEMS: usize = 200;
+pub const PUBSUB_SWEEP_ITEMS: usize = 250;
 /// Kinds of clients of which it is remembered what they ask for, over restarts: a household has a few dozen,
 /// and its contacts' clients come on top.
 pub const CAPABILITIES_MAX: usize = 512;
@@ -241,6 +249,8 @@ pub const CAPABILITIES_NODES_MAX: usize = 100;
 /// Resources of contacts on other servers that one account knows to be there, for events: five each of two
 /// hundred contacts.
 pub const NEIGHBOURS_MAX: usize = 1_000;
+/// Of those, resources of one contact: whoever shows more keeps them from others.
+pub const NEIGHBOURS_PER_CONTACT_MAX: usize = 50;
 
 /// Bookmarks of one account: each that changes in a list is an event for every device.
 pub const BOOKMARKS_MAX: usize = 1_000;
@@ -263,6 +273,10 @@ const _: () = assert!(
 const _: () = assert!(
     PUBSUB_LAST_BYTES_MAX * 20 < OUTBOX_BYTES_MAX,
     "a login with many contacts must fit"
+);
+const _: () = assert!(
+    PUBSUB_IDS_MAX <= PUBSUB_SWEEP_ITEMS,
+    "what was taken back by name must not come back"
 );
 const _: () = assert!(
     PUBSUB_SWEEP_ITEMS * 2 <= store::limits::SWEEP_ROWS_MAX,

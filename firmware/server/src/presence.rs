@@ -516,7 +516,7 @@ fn change(cx: &mut Cx<'_>, contact: &Jid, old: &Item, state: Subscription, mut i
     }
 }
 
-/// Stores an item and forgets one of which nothing is left.
+/// Stores an item and forgets one of which nothing is left. Subscriptions of that contact may end with it.
 pub(crate) fn put(cx: &mut Cx<'_>, contact: &Jid, item: Item) {
     let write = item.write(cx.id(), contact);
     cx.write(write);
@@ -525,6 +525,7 @@ pub(crate) fn put(cx: &mut Cx<'_>, contact: &Jid, item: Item) {
     } else {
         cx.state.roster.put(contact, item);
     }
+    crate::pubsub::end_lost_of(cx, contact);
 }
 
 /// A roster push (§2.1.6) of the item as it is now, under a new version.

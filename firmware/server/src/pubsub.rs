@@ -27,13 +27,17 @@ pub(crate) use last::{LastItems, last_item_for, last_items};
 pub(crate) use manage::{Removal, configure, create, delete, purge, retract};
 pub(crate) use node::{AFFILIATION, Affiliation, NODE, Node, SUBSCRIPTION, Subscription};
 pub(crate) use people::{
-    AUTHORIZATION, affiliate, answer_request, set_subscriptions, subscribe, unsubscribe,
+    AUTHORIZATION, affiliate, answer_request, end_lost_of, forget, set_subscriptions, subscribe,
+    unsubscribe,
 };
 pub(crate) use publish::{By, NewItem, Publication, publish};
 
 use crate::{
     account::Cx,
-    limits::{PUBSUB_BYTES_MAX, PUBSUB_NODE_ITEMS_MAX, PUBSUB_NODES_MAX, PUBSUB_SWEEP_ITEMS},
+    limits::{
+        PUBSUB_BYTES_MAX, PUBSUB_NODE_ITEMS_MAX, PUBSUB_NODES_MAX, PUBSUB_PEOPLE_MAX,
+        PUBSUB_SWEEP_ITEMS,
+    },
 };
 use items::{Hashing, Items};
 use std::collections::HashMap;
@@ -61,6 +65,8 @@ pub(crate) enum Refusal {
     SubscriptionsOff,
     NodeExists,
     NodeFull,
+    /// More items in one request than are kept.
+    BatchTooBig,
     /// No room for another node, item or person.
     NoRoom,
     TooManySubscriptions,
@@ -115,17 +121,19 @@ impl Nodes {
 
     fn load_items(&mut self, snapshot: &Snapshot, account: u32) -> Result<(), Error> {
         let shelves: HashMap<u64, usize> = self.index(|node| node.shelf);
+        let owner = account;
         for row in ID.prefix(snapshot, &account)? {
-            let ((_, shelf, place), record) = row?;
-            match shelves.get(&shelf) {
+            let ((_, number, place), record) = row?;
+            match shelves.get(&number) {
                 Some(&at) => self.list[at].items.load(&self.hashing, place, &record),
-                None => {
-                    let shelf = Shelf {
-                        owner: account,
-                        number: shelf,
-                    };
-                    self.strays.extend(shelf.remove(place));
-                }
+                None => self.strays.extend(Shelf { owner, number }.remove(place)),
+            }
+        }
+        for node in &mut self.list {
+            let (max, number) = (node.config(face_of(account)).items_max(), node.shelf);
+            for place in node.items.evict(max) {
+                let shelf = Shelf { owner, number };
+                self.strays.extend(shelf.remove(place.number));
             }
         }
         Ok(())
@@ -195,11 +203,20 @@ impl Nodes {
         self.list.len() < PUBSUB_NODES_MAX
     }
 
-    /// Whether one more item of so many bytes may be kept.
-    fn has_room_for_item(&self, bytes: usize) -> bool {
+    /// Whether so many more items, of so many bytes, may be kept in the place of `freed` bytes: what takes no
+    /// more room than before finds some always.
+    fn has_room_for(&self, more: usize, bytes: usize, freed: u64) -> bool {
         let items: usize = self.list.iter().map(|node| node.items.len()).sum();
         let kept: u64 = self.list.iter().map(|node| node.items.bytes()).sum();
-        items < PUBSUB_NODE_ITEMS_MAX && kept + bytes as u64 <= PUBSUB_BYTES_MAX
+        let grows = (bytes as u64).saturating_sub(freed);
+        (more == 0 || items + more <= PUBSUB_NODE_ITEMS_MAX)
+            && (grows == 0 || kept + grows <= PUBSUB_BYTES_MAX)
+    }
+
+    /// Whether the nodes may have so many more subscriptions and affiliations.
+    fn has_room_for_people(&self, more: usize) -> bool {
+        let people = |node: &Node| node.subscriptions().len() + node.affiliations().len();
+        self.list.iter().map(people).sum::<usize>() + more <= PUBSUB_PEOPLE_MAX
     }
 
     fn insert(&mut self, node: Node) {
@@ -260,10 +277,7 @@ impl Cx<'_> {
     /// Whether so many nodes, and items of so many bytes together, may be added.
     pub(crate) fn has_room_for(&self, nodes: usize, items: usize, bytes: usize) -> bool {
         let known = &self.state.memory.nodes;
-        let kept: usize = known.list.iter().map(|node| node.items.len()).sum();
-        known.list.len() + nodes <= PUBSUB_NODES_MAX
-            && kept + items <= PUBSUB_NODE_ITEMS_MAX
-            && known.has_room_for_item(bytes)
+        known.list.len() + nodes <= PUBSUB_NODES_MAX && known.has_room_for(items, bytes, 0)
     }
 
     /// Its own node of that name.
@@ -271,9 +285,9 @@ impl Cx<'_> {
         self.state.memory.nodes.get(name).ok_or(Refusal::NoNode)
     }
 
-    /// Removes items from the disk: with everything else that is decided now where they are few, and when
-    /// nothing else is to be written where they are many. Until then nothing leads to them, and the next
-    /// load removes what a power cut left.
+    /// Removes items from the disk: with everything else that is decided now where they are as few as a
+    /// person names, and when nothing else is to be written where they are many. Those are on a shelf that
+    /// was given up, or more than their node may have: the next load removes what a power cut left of them.
     fn sweep_items(&mut self, shelf: Shelf, places: &[Place]) {
         let removals = places.iter().flat_map(|place| shelf.remove(place.number));
         if places.len() <= PUBSUB_SWEEP_ITEMS {

@@ -184,7 +184,9 @@ impl Store {
     /// [`Health::writable`], and a look at the free space now and then: what others filled up is known before
     /// somebody's write fails.
     pub fn takes_writes(&self) -> bool {
-        if !self.shared.queue().health.writable {
+        // Who saw that it is full told the writer, which has not looked yet.
+        let seen_full = self.shared.seen_full.load(Ordering::Acquire);
+        if seen_full || !self.shared.queue().health.writable {
             return false;
         }
         let now = self.shared.now().as_millis() as u64;

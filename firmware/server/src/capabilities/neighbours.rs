@@ -2,7 +2,7 @@
 //! of an account's nodes go to (XEP-0163 §4.3.1).
 
 use super::{Announced, Capabilities};
-use crate::limits::NEIGHBOURS_MAX;
+use crate::limits::{NEIGHBOURS_MAX, NEIGHBOURS_PER_CONTACT_MAX};
 use std::sync::Arc;
 use xmpp::Jid;
 
@@ -17,6 +17,7 @@ impl Neighbours {
         let at = match list.binary_search_by(|(jid, _)| jid.cmp(resource)) {
             Ok(at) => at,
             Err(_) if list.len() >= NEIGHBOURS_MAX => return None,
+            Err(_) if here(list, resource) >= NEIGHBOURS_PER_CONTACT_MAX => return None,
             Err(at) => {
                 list.insert(at, (resource.clone(), Announced::default()));
                 at
@@ -59,6 +60,12 @@ impl Neighbours {
     }
 }
 
+/// How many resources of the same contact are there.
+fn here(list: &[(Jid, Announced)], resource: &Jid) -> usize {
+    let same = |(jid, _): &&(Jid, Announced)| jid.bare_str() == resource.bare_str();
+    list.iter().filter(same).count()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,16 +93,19 @@ mod tests {
     }
 
     #[test]
-    fn there_is_a_limit() {
+    fn there_are_limits_for_all_and_for_each() {
         let mut neighbours = Neighbours::default();
-        for n in 0..NEIGHBOURS_MAX {
-            assert!(
-                neighbours
-                    .present(&Jid::parse(&format!("r@f/{n}")).unwrap())
-                    .is_some()
-            );
+        let mut is_there = |address: String| {
+            let jid = Jid::parse(&address).unwrap();
+            neighbours.present(&jid).is_some()
+        };
+        for n in 0..NEIGHBOURS_PER_CONTACT_MAX {
+            assert!(is_there(format!("r@f/{n}")));
         }
-        assert!(neighbours.present(&Jid::parse("r@f/x").unwrap()).is_none());
-        assert!(neighbours.present(&Jid::parse("r@f/0").unwrap()).is_some());
+        assert!(!is_there("r@f/x".into()) && is_there("r@f/0".into()));
+        for n in NEIGHBOURS_PER_CONTACT_MAX..NEIGHBOURS_MAX {
+            assert!(is_there(format!("c{n}@f/x")));
+        }
+        assert!(!is_there("s@f/x".into()) && is_there("r@f/0".into()));
     }
 }

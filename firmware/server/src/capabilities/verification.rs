@@ -5,8 +5,15 @@ use aws_lc_rs::digest;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use xmpp::{Element, form};
 
+/// What features that matter here end with.
+const NOTIFY: &str = "+notify";
+
 /// The verification string under SHA-1. `None` where §5.4 wants the answer ignored as a whole: an identity,
-/// a feature or a kind of form comes twice, or a form is of several kinds.
+/// a feature or a kind of form comes twice, or a form is of two kinds.
+///
+/// §9.3: in that string nothing tells a feature from an identity or a part of a form. An answer that shows
+/// somebody else's features there has somebody else's string and asks for less; it counts for nobody else
+/// either, so `None`.
 pub(crate) fn verification(query: &Element) -> Option<String> {
     let mut s = String::new();
     let named = |name| query.elements().filter(move |child| child.is(INFO, name));
@@ -24,7 +31,7 @@ pub(crate) fn verification(query: &Element) -> Option<String> {
     let feature = |feature: &Element| feature.attr("var").unwrap_or_default().to_owned();
     each_once(&mut s, named("feature").map(feature))?;
     let forms = || query.elements().filter(|child| child.is(form::NS, "x"));
-    if forms().any(is_of_several_kinds) {
+    if forms().any(is_of_two_kinds) {
         return None;
     }
     let mut forms: Vec<(String, String)> = forms().filter_map(extension).collect();
@@ -34,6 +41,14 @@ pub(crate) fn verification(query: &Element) -> Option<String> {
     }
     for (_, form) in forms {
         s.push_str(&form);
+    }
+    let asked_for = named("feature").filter(|feature| {
+        let var = feature.attr("var");
+        var.is_some_and(|var| var.ends_with(NOTIFY))
+    });
+    let shown = s.split('<').filter(|part| part.ends_with(NOTIFY));
+    if shown.count() != asked_for.count() {
+        return None;
     }
     let hash = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, s.as_bytes());
     Some(STANDARD.encode(hash))
@@ -47,17 +62,27 @@ fn each_once(s: &mut String, parts: impl Iterator<Item = String>) -> Option<()> 
         (pair[0] != pair[1]).then_some(())?;
     }
     for part in parts {
-        s.push_str(&part);
-        s.push('<');
+        push(s, &part);
     }
     Some(())
 }
 
-fn fields(x: &Element) -> impl Iterator<Item = &Element> {
-    x.elements().filter(|child| child.is(form::NS, "field"))
+/// Appends a part, and what parts end with. §5.4, note: within a part that stays what it was in XML.
+fn push(s: &mut String, part: &str) {
+    s.push_str(&part.replace('<', "&lt;"));
+    s.push('<');
 }
 
-/// Sorted.
+fn is_of_two_kinds(x: &Element) -> bool {
+    let kinds = x
+        .elements()
+        .filter(|field| field.is(form::NS, "field") && field.attr("var") == Some("FORM_TYPE"));
+    let mut kinds = kinds.flat_map(values);
+    let first = kinds.next();
+    kinds.any(|other| Some(other) != first)
+}
+
+/// The values of a field, sorted.
 fn values(field: &Element) -> Vec<String> {
     let values = field.elements().filter(|child| child.is(form::NS, "value"));
     let mut values: Vec<String> = values.map(Element::text).collect();
@@ -65,33 +90,31 @@ fn values(field: &Element) -> Vec<String> {
     values
 }
 
-fn is_of_several_kinds(x: &Element) -> bool {
-    let kinds = fields(x).filter(|field| field.attr("var") == Some("FORM_TYPE"));
-    let mut kinds: Vec<String> = kinds.flat_map(values).collect();
-    kinds.dedup();
-    kinds.len() > 1
-}
-
 /// A form (XEP-0128): its kind, and what it adds. `None` for one without a kind that is hidden, which is
 /// left out.
 fn extension(x: &Element) -> Option<(String, String)> {
     let mut kind = None;
-    let mut others = Vec::new();
-    for field in fields(x) {
+    let mut fields = Vec::new();
+    for field in x.elements().filter(|child| child.is(form::NS, "field")) {
         let var = field.attr("var").unwrap_or_default();
-        let mut values = values(field);
+        let values = values(field);
         if var == "FORM_TYPE" {
             let hidden = field.attr("type") == Some("hidden");
             kind = values.into_iter().next().filter(|_| hidden);
         } else {
-            values.insert(0, var.to_owned());
-            others.push(values.join("<") + "<");
+            let mut text = String::new();
+            push(&mut text, var);
+            for value in &values {
+                push(&mut text, value);
+            }
+            fields.push(text);
         }
     }
-    others.sort_unstable();
+    fields.sort_unstable();
     let kind = kind?;
-    let text = format!("{kind}<{}", others.concat());
-    Some((kind, text))
+    let mut text = String::new();
+    push(&mut text, &kind);
+    Some((kind, text + &fields.concat()))
 }
 
 #[cfg(test)]
@@ -134,9 +157,30 @@ mod tests {
             assert!(of(part).is_some());
             assert_eq!(of(&part.repeat(2)), None, "{part}");
         }
-        let same = form.replace("<value>f</value>", "<value>f</value><value>f</value>");
-        assert_eq!(of(&same), of(form));
-        let several = form.replace("<value>f</value>", "<value>f</value><value>g</value>");
-        assert_eq!(of(&several), None, "of two kinds");
+        let of_two = "<x xmlns='jabber:x:data'><field var='FORM_TYPE' type='hidden'>\
+             <value>f</value><value>g</value></field></x>";
+        assert_eq!(of(of_two), None);
+    }
+
+    #[test]
+    fn nobody_speaks_for_others_who_ask_for_more() {
+        let real = of(
+            "<identity category='client' type='pc'/><feature var='http://a/b+notify'/>\
+             <feature var='http://c/d+notify'/><feature var='urn:e+notify'/>",
+        );
+        assert!(real.is_some());
+        // The same string, as far as its parts are not told apart: as one feature, as an identity, in a form.
+        let forged = [
+            "<identity category='client' type='pc'/><feature var='http://a/b+notify&lt;\
+             http://c/d+notify&lt;urn:e+notify'/>",
+            "<identity category='client' type='pc'/><identity category='http:' type='' xml:lang='a' \
+             name='b+notify'/><feature var='http://c/d+notify'/><feature var='urn:e+notify'/>",
+            "<identity category='client' type='pc'/><feature var='http://a/b+notify'/>\
+             <x xmlns='jabber:x:data'><field var='FORM_TYPE' type='hidden'><value>http://c/d+notify</value>\
+             </field><field var='urn:e+notify'/></x>",
+        ];
+        for forged in forged {
+            assert_ne!(of(forged), real, "{forged}");
+        }
     }
 }

@@ -52,7 +52,10 @@ pub(super) fn is_own_node(server: &Server, node: &str) -> bool {
 /// A resource of the account is available and says what kind of client it is.
 fn own_resource(cx: &mut Cx<'_>, presence: &Passing) {
     let (jid, number) = (&presence.from, cx.server.next_number());
-    let (Some(claim), Some(resource)) = (Claim::read(presence), cx.state.resource(jid)) else {
+    let Some(claim) = Claim::read(presence) else {
+        return greet(cx, jid); // it may have said so before it was away
+    };
+    let Some(resource) = cx.state.resource(jid) else {
         return;
     };
     let announced = &mut resource.memory.capabilities;

@@ -85,7 +85,7 @@ impl Visitor {
             Access::Roster => {
                 let mut groups = self.groups.iter();
                 let is_in_one = groups.any(|group| config.groups.contains(group));
-                (is_in_one, Refusal::NotInGroup)
+                (is_in_one && self.sees_presence, Refusal::NotInGroup)
             }
             Access::Authorize => (
                 node.is_subscribed(self.jid.bare_str()),
@@ -94,6 +94,14 @@ impl Visitor {
             Access::Whitelist => (false, Refusal::Closed),
         };
         may.then_some(()).ok_or(refusal)
+    }
+
+    /// §5.2, §5.3: whether they are told that there is such a node: they may read it, or ask for that.
+    pub(crate) fn may_know(&self, node: &Node, face: Face) -> Result<(), Refusal> {
+        match self.may_read(node, face) {
+            Err(Refusal::NotSubscribed) => Ok(()),
+            read => read,
+        }
     }
 
     /// §6.1: whether a subscription is one at once, or waits for an owner.

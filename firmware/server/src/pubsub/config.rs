@@ -8,7 +8,8 @@ use super::{
     purpose::{self, holds_keys, is_private},
 };
 use crate::limits::{
-    PUBSUB_GROUPS_MAX, PUBSUB_ITEM_BYTES_MAX, PUBSUB_ITEMS_MAX, PUBSUB_TEXT_BYTES_MAX,
+    PUBSUB_GROUPS_BYTES_MAX, PUBSUB_GROUPS_MAX, PUBSUB_ITEM_BYTES_MAX, PUBSUB_ITEMS_MAX,
+    PUBSUB_TEXT_BYTES_MAX,
 };
 use serde::{Deserialize, Serialize};
 use xmpp::form::FieldType;
@@ -300,8 +301,7 @@ pub(crate) const FIELDS: &[Field] = &[
         },
         set: |config, values| {
             let asked = max_items(values)?;
-            let number = u32::try_from(asked).ok();
-            config.max_items = number.filter(|number| (*number as usize) < PUBSUB_ITEMS_MAX);
+            config.max_items = Some(asked).filter(|asked| (*asked as usize) < PUBSUB_ITEMS_MAX);
             Some(())
         },
     },
@@ -439,19 +439,21 @@ fn text(values: &[String]) -> Option<Box<str>> {
 }
 
 fn groups(values: &[String]) -> Option<Box<[Box<str>]>> {
-    let fits = values.len() <= PUBSUB_GROUPS_MAX
-        && values
-            .iter()
-            .all(|group| group.len() <= PUBSUB_TEXT_BYTES_MAX);
+    let bytes: usize = values.iter().map(String::len).sum();
+    let fits = values.len() <= PUBSUB_GROUPS_MAX && bytes <= PUBSUB_GROUPS_BYTES_MAX;
     fits.then(|| values.iter().map(|group| group.as_str().into()).collect())
 }
 
-/// A number above what there may be is as good as `max`: clients of before that word ask for a huge one.
-fn max_items(values: &[String]) -> Option<u64> {
-    match single(values)? {
-        "max" => Some(u64::MAX),
-        number => number.parse().ok(),
+/// A number above what there may be is as good as `max`: clients of before that word ask for a huge one. For
+/// no items at all there is `pubsub#persist_items`.
+fn max_items(values: &[String]) -> Option<u32> {
+    let asked = single(values)?;
+    if asked == "max" {
+        return Some(u32::MAX);
     }
+    let is_number = !asked.is_empty() && asked.bytes().all(|byte| byte.is_ascii_digit());
+    let number = asked.parse().unwrap_or(u32::MAX);
+    (is_number && number > 0).then_some(number)
 }
 
 #[cfg(test)]
@@ -534,9 +536,13 @@ mod tests {
             ("9999", Some(9_999)),
             ("10000", None),
             ("99999999999", None),
+            ("99999999999999999999999999", None),
         ] {
             let config = with(&[("pubsub#max_items", &[word])]).unwrap();
             assert_eq!(config.max_items, max, "{word}");
+        }
+        for word in ["0", "+1", "", "1.0"] {
+            assert!(with(&[("pubsub#max_items", &[word])]).is_err(), "{word}");
         }
     }
 

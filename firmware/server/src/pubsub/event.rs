@@ -1,9 +1,10 @@
 //! Who is told of what happens at a node, and how (XEP-0060 §7.1.2, XEP-0163 §4).
 //!
-//! Explicit subscribers get it at the address that they subscribed with. Of an account's own nodes its
-//! available resources and its contacts know without subscribing, as far as their clients ask for it
-//! (`+notify` in their capabilities): a contact of this house is told as a whole, and its account chooses the
-//! resources, which it knows best; at another server those are told whose presence came here.
+//! Explicit subscribers get it at the address that they subscribed with, and once (XEP-0163 §4.3.2). Of an
+//! account's own nodes its available resources and its contacts know without subscribing, as far as their
+//! clients ask for it (`+notify` in their capabilities): a contact of this house is told as a whole, and its
+//! account chooses the resources, which it knows best; at another server those are told whose presence came
+//! here.
 
 use super::{
     Visitor,
@@ -181,11 +182,11 @@ fn tell(cx: &mut Cx<'_>, name: &str, config: &Config, event: &str) {
     // Who subscribed as a whole has it at every resource.
     if !subscribers.contains(cx.jid()) {
         let to_self = Passing::new(stanza.clone(), cx.jid().clone(), cx.jid().clone());
-        arrive(cx, &to_self, name);
+        arrive(cx, &to_self, name, &subscribers);
     }
     for contact in contacts(cx, name) {
         if !subscribers.contains(&contact) {
-            tell_contact(cx, &stanza, &contact, name);
+            tell_contact(cx, &stanza, &contact, (name, &subscribers));
         }
     }
 }
@@ -219,15 +220,24 @@ fn contacts(cx: &Cx<'_>, name: &str) -> Vec<Jid> {
         .collect()
 }
 
-fn tell_contact(cx: &mut Cx<'_>, stanza: &Arc<Stanza>, contact: &Jid, name: &str) {
+fn tell_contact(
+    cx: &mut Cx<'_>,
+    stanza: &Arc<Stanza>,
+    contact: &Jid,
+    (name, subscribers): (&str, &[Jid]),
+) {
+    let told = subscribers.iter();
+    let told = told.filter(|subscriber| subscriber.bare_str() == contact.as_str());
     if contact.domainpart() == cx.server.domain().as_str() {
         let mut passing = Passing::new(stanza.clone(), cx.jid().clone(), contact.clone());
         if passes(cx, |feature| feature.stanza_out, &mut passing) {
-            cx.route_errand(passing, Errand::Event(name.into()));
+            cx.route_errand(passing, Errand::Event(name.into(), told.cloned().collect()));
         }
         return;
     }
-    for resource in cx.state.memory.neighbours.wanting(contact, name) {
+    let mut wanting = cx.state.memory.neighbours.wanting(contact, name);
+    wanting.retain(|resource| !subscribers.contains(resource));
+    for resource in wanting {
         send(cx, stanza, &resource);
     }
 }
@@ -240,12 +250,13 @@ fn send(cx: &mut Cx<'_>, stanza: &Arc<Stanza>, to: &Jid) {
 }
 
 /// An event for an account of ours as a whole, under its lock: to those of its available resources whose
-/// clients ask for events of this node (XEP-0163 §4.3.1, §4.3.2).
-pub(crate) fn arrive(cx: &mut Cx<'_>, event: &Passing, node: &str) {
+/// clients ask for events of this node (XEP-0163 §4.3.1, §4.3.2), and were not told already.
+pub(crate) fn arrive(cx: &mut Cx<'_>, event: &Passing, node: &str, told: &[Jid]) {
     let resources = cx.state.available();
     let wanting: Vec<Jid> = resources
         .filter(|resource| resource.memory.capabilities.wants(node))
         .map(|resource| resource.session.jid.clone())
+        .filter(|resource| !told.contains(resource))
         .collect();
     for resource in wanting {
         let entry = Entry {

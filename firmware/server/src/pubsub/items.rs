@@ -50,7 +50,7 @@ pub(crate) struct Place {
 
 impl Place {
     /// Bytes of the item on disk, roughly.
-    pub(super) fn bytes(self) -> usize {
+    pub(crate) fn bytes(self) -> usize {
         self.bytes as usize
     }
 }
@@ -97,6 +97,17 @@ impl Items {
     pub(super) fn is_by(&self, hashing: &Hashing, index: usize, bare: &str) -> bool {
         let place = self.places.get(index);
         place.is_some_and(|place| place.publisher == hashing.short(bare))
+    }
+
+    /// Bytes of the item at this index.
+    pub(super) fn bytes_at(&self, index: usize) -> u64 {
+        self.places.get(index).map_or(0, |place| place.bytes.into())
+    }
+
+    /// Bytes of so many of the oldest.
+    pub(super) fn bytes_of_oldest(&self, count: usize) -> u64 {
+        let oldest = self.places.iter().take(count);
+        oldest.map(|place| u64::from(place.bytes)).sum()
     }
 
     pub(crate) fn get(&self, range: std::ops::Range<usize>) -> Vec<Place> {

@@ -10,7 +10,10 @@ use super::{
     node::Node,
 };
 use crate::{
-    account::Cx, capabilities::Capabilities, limits::PUBSUB_LAST_BYTES_MAX, pubsub::face_of,
+    account::Cx,
+    capabilities::Capabilities,
+    limits::{PUBSUB_ITEM_BYTES_MAX, PUBSUB_LAST_BYTES_MAX},
+    pubsub::face_of,
 };
 use std::sync::Arc;
 use store::{Error, Snapshot};
@@ -21,6 +24,8 @@ pub(crate) struct LastItems {
     from: Jid,
     to: Jid,
     wanted: Vec<(Box<str>, Config, Shelf, Place)>,
+    /// Of what is sent.
+    bytes_max: usize,
 }
 
 /// A resource became available: what its client asks for and may read.
@@ -29,17 +34,17 @@ pub(crate) fn last_items(cx: &Cx<'_>, to: &Jid, capabilities: &Capabilities) -> 
         capabilities.wants(&node.name)
             && node.config(cx.face()).last_item == LastItem::OnSubscriptionAndPresence
     };
-    collect(cx, to, sends)
+    collect(cx, to, sends, PUBSUB_LAST_BYTES_MAX)
 }
 
 /// Somebody subscribed to a node.
 pub(crate) fn last_item_for(cx: &Cx<'_>, to: &Jid, name: &str) -> LastItems {
     let sends =
         |node: &Node| *node.name == *name && node.config(cx.face()).last_item != LastItem::Never;
-    collect(cx, to, sends)
+    collect(cx, to, sends, PUBSUB_ITEM_BYTES_MAX * 2)
 }
 
-fn collect(cx: &Cx<'_>, to: &Jid, sends: impl Fn(&Node) -> bool) -> LastItems {
+fn collect(cx: &Cx<'_>, to: &Jid, sends: impl Fn(&Node) -> bool, bytes_max: usize) -> LastItems {
     let visitor = Visitor::new(cx, to);
     let mut wanted = Vec::new();
     for node in cx.state.memory.nodes.iter().filter(|node| sends(node)) {
@@ -52,6 +57,7 @@ fn collect(cx: &Cx<'_>, to: &Jid, sends: impl Fn(&Node) -> bool) -> LastItems {
         from: cx.jid().clone(),
         to: to.clone(),
         wanted,
+        bytes_max,
     }
 }
 
@@ -64,10 +70,10 @@ impl LastItems {
     pub(crate) fn read(&self, snapshot: &Snapshot) -> Result<Vec<Passing>, Error> {
         let (mut messages, mut bytes) = (Vec::new(), 0);
         for (name, config, shelf, place) in &self.wanted {
-            bytes += place.bytes();
-            if bytes > PUBSUB_LAST_BYTES_MAX {
-                break; // what is left can be asked for
+            if bytes + place.bytes() > self.bytes_max {
+                continue; // it can be asked for
             }
+            bytes += place.bytes();
             if let Some(record) = shelf.read(snapshot, *place)? {
                 let stanza = event::last_item(name, (face_of(shelf.owner), config), &record);
                 let stanza: Arc<_> = stanza;

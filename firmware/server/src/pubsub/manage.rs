@@ -8,6 +8,7 @@ use super::{
     items::Place,
     items_of,
     node::{AFFILIATION, Affiliation, NODE, Node, NodeRecord, SUBSCRIPTION},
+    people::end_lost,
     publish::{By, is_name},
     purpose::is_private,
 };
@@ -87,16 +88,24 @@ pub(super) fn insert(
     Ok(())
 }
 
-/// Takes over a configuration, if it is another one.
-pub(super) fn put_config(cx: &mut Cx<'_>, name: &str, config: &Config) {
-    let face = cx.face();
-    let Some(node) = cx.state.memory.nodes.get_mut(name) else {
-        return;
-    };
-    if node.config(face) != *config {
-        node.set_config(face, config.clone());
-        put_row(cx, name);
+/// Takes over a configuration, if it is another one. Items that it has no room for go; the next load does
+/// that again, should the power fail before their rows are gone.
+pub(super) fn put_config(cx: &mut Cx<'_>, name: &str, config: &Config) -> Result<(), Refusal> {
+    let (face, node) = (cx.face(), cx.node(name)?);
+    if node.config(face) == *config {
+        return Ok(());
     }
+    let (max, shelf) = (config.items_max(), cx.shelf(node));
+    if max == 0 && node.items.len() > 0 {
+        clear(cx, name)?; // should items be kept again soon, these are none of them
+    }
+    if let Some(node) = cx.state.memory.nodes.get_mut(name) {
+        node.set_config(face, config.clone());
+    }
+    put_row(cx, name);
+    let evicted = items_of(cx, name).map(|(items, _)| items.evict(max));
+    cx.sweep_items(shelf, &evicted.unwrap_or_default());
+    Ok(())
 }
 
 fn put_row(cx: &mut Cx<'_>, name: &str) {
@@ -116,10 +125,8 @@ pub(crate) fn configure(
     let node = cx.node(name)?;
     visitor.must_own(node)?;
     let config = changed(cx, name, node.config(cx.face()), fields)?;
-    put_config(cx, name, &config);
-    let shelf = cx.shelf(cx.node(name)?);
-    let evicted = items_of(cx, name).map(|(items, _)| items.evict(config.items_max()));
-    cx.sweep_items(shelf, &evicted.unwrap_or_default());
+    put_config(cx, name, &config)?;
+    end_lost(cx, name);
     if config.tell_configuration {
         event::announce_configuration(cx, name, &config);
     }

@@ -2,12 +2,14 @@
 //! address, so that there are no subscription ids.
 
 use super::{
-    Refusal, Visitor, event,
+    Node, Refusal, Visitor, event,
     node::{AFFILIATION, Affiliation, SUBSCRIPTION, Subscription},
 };
 use crate::{
     account::{Cx, Errand},
-    limits::{PUBSUB_AFFILIATIONS_MAX, PUBSUB_SUBSCRIPTIONS_MAX},
+    limits::{
+        PUBSUB_AFFILIATIONS_MAX, PUBSUB_SUBSCRIPTIONS_MAX, PUBSUB_SUBSCRIPTIONS_PER_PERSON_MAX,
+    },
 };
 use std::sync::Arc;
 use xmpp::{Jid, Kind, Passing, Stanza, form::FieldType, form::Writer};
@@ -29,7 +31,13 @@ pub(crate) fn subscribe(
     if known.is_some_and(|known| known.pending) {
         return Err(Refusal::Pending);
     }
-    if known.is_none() && node.subscriptions().len() >= PUBSUB_SUBSCRIPTIONS_MAX {
+    let here = |(other, _): &&(Jid, Subscription)| other.bare_str() == jid.bare_str();
+    let all = node.subscriptions();
+    if known.is_none()
+        && (all.len() >= PUBSUB_SUBSCRIPTIONS_MAX
+            || !cx.state.memory.nodes.has_room_for_people(1)
+            || all.iter().filter(here).count() >= PUBSUB_SUBSCRIPTIONS_PER_PERSON_MAX)
+    {
         return Err(Refusal::TooManySubscriptions);
     }
     let subscription = Subscription {
@@ -72,7 +80,12 @@ pub(crate) fn set_subscriptions(
 ) -> Result<(), Refusal> {
     let node = cx.node(name)?;
     visitor.must_own(node)?;
-    if node.subscriptions().len() + changes.len() > PUBSUB_SUBSCRIPTIONS_MAX {
+    let is_new =
+        |(jid, wanted): &&(Jid, Option<bool>)| wanted.is_some() && node.subscription(jid).is_none();
+    let new = changes.iter().filter(is_new).count();
+    let all = node.subscriptions().len() + new;
+    let fits = all <= PUBSUB_SUBSCRIPTIONS_MAX && cx.state.memory.nodes.has_room_for_people(new);
+    if new > 0 && !fits {
         return Err(Refusal::TooManySubscriptions);
     }
     for (jid, pending) in changes {
@@ -123,15 +136,18 @@ pub(crate) fn answer_request(
     Ok(())
 }
 
-/// §8.9.2: all of these or none; there is always an owner left. Outcasts lose their subscriptions.
+/// §8.9.2: all of these or none; there is always an owner left. Who may not read any more loses the
+/// subscription. That an account owns its own nodes may be said, and not changed.
 pub(crate) fn affiliate(
     cx: &mut Cx<'_>,
     visitor: &Visitor,
     name: &str,
-    changes: &[(Jid, Affiliation)],
+    mut changes: Vec<(Jid, Affiliation)>,
 ) -> Result<(), Refusal> {
     let node = cx.node(name)?;
     visitor.must_own(node)?;
+    let is_said_anyway = cx.jid().localpart().is_some();
+    changes.retain(|(jid, is)| !(is_said_anyway && jid == cx.jid() && *is == Affiliation::Owner));
     let changed = |jid: &Jid| changes.iter().any(|(other, _)| other == jid);
     let kept = node.affiliations().iter().filter(|(jid, _)| !changed(jid));
     let given = changes
@@ -145,12 +161,15 @@ pub(crate) fn affiliate(
     if !owned || changes.iter().any(|(jid, _)| jid == cx.jid()) {
         return Err(Refusal::LastOwner);
     }
-    if after.len() > PUBSUB_AFFILIATIONS_MAX {
+    let more = after.len().saturating_sub(node.affiliations().len());
+    let fits = after.len() <= PUBSUB_AFFILIATIONS_MAX;
+    if more > 0 && !(fits && cx.state.memory.nodes.has_room_for_people(more)) {
         return Err(Refusal::NoRoom);
     }
     for (jid, affiliation) in changes {
-        put_affiliation(cx, name, jid, *affiliation);
+        put_affiliation(cx, name, &jid, affiliation);
     }
+    end_lost(cx, name);
     Ok(())
 }
 
@@ -164,21 +183,71 @@ fn put_affiliation(cx: &mut Cx<'_>, name: &str, jid: &Jid, affiliation: Affiliat
         Affiliation::None => AFFILIATION.remove(&key),
         affiliation => AFFILIATION.put(&key, &affiliation),
     });
-    if affiliation != Affiliation::Outcast {
-        return;
+}
+
+/// XEP-0163 §7.1: the roster says something else of a contact. Ends what they may not read any more.
+pub(crate) fn end_lost_of(cx: &mut Cx<'_>, contact: &Jid) {
+    let concerns = |node: &&Node| {
+        let mut subscriptions = node.subscriptions().iter();
+        subscriptions.any(|(jid, _)| jid.bare_str() == contact.as_str())
+    };
+    let nodes = cx.state.memory.nodes.iter().filter(concerns);
+    let names: Vec<Box<str>> = nodes.map(|node| node.name.clone()).collect();
+    for name in names {
+        end_lost(cx, &name);
     }
-    let subscriptions = cx
-        .node(name)
-        .map(super::Node::subscriptions)
-        .unwrap_or_default();
-    let ended = subscriptions.iter().map(|(subscriber, _)| subscriber);
-    let ended: Vec<Jid> = ended
-        .filter(|s| s.bare_str() == jid.as_str())
+}
+
+/// Ends the subscriptions of those who may neither read a node any more nor ask for that. They are told.
+pub(super) fn end_lost(cx: &mut Cx<'_>, name: &str) {
+    let Ok(node) = cx.node(name) else {
+        return;
+    };
+    let may = |jid: &Jid| Visitor::new(cx, jid).may_know(node, cx.face());
+    let subscribers = node.subscriptions().iter().map(|(jid, _)| jid);
+    let lost: Vec<Jid> = subscribers
+        .filter(|jid| may(jid).is_err())
         .cloned()
         .collect();
-    for subscriber in ended {
-        remove(cx, name, &subscriber);
-        event::announce_subscription(cx, name, &subscriber, "none");
+    for jid in lost {
+        remove(cx, name, &jid);
+        event::announce_subscription(cx, name, &jid, "none");
+    }
+}
+
+/// Somebody has no account any more, and whoever has the name next is somebody else: ends what they were to
+/// the nodes of this service. Nodes that nobody else owns go.
+pub(crate) fn forget(cx: &mut Cx<'_>, jid: &Jid) {
+    let visitor = Visitor::new(cx, jid);
+    let names: Vec<Box<str>> = cx
+        .state
+        .memory
+        .nodes
+        .iter()
+        .map(|node| node.name.clone())
+        .collect();
+    for name in names {
+        if owners(cx, &name) == std::slice::from_ref(jid) {
+            // An owner may.
+            let _ = super::delete(cx, &visitor, &name);
+            continue;
+        }
+        let node = cx.node(&name);
+        let (is_known, subscriptions) = node.map_or((false, Vec::new()), |node| {
+            let all = node
+                .subscriptions()
+                .iter()
+                .map(|(subscriber, _)| subscriber);
+            let theirs = all.filter(|subscriber| subscriber.bare_str() == jid.as_str());
+            let is_known = node.affiliation(jid.as_str()) != Affiliation::None;
+            (is_known, theirs.cloned().collect())
+        });
+        if is_known {
+            put_affiliation(cx, &name, jid, Affiliation::None);
+        }
+        for subscriber in subscriptions {
+            remove(cx, &name, &subscriber);
+        }
     }
 }
 

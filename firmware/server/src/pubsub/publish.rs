@@ -69,7 +69,7 @@ pub(crate) fn publish(
     }
     admit(cx, visitor, &publication, &config)?;
     if known {
-        manage::put_config(cx, name, &config);
+        manage::put_config(cx, name, &config)?;
     } else {
         manage::insert(cx, name, &visitor.jid, &config)?;
     }
@@ -132,7 +132,7 @@ fn private(cx: &Cx<'_>, config: Config, publication: &Publication<'_>) -> Result
     }
 }
 
-/// §7.1.3.4 to §7.1.3.7, for all items before the first one is kept.
+/// §7.1.3.4 to §7.1.3.7 and §12.11, for all items before the first one is kept.
 fn admit(
     cx: &Cx<'_>,
     visitor: &Visitor,
@@ -148,9 +148,9 @@ fn admit(
         return Err(Refusal::ItemForbidden);
     }
     if items.len() > PUBSUB_BATCH_MAX {
-        return Err(Refusal::NoRoom);
+        return Err(Refusal::BatchTooBig);
     }
-    let (mut bytes, mut new) = (0, 0);
+    let (mut bytes, mut new, mut replaced) = (0, 0, 0);
     let (nodes, node) = (&cx.state.memory.nodes, cx.node(publication.node).ok());
     for item in items {
         if item.payload.is_empty() {
@@ -172,16 +172,22 @@ fn admit(
             return Err(Refusal::Forbidden);
         }
         new += usize::from(known.is_none());
+        replaced += known.map_or(0, |(node, index)| node.items.bytes_at(index));
+    }
+    if !config.persist_items {
+        return Ok(());
+    }
+    if items.len() > 1 && items.len() > config.items_max() {
+        return Err(Refusal::BatchTooBig);
     }
     let kept = node.map_or(0, |node| node.items.len());
-    let over = config.persist_items && kept + new > config.items_max();
-    if over && (config.when_full == WhenFull::Reject || config.items_max() == 0) {
+    let surplus = (kept + new).saturating_sub(config.items_max());
+    if surplus > 0 && config.when_full == WhenFull::Reject {
         return Err(Refusal::NodeFull);
     }
-    if config.persist_items && !nodes.has_room_for_item(bytes) {
-        return Err(Refusal::NoRoom);
-    }
-    Ok(())
+    let evicted = node.map_or(0, |node| node.items.bytes_of_oldest(surplus));
+    let room = nodes.has_room_for(new.saturating_sub(surplus), bytes, replaced + evicted);
+    room.then_some(()).ok_or(Refusal::NoRoom)
 }
 
 fn keep_and_tell(

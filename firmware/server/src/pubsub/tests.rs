@@ -4,7 +4,10 @@ use super::*;
 use crate::{
     account::Account,
     fixture::Fixture,
-    limits::{PUBSUB_ITEM_BYTES_MAX, PUBSUB_ITEMS_MAX},
+    limits::{
+        PUBSUB_ITEM_BYTES_MAX, PUBSUB_ITEMS_MAX, PUBSUB_SUBSCRIPTIONS_MAX,
+        PUBSUB_SUBSCRIPTIONS_PER_PERSON_MAX,
+    },
     presence,
     session::Session,
 };
@@ -108,6 +111,95 @@ fn ten_thousand_items_are_published_found_and_swept() {
     assert_eq!(rows(&home, &juliet.account), [0; 5]);
 }
 
+fn set(home: &Fixture, juliet: &Arc<Session>, ns: &str, inside: &str) {
+    home.send(
+        juliet,
+        &format!(
+            "<iq type='set' id='s'><pubsub xmlns='http://jabber.org/protocol/pubsub{ns}'>{inside}\
+             </pubsub></iq>"
+        ),
+    );
+}
+
+fn configure(home: &Fixture, juliet: &Arc<Session>, var: &str, value: &str) {
+    let form = format!(
+        "<configure node='n'><x xmlns='jabber:x:data' type='submit'><field var='pubsub#{var}'>\
+         <value>{value}</value></field></x></configure>"
+    );
+    set(home, juliet, "#owner", &form);
+}
+
+/// Ids of the items of the node `n`, as they are answered.
+fn ids(home: &Fixture, juliet: &Arc<Session>) -> Vec<String> {
+    home.got(juliet);
+    home.send(
+        juliet,
+        "<iq type='get' id='g'><pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='n'/>\
+         </pubsub></iq>",
+    );
+    let got = home.got(juliet).concat();
+    let items = got.split("<item id='").skip(1);
+    items
+        .map(|item| item.split('\'').next().unwrap_or_default().to_owned())
+        .collect()
+}
+
+/// A node of 250 items, and a retraction of all of them.
+fn many_items(home: &Fixture, juliet: &Arc<Session>) -> String {
+    configure_many(home, juliet);
+    let mut retraction = String::from("<retract node='n'>");
+    for n in 0..crate::limits::PUBSUB_IDS_MAX {
+        home.send(juliet, &publish_xml("n", &format!("i{n}"), "1"));
+        retraction.push_str(&format!("<item id='i{n}'/>"));
+    }
+    home.write();
+    home.got(juliet);
+    retraction + "</retract>"
+}
+
+#[test]
+fn what_is_swept_later_takes_nothing_along_that_came_after_it() {
+    for by_configuration in [true, false] {
+        let home = Fixture::new(&["juliet"]);
+        let juliet = home.online("juliet", "balcony");
+        let retraction = many_items(&home, &juliet);
+        if by_configuration {
+            configure(&home, &juliet, "persist_items", "0");
+            configure(&home, &juliet, "persist_items", "1");
+        } else {
+            set(&home, &juliet, "", &retraction);
+        }
+        home.send(&juliet, &publish_xml("n", "new", "1"));
+        home.write();
+        assert_eq!(ids(&home, &juliet), ["new"], "{by_configuration}");
+        assert_eq!(rows(&home, &juliet.account)[1..3], [1, 1]);
+    }
+}
+
+#[test]
+fn a_power_cut_brings_nothing_back_that_was_removed() {
+    for (what, left) in [("persist_items", 0), ("max_items", 7), ("", 0)] {
+        let home = Fixture::new(&["juliet"]);
+        let juliet = home.online("juliet", "balcony");
+        let retraction = many_items(&home, &juliet);
+        if what.is_empty() {
+            set(&home, &juliet, "", &retraction);
+        } else {
+            configure(&home, &juliet, what, &left.to_string());
+        }
+        while home.got(&juliet).is_empty() {
+            assert!(home.server.store().turn());
+        }
+        let disk = home.disk.clone();
+        drop((juliet, home));
+        let home = Fixture::on(disk);
+        let juliet = home.online("juliet", "balcony");
+        home.write();
+        assert_eq!(ids(&home, &juliet).len(), left, "{what}");
+        assert_eq!(rows(&home, &juliet.account)[1..3], [left; 2], "{what}");
+    }
+}
+
 #[test]
 fn an_interrupted_deletion_is_finished_by_the_next_load() {
     let home = Fixture::new(&["juliet"]);
@@ -208,6 +300,151 @@ fn what_is_too_much_is_refused_and_changes_nothing() {
     });
     assert!(published(&home, &juliet, "one more", "a", "1").contains("<not-allowed "));
     assert!(published(&home, &juliet, "n7", "a", "1").contains("type='result'"));
+}
+
+/// A visitor who may do everything, so that what is left to refuse is numbers.
+fn subscriptions(home: &Fixture, account: &Account, change: impl Fn(&mut Cx<'_>, &Visitor)) {
+    home.server.at(account, 0, |cx| {
+        let visitor = Visitor::account(cx);
+        create(cx, &visitor, "n", &[]).unwrap();
+        change(cx, &visitor);
+    });
+}
+
+#[test]
+fn one_person_cannot_take_all_subscriptions() {
+    let home = Fixture::new(&["juliet"]);
+    let juliet = home.online("juliet", "balcony");
+    subscriptions(&home, &juliet.account, |cx, visitor| {
+        let own = cx.jid().clone();
+        let resource = |n: usize| own.with_resource(&format!("r{n}")).unwrap();
+        let jids: Vec<Jid> = (0..=PUBSUB_SUBSCRIPTIONS_PER_PERSON_MAX)
+            .map(resource)
+            .collect();
+        for (n, jid) in jids.iter().enumerate() {
+            let subscribed = subscribe(cx, visitor, "n", jid, None).map(|_| ());
+            let refused = Err(Refusal::TooManySubscriptions);
+            let last = n == PUBSUB_SUBSCRIPTIONS_PER_PERSON_MAX;
+            assert_eq!(subscribed, if last { refused } else { Ok(()) });
+        }
+        assert!(subscribe(cx, visitor, "n", &jids[0], Some(false)).is_ok());
+    });
+}
+
+#[test]
+fn an_owner_can_end_subscriptions_where_there_is_room_for_no_more() {
+    let home = Fixture::new(&["juliet"]);
+    let juliet = home.online("juliet", "balcony");
+    subscriptions(&home, &juliet.account, |cx, visitor| {
+        let jid = |n: usize| Jid::parse(&format!("c{n}@far.example")).unwrap();
+        let all: Vec<_> = (0..PUBSUB_SUBSCRIPTIONS_MAX)
+            .map(|n| (jid(n), Some(false)))
+            .collect();
+        type Changes<'a> = &'a [(Jid, Option<bool>)];
+        let set =
+            |cx: &mut Cx<'_>, changes: Changes<'_>| set_subscriptions(cx, visitor, "n", changes);
+        assert!(set(cx, &all).is_ok());
+        assert!(set(cx, &[(jid(PUBSUB_SUBSCRIPTIONS_MAX), Some(false))]).is_err());
+        assert!(set(cx, &[(jid(0), Some(true)), (jid(1), None)]).is_ok());
+        assert!(set(cx, &[(jid(PUBSUB_SUBSCRIPTIONS_MAX), Some(false))]).is_ok());
+    });
+}
+
+#[test]
+fn the_people_of_all_nodes_are_counted() {
+    let home = Fixture::new(&["juliet"]);
+    let juliet = home.online("juliet", "balcony");
+    home.server.at(&juliet.account, 0, |cx| {
+        let visitor = Visitor::account(cx);
+        let jid = |n: usize| Jid::parse(&format!("c{n}@far.example")).unwrap();
+        let all: Vec<_> = (0..PUBSUB_SUBSCRIPTIONS_MAX)
+            .map(|n| (jid(n), Some(false)))
+            .collect();
+        for n in 0..PUBSUB_PEOPLE_MAX / PUBSUB_SUBSCRIPTIONS_MAX {
+            create(cx, &visitor, &format!("n{n}"), &[]).unwrap();
+            assert!(set_subscriptions(cx, &visitor, &format!("n{n}"), &all).is_ok());
+        }
+        create(cx, &visitor, "n", &[]).unwrap();
+        let own = cx.jid().clone();
+        let full = Err(Refusal::TooManySubscriptions);
+        assert_eq!(subscribe(cx, &visitor, "n", &own, None).map(|_| ()), full);
+        assert_eq!(set_subscriptions(cx, &visitor, "n", &all[..1]), full);
+        let member = |is| vec![(jid(0), is)];
+        let affiliated = affiliate(cx, &visitor, "n", member(Affiliation::Member));
+        assert_eq!(affiliated, Err(Refusal::NoRoom));
+        assert!(affiliate(cx, &visitor, "n0", member(Affiliation::None)).is_ok());
+        assert!(set_subscriptions(cx, &visitor, "n0", &[(jid(0), None)]).is_ok());
+        assert!(subscribe(cx, &visitor, "n", &own, None).is_ok());
+    });
+}
+
+#[test]
+fn what_takes_no_more_room_than_before_is_kept_where_there_is_none() {
+    let home = Fixture::new(&["juliet"]);
+    let juliet = home.online("juliet", "balcony");
+    configure_many(&home, &juliet);
+    let payload = "x".repeat(PUBSUB_ITEM_BYTES_MAX - 100);
+    for n in 0..=crate::limits::PUBSUB_BYTES_MAX / PUBSUB_ITEM_BYTES_MAX as u64 {
+        let got = published(&home, &juliet, "n", &format!("i{n}"), &payload);
+        if got.contains("type='error'") {
+            break;
+        }
+    }
+    assert!(published(&home, &juliet, "n", "one more", &payload).contains("<not-allowed "));
+    assert!(published(&home, &juliet, "n", "i0", &payload).contains("type='result'"));
+    assert!(published(&home, &juliet, "n", "i1", "1").contains("type='result'"));
+}
+
+#[test]
+fn one_large_item_keeps_no_other_from_being_sent() {
+    let home = Fixture::new(&["juliet"]);
+    let juliet = home.online("juliet", "balcony");
+    for (node, bytes) in [("a", PUBSUB_ITEM_BYTES_MAX - 100), ("b", 1), ("c", 1)] {
+        let got = published(&home, &juliet, node, "i", &"x".repeat(bytes));
+        assert!(got.contains("type='result'"), "{node}");
+    }
+    let sent = |last: LastItems| {
+        let messages = last.read(&home.server.store().snapshot().unwrap()).unwrap();
+        let node = |message: &Passing| {
+            let ns = "http://jabber.org/protocol/pubsub#event";
+            let event = message.stanza.child(ns, "event").unwrap().element();
+            let items = event.child(ns, "items").unwrap();
+            items.attr("node").unwrap().to_owned()
+        };
+        messages.iter().map(node).collect::<String>()
+    };
+    let wanted = crate::capabilities::Capabilities::from_bytes(b"a\0b\0c");
+    let (login, subscription) = home.server.at(&juliet.account, 0, |cx| {
+        let login = last_items(cx, &juliet.jid, &wanted);
+        (login, last_item_for(cx, &juliet.jid, "a"))
+    });
+    assert_eq!(sent(login), "bc");
+    assert_eq!(sent(subscription), "a");
+}
+
+#[test]
+fn items_asked_for_by_id_come_all_or_not_at_all() {
+    let home = Fixture::new(&["juliet"]);
+    let juliet = home.online("juliet", "balcony");
+    configure_many(&home, &juliet);
+    let payload = "x".repeat(PUBSUB_ITEM_BYTES_MAX / 2);
+    for id in ["a", "b", "c"] {
+        assert!(published(&home, &juliet, "n", id, &payload).contains("type='result'"));
+    }
+    let got = |items: &str| {
+        let ns = "http://jabber.org/protocol/pubsub";
+        home.send(
+            &juliet,
+            &format!(
+                "<iq type='get' id='g'><pubsub xmlns='{ns}'><items node='n'>{items}</items></pubsub></iq>"
+            ),
+        );
+        home.got(&juliet).concat()
+    };
+    let two = got("<item id='a'/><item id='c'/>");
+    assert!(two.contains("<item id='a'>") && two.contains("<item id='c'>"));
+    let three = got("<item id='a'/><item id='b'/><item id='c'/>");
+    assert!(three.contains("<policy-violation "), "{three:.200}");
 }
 
 #[test]

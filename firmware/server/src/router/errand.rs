@@ -12,7 +12,7 @@ use crate::{
 };
 use std::sync::Arc;
 use tracing::error;
-use xmpp::{Passing, StanzaError};
+use xmpp::{Jid, Passing, StanzaError};
 
 /// Does it in the account it is for; gives that account where its queue may hold something then.
 pub(super) async fn run(
@@ -22,10 +22,10 @@ pub(super) async fn run(
     errand: Errand,
 ) -> Option<Arc<Account>> {
     let localpart = passing.to.localpart().unwrap_or(directory::SERVICE);
-    if let Errand::Event(node) = errand {
+    if let Errand::Event(node, told) = errand {
         // Nobody is there who could want it, otherwise.
         let account = server.directory().get(localpart)?;
-        server.at(&account, from.0, |cx| event(cx, passing, &node));
+        server.at(&account, from.0, |cx| event(cx, passing, (&node, &told)));
         return None;
     }
     let account = server.load(localpart).await.ok().flatten()?;
@@ -52,9 +52,9 @@ fn outgoing(feature: &Feature) -> Option<crate::feature::StanzaHook> {
     feature.stanza_out
 }
 
-fn event(cx: &mut Cx<'_>, mut passing: Passing, node: &str) {
+fn event(cx: &mut Cx<'_>, mut passing: Passing, (node, told): (&str, &[Jid])) {
     if passes(cx, |feature| feature.stanza_in, &mut passing) {
-        pubsub::arrive(cx, &passing, node);
+        pubsub::arrive(cx, &passing, node, told);
     }
 }
 
@@ -64,7 +64,7 @@ fn last_items(cx: &mut Cx<'_>, passing: &Passing, errand: &Errand) -> Option<Las
     let wanted = match errand {
         Errand::LastItems(capabilities) => pubsub::last_items(cx, to, capabilities),
         Errand::LastItem(node) => pubsub::last_item_for(cx, to, node),
-        Errand::Event(_) => return None,
+        Errand::Event(..) => return None,
     };
     (!wanted.is_empty()).then_some(wanted)
 }

@@ -30,7 +30,7 @@ pub(super) fn info_of_service(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Answer {
 pub(in crate::features) fn node_info(cx: &Cx<'_>, from: &Jid, name: &str) -> Answer {
     let node = cx.node(name).map_err(condition)?;
     let visitor = Visitor::new(cx, from);
-    visitor.may_subscribe(node, cx.face()).map_err(condition)?;
+    visitor.may_know(node, cx.face()).map_err(condition)?;
     let mut out = format!("<query xmlns='{INFO}'");
     compose::attribute(&mut out, "node", name);
     out.push_str("><identity category='pubsub' type='leaf'");
@@ -127,7 +127,7 @@ fn nodes(cx: &Cx<'_>, from: &Jid) -> Plan {
     let visitor = Visitor::new(cx, from);
     let mut list = String::new();
     let all = cx.state.memory.nodes.iter();
-    for node in all.filter(|node| visitor.may_subscribe(node, cx.face()).is_ok()) {
+    for node in all.filter(|node| visitor.may_know(node, cx.face()).is_ok()) {
         list.push_str("<item");
         compose::attribute(&mut list, "jid", cx.jid().as_str());
         compose::attribute(&mut list, "node", &node.name);

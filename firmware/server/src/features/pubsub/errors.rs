@@ -60,6 +60,7 @@ pub(in crate::features) fn condition(refusal: Refusal) -> StanzaError {
         Refusal::Pending => detail!(NOT_AUTHORIZED, "pending-subscription"),
         Refusal::SubscriptionsOff => unsupported!("subscribe"),
         Refusal::NodeExists => StanzaError::CONFLICT,
+        Refusal::BatchTooBig => detail!(NOT_ALLOWED, "max-items-exceeded"),
         Refusal::NodeFull => detail!(CONFLICT, "node-full"),
         Refusal::NoRoom => {
             StanzaError::NOT_ALLOWED.with_text("there is no room for more of this kind")

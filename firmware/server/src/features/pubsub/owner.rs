@@ -8,7 +8,8 @@ use super::{
 use crate::{
     account::Cx,
     feature::{Answer, Iq},
-    pubsub::{self, Affiliation, Config, FIELDS, Node, Visitor},
+    limits::{PUBSUB_AFFILIATIONS_MAX, PUBSUB_SUBSCRIPTIONS_MAX},
+    pubsub::{self, Affiliation, Config, FIELDS, Node, Refusal, Visitor},
 };
 use xmpp::{Element, Jid, StanzaError, compose, form, form::Writer};
 
@@ -125,14 +126,19 @@ fn affiliate(cx: &mut Cx<'_>, visitor: &Visitor, node: &str, action: &Element) -
         .filter(|child| child.is(OWNER, "affiliation"))
     {
         let who = jid(element)?.bare();
-        let affiliation = element.attr("affiliation").and_then(Affiliation::parse);
-        let affiliation = affiliation.ok_or(StanzaError::BAD_REQUEST)?;
+        let Some(affiliation) = element.attr("affiliation") else {
+            continue; // §8.9.2.1, note
+        };
+        let affiliation = Affiliation::parse(affiliation).ok_or(StanzaError::BAD_REQUEST)?;
+        if changes.len() > PUBSUB_AFFILIATIONS_MAX {
+            return Err(condition(Refusal::NoRoom)); // each is compared with all others
+        }
         if changes.iter().any(|(known, _)| *known == who) {
             return Err(StanzaError::BAD_REQUEST);
         }
         changes.push((who, affiliation));
     }
-    done(pubsub::affiliate(cx, visitor, node, &changes))
+    done(pubsub::affiliate(cx, visitor, node, changes))
 }
 
 /// §8.8.2. Every change is understood before the first one is made.
@@ -148,6 +154,9 @@ fn subscribe(cx: &mut Cx<'_>, visitor: &Visitor, node: &str, action: &Element) -
             Some("none") => None,
             _ => return Err(StanzaError::NOT_ACCEPTABLE),
         };
+        if changes.len() > PUBSUB_SUBSCRIPTIONS_MAX {
+            return Err(condition(Refusal::TooManySubscriptions));
+        }
         changes.push((jid(element)?, pending));
     }
     done(pubsub::set_subscriptions(cx, visitor, node, &changes))

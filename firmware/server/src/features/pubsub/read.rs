@@ -19,6 +19,8 @@ use xmpp::{
     rsm,
 };
 
+const FEWER: StanzaError = StanzaError::POLICY_VIOLATION.with_text("fewer items at a time, please");
+
 pub(in crate::features) fn ask(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Result<Plan, StanzaError> {
     let request = Request::read(iq)?;
     let visitor = Visitor::new(cx, &iq.passing.from);
@@ -148,7 +150,7 @@ fn items(cx: &mut Cx<'_>, visitor: &Visitor, request: &Request) -> Result<Plan, 
     } else {
         // §6.5.8; what is not there is left out (§6.5.9.12).
         if ids.len() > PUBSUB_IDS_MAX {
-            return Err(StanzaError::POLICY_VIOLATION.with_text("fewer items at a time, please"));
+            return Err(FEWER);
         }
         for item in ids {
             let id = item.attr("id").ok_or(StanzaError::BAD_REQUEST)?;
@@ -156,6 +158,11 @@ fn items(cx: &mut Cx<'_>, visitor: &Visitor, request: &Request) -> Result<Plan, 
             wanted
                 .places
                 .extend(found.and_then(|index| node.items.get(index..index + 1).pop()));
+        }
+        // What is left out would seem not to be there.
+        let bytes: usize = wanted.places.iter().map(|place| place.bytes()).sum();
+        if bytes > PUBSUB_PAGE_BYTES_MAX {
+            return Err(FEWER);
         }
     }
     Ok(Box::new(move |snapshot| {
