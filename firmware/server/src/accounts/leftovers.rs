@@ -8,7 +8,7 @@ use super::{
 use crate::{
     archive, devices,
     features::{blocking, last, mam, offline, private, reporting, vcard},
-    pubsub, roster,
+    pubsub, push, roster,
     session::stored,
 };
 use store::{Error, Key, Snapshot, Table, Value, Write, limits::SWEEP_ROWS_MAX};
@@ -35,6 +35,8 @@ const TABLES: &[&(dyn Owned + Sync)] = &[
     &pubsub::ID,
     &pubsub::AFFILIATION,
     &pubsub::SUBSCRIPTION,
+    &push::REGISTRATION,
+    &push::PROGRESS,
 ];
 
 /// A table whose keys begin with an account's id, whatever else is in it.
