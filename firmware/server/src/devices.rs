@@ -278,7 +278,6 @@ pub(crate) fn locked_out(cx: &mut Cx<'_>, by: Option<Id>) {
     for write in writes {
         cx.write(write);
     }
-    push::locked_out(cx, by);
 }
 
 /// What memory does about [`sign_out`], or decides itself: the device is unknown, and its sessions end.

@@ -273,6 +273,9 @@ pub const PUSH_PAYLOAD_BYTES_MAX: u32 = 4_096;
 /// Milliseconds between two notifications for one device, calls aside: people write in bursts, and a phone
 /// that was woken a moment ago fetches all there is.
 pub const PUSH_INTERVAL_MS: u64 = 10_000;
+/// Milliseconds between two notifications of calls for one device: it is ringing, and nobody who calls again
+/// and again shall drain it.
+pub const PUSH_CALL_INTERVAL_MS: u64 = 3_000;
 /// Milliseconds that a push service has to answer: a connection to another server may have to be made first.
 pub const PUSH_ANSWER_MS: u64 = 60_000;
 /// Milliseconds without an acknowledgement after which a device that seemed to be there is pushed: a phone on

@@ -68,10 +68,12 @@ struct Enabled {
     settings: Settings,
     progress: Progress,
     /// What the push service is to be told when that may be.
-    waiting: Option<Box<Note>>,
+    waiting: Option<Arc<Note>>,
     outstanding: Option<Outstanding>,
-    /// When the push service was last told something, in elapsed milliseconds.
+    /// When the push service was last told of a message, in elapsed milliseconds.
     sent_at: Option<u64>,
+    /// When it was last told of a call, likewise.
+    rang_at: Option<u64>,
     carried: Option<Box<Carried>>,
     trial: Option<(u64, oneshot::Sender<Outcome>)>,
     /// It is to be forgotten.
@@ -83,7 +85,7 @@ struct Outstanding {
     id: u64,
     /// In elapsed milliseconds.
     at: u64,
-    note: Box<Note>,
+    note: Arc<Note>,
 }
 
 /// What the device's own session was given while somebody looked at it, and may not have got.
@@ -91,7 +93,7 @@ struct Carried {
     /// The session's number.
     session: u64,
     /// The latest.
-    note: Box<Note>,
+    note: Arc<Note>,
     count: u32,
     /// When the first of them was handed over, in elapsed milliseconds.
     since: u64,
@@ -127,7 +129,12 @@ impl Pushes {
     /// Whether something is still to be told, or to be answered: then the account stays in memory.
     pub(crate) fn is_busy(&self) -> bool {
         let mut all = self.0.iter();
-        all.any(|enabled| enabled.waiting.is_some() || enabled.outstanding.is_some())
+        all.any(|enabled| {
+            let trial = enabled.trial.as_ref();
+            enabled.waiting.is_some()
+                || enabled.outstanding.is_some()
+                || trial.is_some_and(|(_, tell)| !tell.is_closed())
+        })
     }
 
     /// The one that makes room for another of this device, if one must: a device has one, and another while
@@ -156,6 +163,7 @@ impl Enabled {
             waiting: None,
             outstanding: None,
             sent_at: None,
+            rang_at: None,
             carried: None,
             trial: None,
             is_dead: false,
@@ -214,12 +222,24 @@ pub(crate) fn device_gone(cx: &mut Cx<'_>, device: devices::Id) {
     disable_if(cx, |enabled| enabled.settings.device() == Some(device));
 }
 
-/// The password was changed, perhaps by one device. Every other one has to sign in again, and asks anew when
-/// it has.
-pub(crate) fn locked_out(cx: &mut Cx<'_>, by: Option<devices::Id>) {
-    disable_if(cx, |enabled| {
-        by.is_none() || enabled.settings.device() != by
-    });
+/// What memory does about [`lock_out`]: every device has to sign in again, and asks anew when it has. The one
+/// of that session, which gave the account its new password, goes on; what it asked for is written once more.
+pub(crate) fn locked_out(cx: &mut Cx<'_>, by: Option<u64>) {
+    let account = cx.id();
+    let pushes = std::mem::take(&mut cx.state.memory.push.0);
+    let mut resources = cx.state.resources.iter();
+    let own = resources.find(|resource| Some(resource.session.number) == by);
+    let is_own = |enabled: &Enabled| own.is_some_and(|own| enabled.settings.is_of(own));
+    let (kept, gone): (Vec<_>, Vec<_>) = pushes.into_iter().partition(is_own);
+    for enabled in gone {
+        remove(cx, &enabled);
+    }
+    for enabled in &kept {
+        let key = enabled.key(account);
+        cx.write(REGISTRATION.put(&key, &enabled.settings));
+        cx.write(PROGRESS.put(&key, &enabled.progress));
+    }
+    cx.state.memory.push.0 = kept;
 }
 
 fn disable_if(cx: &mut Cx<'_>, is_meant: impl Fn(&Enabled) -> bool) {

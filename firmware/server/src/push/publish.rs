@@ -14,8 +14,8 @@ use super::{
 use crate::{
     account::{Cx, State},
     limits::{
-        PUSH_ANSWER_MS, PUSH_CALL_UNACKNOWLEDGED_MS, PUSH_FAILURES_MAX, PUSH_INTERVAL_MS,
-        PUSH_RETRY_MS_FIRST, PUSH_RETRY_MS_MAX, PUSH_UNACKNOWLEDGED_MS,
+        PUSH_ANSWER_MS, PUSH_CALL_INTERVAL_MS, PUSH_CALL_UNACKNOWLEDGED_MS, PUSH_FAILURES_MAX,
+        PUSH_INTERVAL_MS, PUSH_RETRY_MS_FIRST, PUSH_RETRY_MS_MAX, PUSH_UNACKNOWLEDGED_MS,
     },
     session::Session,
 };
@@ -34,10 +34,10 @@ pub(crate) fn arrived(
     if cx.state.memory.push.is_empty() {
         return;
     }
+    let Some(note) = Note::of(message, cx.jid()).map(Arc::new) else {
+        return;
+    };
     for_each(cx, |cx, enabled| {
-        let Some(note) = Note::of(message, cx.jid()).map(Box::new) else {
-            return;
-        };
         if !is_meant(cx.state, enabled, message)
             || !enabled
                 .settings
@@ -50,12 +50,11 @@ pub(crate) fn arrived(
             Device::Watched(session) => {
                 was_looked_at(cx, enabled);
                 if gets(&session.jid) {
-                    carry(cx, enabled, &session, note);
+                    carry(cx, enabled, &session, note.clone());
                 }
             }
             Device::Unwatched(_) | Device::Away => {
-                let count = count(&note);
-                owe(cx, enabled, note, count);
+                owe(cx, enabled, note.clone(), count(&note));
             }
         }
     });
@@ -93,6 +92,10 @@ pub(crate) fn session_gone(cx: &mut Cx<'_>, jid: &Jid) {
             return;
         };
         if let Device::Away = enabled.device(cx.state, Some(session.number)) {
+            if session.outbox.is_ended() {
+                // By us, as a rule because its device is signing in again: that gets a moment.
+                enabled.sent_at = Some(cx.server.clock().elapsed_ms());
+            }
             owe(cx, enabled, carried.note, carried.count);
         }
     });
@@ -185,12 +188,20 @@ fn for_each(cx: &mut Cx<'_>, mut f: impl FnMut(&mut Cx<'_>, &mut Enabled)) {
 }
 
 /// The push service is to be told of it: of a message when that may be, of a call now or never.
-fn owe(cx: &mut Cx<'_>, enabled: &mut Enabled, note: Box<Note>, count: u32) {
+fn owe(cx: &mut Cx<'_>, enabled: &mut Enabled, note: Arc<Note>, count: u32) {
     if count > 0 {
         enabled.progress.unread = enabled.progress.unread.saturating_add(count);
         note_progress(cx, enabled);
     }
     if note.is_call() {
+        let now = cx.server.clock().elapsed_ms();
+        if enabled
+            .rang_at
+            .is_some_and(|at| at + PUSH_CALL_INTERVAL_MS > now)
+        {
+            return; // it is ringing
+        }
+        enabled.rang_at = Some(now);
         let id = send(cx, enabled, &note);
         under_way(cx, enabled, id, note);
     } else {
@@ -205,7 +216,7 @@ fn count(note: &Note) -> u32 {
 }
 
 /// Its answer is waited for, if none is.
-fn under_way(cx: &Cx<'_>, enabled: &mut Enabled, id: u64, note: Box<Note>) {
+fn under_way(cx: &Cx<'_>, enabled: &mut Enabled, id: u64, note: Arc<Note>) {
     let at = cx.server.clock().elapsed_ms();
     enabled
         .outstanding
@@ -214,7 +225,7 @@ fn under_way(cx: &Cx<'_>, enabled: &mut Enabled, id: u64, note: Box<Note>) {
 }
 
 /// Its own session is given it; that has a while to say so.
-fn carry(cx: &Cx<'_>, enabled: &mut Enabled, session: &Arc<Session>, note: Box<Note>) {
+fn carry(cx: &Cx<'_>, enabled: &mut Enabled, session: &Arc<Session>, note: Arc<Note>) {
     let before = enabled.carried.take();
     let before = before.filter(|it| it.session == session.number && owes(session, &it.note));
     let (before_it, since) = match before {
@@ -254,7 +265,7 @@ fn forget_what_is_known(cx: &mut Cx<'_>, enabled: &mut Enabled) {
         Device::Away => {}
         Device::Watched(_) => enabled.waiting = None,
         Device::Unwatched(session) => {
-            let has = |note: &mut Box<Note>| session.outbox.is_managed() && !owes(&session, note);
+            let has = |note: &mut Arc<Note>| session.outbox.is_managed() && !owes(&session, note);
             enabled.waiting.take_if(has);
         }
     }
@@ -354,7 +365,7 @@ fn succeeded(cx: &mut Cx<'_>, enabled: &mut Enabled) {
 }
 
 /// §7.1: for a reason that may pass; after too many of them in a row the registration is given up.
-fn failed(cx: &mut Cx<'_>, enabled: &mut Enabled, note: Option<Box<Note>>) {
+fn failed(cx: &mut Cx<'_>, enabled: &mut Enabled, note: Option<Arc<Note>>) {
     enabled.progress.failures = enabled.progress.failures.saturating_add(1);
     enabled.progress.failed_at = cx.now();
     if enabled.progress.failures >= PUSH_FAILURES_MAX {

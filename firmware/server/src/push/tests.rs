@@ -4,7 +4,10 @@ use super::*;
 use crate::{
     AccountChange, Outcome, accounts,
     fixture::{Fixture, now},
-    limits::{PUSH_FAILURES_MAX, PUSH_RETRY_MS_MAX},
+    limits::{
+        PUSH_FAILURES_MAX, PUSH_FILTER_BYTES_MAX, PUSH_NODE_BYTES_MAX, PUSH_OPTIONS_BYTES_MAX,
+        PUSH_RETRY_MS_MAX,
+    },
 };
 
 fn enable_node(home: &Fixture, session: &Arc<Session>, service: &str, node: &str) {
@@ -61,13 +64,51 @@ fn a_device_has_two_registrations_and_an_account_not_too_many() {
 }
 
 #[test]
+fn what_is_asked_for_has_limits() {
+    let home = Fixture::new(&["juliet"]);
+    let balcony = home.online("juliet", "balcony");
+    let answer = |node: &str, inside: &str| {
+        let enable = format!(
+            "<enable xmlns='urn:xmpp:push:0' jid='push.example' node='{node}'>{inside}</enable>"
+        );
+        home.send(&balcony, &format!("<iq type='set' id='e'>{enable}</iq>"));
+        home.write();
+        let got = home.got(&balcony).concat();
+        let refused = got.contains("type='error'") && got.contains("<policy-violation ");
+        assert!(refused || got.contains("type='result'"), "{got}");
+        refused
+    };
+    let form = |bytes: usize| {
+        let type_ = "<field var='FORM_TYPE'>\
+             <value>http://jabber.org/protocol/pubsub#publish-options</value></field>";
+        let secret = "s".repeat(bytes);
+        format!(
+            "<x xmlns='jabber:x:data' type='submit'>{type_}\
+             <field var='secret'><value>{secret}</value></field></x>"
+        )
+    };
+    let muted = |people: usize| {
+        let item = |n: usize| format!("<item jid='{n:010}@far.example'/>");
+        let items: String = (0..people).map(item).collect();
+        format!("<muted xmlns='tigase:push:filter:muted:0'>{items}</muted>")
+    };
+    assert!(!answer(&"n".repeat(PUSH_NODE_BYTES_MAX), &form(3_800)));
+    assert!(answer(&"n".repeat(PUSH_NODE_BYTES_MAX + 1), ""));
+    assert!(answer("n", &form(PUSH_OPTIONS_BYTES_MAX)));
+    let each = "0000000000@far.example".len();
+    assert!(!answer("n", &muted(PUSH_FILTER_BYTES_MAX / each)));
+    assert!(answer("n", &muted(PUSH_FILTER_BYTES_MAX / each + 1)));
+}
+
+#[test]
 fn a_device_that_loses_its_access_is_told_nothing() {
     let home = Fixture::new(&["juliet"]);
     let (phone, tablet) = (
         home.online("juliet", "phone"),
         home.online("juliet", "tablet"),
     );
-    let (lost, kept) = (of_device(&phone, 'a'), of_device(&tablet, 'b'));
+    let lost = of_device(&phone, 'a');
+    of_device(&tablet, 'b');
     let id = phone.account.id;
     enable_node(&home, &phone, "push.example", "phone");
     enable_node(&home, &tablet, "push.example", "tablet");
@@ -80,32 +121,49 @@ fn a_device_that_loses_its_access_is_told_nothing() {
         .server
         .account_changed("juliet", AccountChange::SignedOut(lost)));
     assert_eq!(nodes(&home, id, &tablet), "tablet");
-    // Whoever changes the password goes on.
-    let session = tablet.number;
-    enable_node(
-        &home,
-        &home.online("juliet", "laptop"),
-        "push.example",
-        "laptop",
-    );
-    now(home
-        .server
-        .account_changed("juliet", AccountChange::OwnPasswordChanged { session }));
-    assert_eq!(nodes(&home, id, &tablet), "tablet");
-    assert_eq!(
-        tablet.account.lock().memory.push.0[0].settings.device(),
-        Some(kept)
-    );
-    let writes = {
+    // Whoever changes the password goes on, with a device that is known or without.
+    let laptop = home.online("juliet", "laptop");
+    enable_node(&home, &laptop, "push.example", "laptop");
+    let changed = |change| {
         let snapshot = home.server.store().snapshot().unwrap();
-        accounts::passwd(&snapshot, "juliet", "a new one", home.server.dice()).unwrap()
+        let writes = accounts::passwd(&snapshot, "juliet", "a new one", home.server.dice());
+        drop(snapshot);
+        home.server
+            .store()
+            .queue(writes.unwrap(), store::Urgency::Now);
+        home.write();
+        now(home.server.account_changed("juliet", change));
     };
-    home.server.store().queue(writes, store::Urgency::Now);
-    home.write();
-    now(home
-        .server
-        .account_changed("juliet", AccountChange::PasswordChanged));
-    assert_eq!(nodes(&home, id, &tablet), "");
+    changed(AccountChange::OwnPasswordChanged {
+        session: laptop.number,
+    });
+    assert_eq!(nodes(&home, id, &laptop), "laptop");
+    of_device(&laptop, 'b');
+    enable_node(&home, &laptop, "push.example", "laptop");
+    changed(AccountChange::OwnPasswordChanged {
+        session: laptop.number,
+    });
+    assert_eq!(nodes(&home, id, &laptop), "laptop");
+    changed(AccountChange::PasswordChanged);
+    assert_eq!(nodes(&home, id, &laptop), "");
+}
+
+#[test]
+fn who_signs_in_again_is_not_woken_for_what_the_old_line_swallowed() {
+    let home = Fixture::new(&["juliet", "romeo", "push"]);
+    let (romeo, push) = (home.online("romeo", "orchard"), home.online("push", "app"));
+    home.send(&push, "<presence to='juliet@home.example'/>");
+    let old = home.online("juliet", "balcony");
+    old.outbox.manage();
+    enable_node(&home, &old, "push@home.example/app", "n");
+    let hark = "<message to='juliet@home.example' type='chat'><body>Hark</body></message>";
+    home.send(&romeo, hark);
+    old.outbox.take();
+    home.got(&push);
+    home.online("juliet", "balcony");
+    home.hands.pass(60_000);
+    home.tick();
+    assert_eq!(home.got(&push), Vec::<String>::new());
 }
 
 #[test]
