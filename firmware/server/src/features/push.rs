@@ -226,9 +226,7 @@ fn delivered(cx: &mut Cx<'_>, message: &Passing, delivery: &mut Delivery<'_>) {
 
 /// It waits for somebody to come, if it was kept.
 fn undelivered(cx: &mut Cx<'_>, message: &mut Passing) -> Verdict {
-    if message.position.is_some() {
-        push::arrived(cx, message, true, |_| false);
-    }
+    push::arrived(cx, message, true, |_| false);
     Verdict::Pass
 }
 

@@ -38,7 +38,7 @@ pub(crate) fn arrived(
         return;
     };
     for_each(cx, |cx, enabled| {
-        if !is_meant(cx.state, enabled, message)
+        if !is_for_it(cx.state, enabled, &note, &gets)
             || !enabled
                 .settings
                 .filters
@@ -60,13 +60,12 @@ pub(crate) fn arrived(
     });
 }
 
-/// A room sends what is said in it to each device by itself.
-fn is_meant(state: &State, enabled: &Enabled, message: &Passing) -> bool {
-    message.stanza.type_() != "groupchat"
-        || state
-            .resources
-            .iter()
-            .any(|resource| resource.session.jid == message.to && enabled.settings.is_of(resource))
+/// Whether the device will have it once it is there: the archive keeps it, or a session of its own is given
+/// it. What is said in a room a room sends to each device by itself.
+fn is_for_it(state: &State, enabled: &Enabled, note: &Note, gets: impl Fn(&Jid) -> bool) -> bool {
+    let mut resources = state.resources.iter();
+    note.position.is_some()
+        || resources.any(|own| enabled.settings.is_of(own) && gets(&own.session.jid))
 }
 
 /// Something is due, or an account lost a line: looks after every registration.
