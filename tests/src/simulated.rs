@@ -367,11 +367,10 @@ impl Simulated {
             .lines
             .iter()
             .filter_map(|line| line.connection.as_ref()?.deadline());
-        let next = deadlines
-            .map(|deadline| deadline.saturating_sub(now).max(1))
-            .min();
-        next.map_or(HOUSEKEEPING, Duration::from_millis)
-            .min(HOUSEKEEPING)
+        let next = deadlines.map(|deadline| Duration::from_millis(deadline.saturating_sub(now)));
+        let push = self.server.as_ref().and_then(|server| server.until_push());
+        let next = next.chain(push).min().unwrap_or(HOUSEKEEPING);
+        next.clamp(Duration::from_millis(1), HOUSEKEEPING)
     }
 
     /// Runs to its end what only the store can hold up.

@@ -105,6 +105,11 @@ pub(crate) enum User {
         /// The device, as `user devices` prints it first
         device: String,
     },
+    /// Send each device of an account a push that says that it is a test, and print what became of it
+    PushTest {
+        /// Address of the account
+        jid: String,
+    },
     /// Print what users reported to the administrator when they blocked somebody
     Reports,
     /// Make accounts from lines of `jid,password[,display name]`: all or none

@@ -6,7 +6,7 @@
 use crate::{
     control::protocol::{
         AccountLine, Answer, DeviceLine, Listeners, NewAccount, ReportLine, Request, StanzaId,
-        Status,
+        Status, TrialLine,
     },
     machine::{self, MachineDice},
 };
@@ -38,6 +38,9 @@ pub(crate) trait Host: Send + Sync {
     fn accounts(&self) -> Option<u64>;
     /// Devices of an account that are connected now.
     fn connected_devices(&self, localpart: &str) -> Vec<devices::Id>;
+    /// Sends each push service of an account a test, and waits for what becomes of it. `None` where there is
+    /// no account in use, or no server. Called outside of the runtime; blocks.
+    fn try_push(&self, localpart: &str) -> Option<Vec<TrialLine>>;
     fn status(&self, accounts: u64) -> Status;
 }
 
@@ -146,6 +149,7 @@ impl Desk {
             },
             Request::Devices { localpart } => self.devices(localpart),
             Request::SignOut { localpart, device } => self.sign_out(localpart, device),
+            Request::PushTest { localpart } => self.try_push(localpart),
             Request::Reports => self.reports(),
             Request::CheckStorage => Ok(Answer::Findings(machine::check_store(
                 &self.store,
@@ -201,6 +205,23 @@ impl Desk {
         self.change(localpart, AccountChange::SignedOut(id), |snapshot| {
             devices::sign_out(snapshot, localpart, id)
         })
+    }
+
+    fn try_push(&self, localpart: &str) -> Result<Answer> {
+        let known = accounts::show(&self.snapshot()?, localpart);
+        let known = known.map_err(|refusal| self.refused(localpart, &refusal))?;
+        if !known.record.enabled {
+            bail!(
+                "{localpart}@{} is disabled: nobody is told anything",
+                self.host.config().domain
+            );
+        }
+        match self.host.try_push(localpart) {
+            Some(trials) => Ok(Answer::Trials(trials)),
+            None => {
+                bail!("no server is running that could send a push: start it with `hearth serve`")
+            }
+        }
     }
 
     fn import(&self, lines: &[(u64, NewAccount)]) -> Result<Answer> {
@@ -364,6 +385,10 @@ impl Host for Alone {
 
     fn connected_devices(&self, _: &str) -> Vec<devices::Id> {
         Vec::new()
+    }
+
+    fn try_push(&self, _: &str) -> Option<Vec<TrialLine>> {
+        None
     }
 
     fn status(&self, accounts: u64) -> Status {

@@ -2,10 +2,10 @@
 
 use crate::{
     configuration,
-    control::protocol::{Listeners, Status},
+    control::protocol::{Listeners, Status, TrialLine},
     desk::{Desk, Host, refuse_other_domain},
     doors::Doors,
-    limits::{CERTIFICATE_AGE_WATCH, CERTIFICATE_WATCH, HOUSEKEEPING},
+    limits::{CERTIFICATE_AGE_WATCH, CERTIFICATE_WATCH, HOUSEKEEPING, PUSH_WAIT_MAX},
     machine::{self, MachineClock, MachineDice, MachineFiles, MachineReaders},
 };
 use anyhow::Result;
@@ -20,7 +20,12 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use store::{Store, WriterThread};
-use tokio::{runtime::Handle, sync::watch, task::spawn_blocking, time::sleep};
+use tokio::{
+    runtime::Handle,
+    sync::watch,
+    task::spawn_blocking,
+    time::{Instant, sleep, timeout_at},
+};
 use tracing::{error, info, warn};
 
 const CERTIFICATE_OK: &str = "the certificate can be used";
@@ -79,6 +84,7 @@ impl House {
         tokio::join!(
             show_led(self.health()),
             self.keep_house(),
+            self.keep_pushing(),
             self.keep_certificate()
         );
     }
@@ -87,6 +93,19 @@ impl House {
         loop {
             sleep(HOUSEKEEPING).await;
             self.server.tick().await;
+        }
+    }
+
+    /// What about push is due between two rounds of housekeeping.
+    async fn keep_pushing(&self) {
+        loop {
+            match self.server.until_push() {
+                None => self.server.push_planned().await,
+                Some(left) => tokio::select! {
+                    () = sleep(left) => self.server.push_what_is_due().await,
+                    () = self.server.push_planned() => {}
+                },
+            }
         }
     }
 
@@ -216,6 +235,20 @@ impl Host for Arc<House> {
 
     fn connected_devices(&self, localpart: &str) -> Vec<devices::Id> {
         self.server.connected_devices(localpart)
+    }
+
+    fn try_push(&self, localpart: &str) -> Option<Vec<TrialLine>> {
+        self.runtime.block_on(async {
+            let trials = self.server.try_push(localpart).await?;
+            let until = Instant::now() + PUSH_WAIT_MAX;
+            let mut lines = Vec::new();
+            for trial in trials {
+                // All were sent at once; the time is for all of them.
+                let said = timeout_at(until, trial.outcome).await;
+                lines.push(TrialLine::new(trial.service, trial.device, said.ok()));
+            }
+            Some(lines)
+        })
     }
 
     fn status(&self, accounts: u64) -> Status {

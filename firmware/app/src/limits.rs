@@ -33,6 +33,9 @@ pub(crate) const READERS: usize = 2;
 pub(crate) const BLOCKING_THREADS_MAX: usize = 8;
 /// Between two rounds of putting away what nobody uses: accounts that went offline leave memory.
 pub(crate) const HOUSEKEEPING: Duration = Duration::from_mins(1);
+/// How long a command waits for the push services of an account: the first notification to another server
+/// needs a connection first, and somebody sits in front of it.
+pub(crate) const PUSH_WAIT_MAX: Duration = Duration::from_secs(20);
 /// Between two looks at certificate files: who replaces them wants to see it happen.
 pub(crate) const CERTIFICATE_WATCH: Duration = Duration::from_secs(5);
 /// Between two looks at the age of a certificate of ours, which is replaced long before it expires.

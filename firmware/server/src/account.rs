@@ -154,6 +154,11 @@ impl Account {
         state.sessions()
     }
 
+    /// Whether a push service is still to be told something.
+    pub(crate) fn is_pushing(&self) -> bool {
+        self.lock().memory.push.is_busy()
+    }
+
     /// Stanzas that wait to leave.
     pub(crate) fn leaving(&self) -> usize {
         self.lock().leaving.len()

@@ -17,6 +17,7 @@ use crate::{
     account::{Cx, State},
     accounts::{self, Refusal},
     limits::{DEVICE_MS_MAX, DEVICE_NAME_CHARS_MAX, DEVICES_MAX},
+    push,
     server::Server,
     session::Session,
     world::Timestamp,
@@ -239,7 +240,9 @@ pub fn sign_out(snapshot: &Snapshot, localpart: &str, id: Id) -> Result<Vec<Writ
     let record = accounts::find(snapshot, localpart)?.ok_or(Refusal::Unknown)?;
     let key = (record.id, id.0);
     KNOWN.get(snapshot, &key)?.ok_or(Refusal::UnknownDevice)?;
-    Ok(vec![KNOWN.remove(&key)])
+    let mut writes = push::removals_of_device(snapshot, record.id, id)?;
+    writes.push(KNOWN.remove(&key));
+    Ok(writes)
 }
 
 /// A device, if it is known.
@@ -258,7 +261,9 @@ pub(crate) fn lock_out(snapshot: &Snapshot, account: u32) -> Result<Vec<Write>, 
         device.lock_out();
         KNOWN.put(&(account, id.0), device)
     });
-    Ok(writes.collect())
+    let mut writes: Vec<Write> = writes.collect();
+    writes.extend(push::lock_out(snapshot, account)?);
+    Ok(writes)
 }
 
 /// What memory does about [`lock_out`]; what a login has written since then is written once more. One device
@@ -280,6 +285,7 @@ pub(crate) fn locked_out(cx: &mut Cx<'_>, by: Option<Id>) {
 pub(crate) fn signed_out(cx: &mut Cx<'_>, id: Id) {
     cx.state.memory.devices.remove(id);
     cx.write(KNOWN.remove(&(cx.id(), id.0)));
+    push::device_gone(cx, id);
     end_sessions(cx, id);
 }
 
@@ -292,6 +298,7 @@ pub(crate) fn cut_off(cx: &mut Cx<'_>, id: Id) {
         let write = KNOWN.put(&(account, id.0), device);
         cx.write(write);
     }
+    push::device_gone(cx, id);
     end_sessions(cx, id);
 }
 

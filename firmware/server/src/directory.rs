@@ -99,6 +99,7 @@ impl Directory {
         accounts.retain(|_, account| {
             Arc::strong_count(account) > 1
                 || account.leaving() > 0
+                || account.is_pushing()
                 || account.ticket() > store.applied()
         });
         drop(accounts);

@@ -73,6 +73,8 @@ pub(crate) struct Feature {
     pub(crate) unavailable: Option<fn(&mut Cx<'_>, &Jid, &Passing)>,
     /// In the account that a client's stanza was written to: these archive positions reached its socket.
     pub(crate) written: Option<fn(&mut Cx<'_>, &Jid, &[u64])>,
+    /// In the account of a session that lost its line and waits for another.
+    pub(crate) waits: Option<fn(&mut Cx<'_>, &Jid)>,
     /// In the account of a session that is gone, while it is still listed.
     pub(crate) gone: Option<fn(&mut Cx<'_>, &Jid)>,
     /// In the account of a session that a restart left waiting, with the archive positions it carries.
@@ -122,6 +124,7 @@ impl Feature {
         available: None,
         unavailable: None,
         written: None,
+        waits: None,
         gone: None,
         restored: None,
         saved: None,

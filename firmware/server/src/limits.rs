@@ -283,6 +283,58 @@ const _: () = assert!(
     "a sweep is one small group"
 );
 
+// --- Push ---
+
+/// Registrations of one account: each device that is remembered has one. Of more, the oldest goes.
+pub const PUSHES_MAX: usize = 32;
+/// Registrations of one device: the one it has, and the one it changes to. Of more, its oldest goes, or each
+/// new address that its system gives it would be one more notification for every message.
+pub const PUSHES_PER_DEVICE_MAX: usize = 2;
+/// Bytes of the node of a push service: those known have up to 200.
+pub const PUSH_NODE_BYTES_MAX: usize = 1_024;
+/// Bytes of the form that goes with every notification: a secret, and a few words.
+pub const PUSH_OPTIONS_BYTES_MAX: usize = 4_096;
+/// Bytes of the addresses that one registration names in its filters: a thousand muted contacts.
+pub const PUSH_FILTER_BYTES_MAX: usize = 32_768;
+/// Bytes of a message that are kept for a notification: more than any carries.
+pub const PUSH_TEXT_BYTES_MAX: usize = 4_096;
+/// Bytes of an encrypted notification where its device does not say: what the services of phones carry is
+/// 4 096, with the app server's own part.
+pub const PUSH_PAYLOAD_BYTES: u32 = 3_000;
+/// The least that a device may ask for: sender and id of a call must fit.
+pub const PUSH_PAYLOAD_BYTES_MIN: u32 = 512;
+/// The most that a device may ask for.
+pub const PUSH_PAYLOAD_BYTES_MAX: u32 = 4_096;
+/// Milliseconds between two notifications for one device, calls aside: people write in bursts, and a phone
+/// that was woken a moment ago fetches all there is.
+pub const PUSH_INTERVAL_MS: u64 = 10_000;
+/// Milliseconds between two notifications of calls for one device: it is ringing, and nobody who calls again
+/// and again shall drain it.
+pub const PUSH_CALL_INTERVAL_MS: u64 = 3_000;
+/// Milliseconds that a push service has to answer: a connection to another server may have to be made first.
+pub const PUSH_ANSWER_MS: u64 = 60_000;
+/// Milliseconds without an acknowledgement after which a device that seemed to be there is pushed: a phone on
+/// a bad line answers within some seconds, and one that is woken for nothing loses a little of its battery.
+pub const PUSH_UNACKNOWLEDGED_MS: u64 = 20_000;
+/// The same for calls, which do not wait.
+pub const PUSH_CALL_UNACKNOWLEDGED_MS: u64 = 4_000;
+/// Failures in a row, of a kind that may pass, after which a registration is given up. With the times between
+/// attempts this is most of a day: a push service that was down overnight is not forgotten.
+pub const PUSH_FAILURES_MAX: u32 = 24;
+/// Milliseconds until a push service that failed is tried again; doubled each time after.
+pub const PUSH_RETRY_MS_FIRST: u64 = 30_000;
+/// Milliseconds between two attempts at most.
+pub const PUSH_RETRY_MS_MAX: u64 = 3_600_000;
+
+const _: () = assert!(
+    PUSHES_MAX >= DEVICES_MAX && PUSHES_PER_DEVICE_MAX < PUSHES_MAX,
+    "each device has one"
+);
+const _: () = assert!(
+    PUSH_CALL_UNACKNOWLEDGED_MS < PUSH_UNACKNOWLEDGED_MS && PUSH_UNACKNOWLEDGED_MS < ACK_TIMEOUT_MS,
+    "a device is pushed before its line is given up"
+);
+
 // --- Connections and their negotiation ---
 
 /// Milliseconds from accepting a connection to a bound resource. A phone on a bad line needs several round

@@ -234,6 +234,14 @@ impl Outbox {
         (sent.map_or(0, |sent| sent.acknowledged()), all)
     }
 
+    /// Whether anything is meant of what was not written yet or not acknowledged.
+    pub(crate) fn any_unacknowledged(&self, is_meant: impl Fn(&Entry) -> bool) -> bool {
+        let inner = self.lock();
+        let mut sent = inner.sent.iter().flat_map(|sent| sent.kept());
+        let mut held = inner.held.iter().flat_map(|held| held.entries());
+        sent.any(&is_meant) || inner.entries.iter().any(&is_meant) || held.any(&is_meant)
+    }
+
     /// Everything that the client never acknowledged: the session is over.
     pub(crate) fn close(&self) -> Vec<Entry> {
         let (_, all) = self.unacknowledged();

@@ -14,7 +14,7 @@ use crate::{
     features::resends::Window,
     limits::{LEAVING_MAX, RESOURCES_MAX, UNDURABLE_MAX},
     negotiation::Logins,
-    presence,
+    presence, push,
     router::Router,
     session::{Session, waiting::Ended},
     world::{Clock, Dice, Timestamp, random_id},
@@ -92,6 +92,8 @@ pub struct Server {
     /// What is restored now has missed nothing.
     restores_exactly: AtomicBool,
     capabilities: Known,
+    /// When something is due about push.
+    push_alarm: push::Alarm,
     /// The last number given to a session, to a request of ours, and to a version of a roster.
     numbers: AtomicU64,
     started: Timestamp,
@@ -142,6 +144,7 @@ impl Server {
             retention: archive::Retention::default(),
             resends,
             restores_exactly: AtomicBool::new(false),
+            push_alarm: push::Alarm::default(),
             numbers: AtomicU64::new(0),
         });
         server.note_administrator().map_err(StartError::Store)?;
@@ -281,6 +284,10 @@ impl Server {
 
     pub(crate) fn restores_exactly(&self) -> &AtomicBool {
         &self.restores_exactly
+    }
+
+    pub(crate) fn push_alarm(&self) -> &push::Alarm {
+        &self.push_alarm
     }
 
     pub(crate) fn resends(&self) -> &Window {
@@ -467,6 +474,7 @@ impl Server {
     /// Housekeeping, about once a minute.
     pub async fn tick(self: &Arc<Self>) {
         self.expire_sessions().await;
+        self.push_what_is_due().await;
         self.keep_books().await;
         self.directory.evict(&self.store);
         self.sweep_archives();

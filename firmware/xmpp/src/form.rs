@@ -112,6 +112,11 @@ impl Writer {
         Writer::new("result", form_type)
     }
 
+    /// A form that is filled in (§3.1 `submit`), of this kind.
+    pub fn submit(form_type: &str) -> Writer {
+        Writer::new("submit", form_type)
+    }
+
     fn new(type_: &str, form_type: &str) -> Writer {
         let out = format!("<x xmlns='{NS}' type='{type_}'>");
         Writer { out }.field(FieldType::Hidden, "FORM_TYPE", &[form_type])

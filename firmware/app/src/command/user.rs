@@ -1,5 +1,7 @@
 //! `hearth user …`: accounts.
 
+mod push;
+
 use super::{Caller, UNEXPECTED, print_line};
 use crate::{
     Usage,
@@ -38,6 +40,7 @@ pub(crate) fn run(user: &User, cli: &Cli) -> Result<ExitCode> {
         User::Show { jid } => show(jid, caller),
         User::Devices { jid } => devices(jid, caller),
         User::SignOut { jid, device } => sign_out(jid, device, caller),
+        User::PushTest { jid } => push::test(&Name::read(jid, caller)?, caller),
         User::Reports => reports(caller),
         User::Import { file } => import(file, caller),
     }

@@ -2,6 +2,7 @@
 
 use household::{Finding, Numbers, Part};
 use serde::{Deserialize, Serialize};
+use server::Outcome;
 use std::{collections::BTreeMap, net::SocketAddr};
 
 /// What to do. Passwords are in here: it has no `Debug`, and nobody logs it.
@@ -42,6 +43,10 @@ pub(crate) enum Request {
         localpart: String,
         device: String,
     },
+    /// Sends each device of an account a push that says that it is a test.
+    PushTest {
+        localpart: String,
+    },
     Reports,
     CheckStorage,
     Status,
@@ -65,6 +70,7 @@ pub(crate) enum Answer {
     Accounts(Vec<AccountLine>),
     Account(AccountLine),
     Devices(Vec<DeviceLine>),
+    Trials(Vec<TrialLine>),
     Reports(Vec<ReportLine>),
     Findings(Vec<Finding>),
     Status(Status),
@@ -103,6 +109,45 @@ pub(crate) struct DeviceLine {
     pub(crate) password: bool,
     /// Whether it has a token that it can sign in with.
     pub(crate) token: bool,
+}
+
+/// What became of a test push, as `user push-test` prints it.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct TrialLine {
+    /// The address of the push service.
+    pub(crate) service: String,
+    /// As the client told, or its resource.
+    pub(crate) device: String,
+    /// `taken`, `refused`, `dropped` where a refusal ended the registration, or `silent`.
+    pub(crate) outcome: String,
+    /// Why it was refused: a condition of RFC 6120 §8.3.3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) condition: Option<String>,
+}
+
+impl TrialLine {
+    /// `said` is `None` where the time was over; an error where nobody waits for an answer any more.
+    pub(crate) fn new<E>(
+        service: String,
+        device: String,
+        said: Option<Result<Outcome, E>>,
+    ) -> TrialLine {
+        let (outcome, condition) = match said {
+            Some(Ok(Outcome::Taken)) => ("taken", None),
+            Some(Ok(Outcome::Refused {
+                condition,
+                is_forgotten: false,
+            })) => ("refused", Some(condition)),
+            Some(Ok(Outcome::Refused { condition, .. })) => ("dropped", Some(condition)),
+            Some(Err(_)) | None => ("silent", None),
+        };
+        TrialLine {
+            service,
+            device,
+            outcome: outcome.to_owned(),
+            condition,
+        }
+    }
 }
 
 /// A report (XEP-0377) as `user reports` prints it.

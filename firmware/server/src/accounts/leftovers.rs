@@ -8,7 +8,7 @@ use super::{
 use crate::{
     archive, devices,
     features::{blocking, bookmarks, last, mam, offline, private, reporting, vcard},
-    identity, pubsub, roster,
+    identity, pubsub, push, roster,
     session::stored,
 };
 use store::{Error, Key, Snapshot, Table, Value, Write, limits::SWEEP_ROWS_MAX};
@@ -37,6 +37,8 @@ const TABLES: &[&(dyn Owned + Sync)] = &[
     &pubsub::ID,
     &pubsub::AFFILIATION,
     &pubsub::SUBSCRIPTION,
+    &push::REGISTRATION,
+    &push::PROGRESS,
 ];
 
 /// A table whose keys begin with an account's id, whatever else is in it.

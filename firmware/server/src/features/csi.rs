@@ -8,6 +8,7 @@ use super::hints;
 use crate::{
     account::Cx,
     feature::{Delivery, Feature, Nonza, Spec},
+    push,
     session::Session,
 };
 use std::sync::Arc;
@@ -23,8 +24,9 @@ pub(super) const FEATURE: Feature = Feature {
     nonza: &[
         Nonza {
             name: (NS, "active"),
-            hook: |_, session, _| {
+            hook: |cx, session, _| {
                 session.outbox.set_active(true);
+                push::looked_at(cx, &session.jid);
                 Ok(String::new())
             },
         },
@@ -155,7 +157,7 @@ fn concerns(message: &Passing, follows: Follows<'_>) -> bool {
 }
 
 /// Whether a nickname stands in a text by itself, however it is written.
-fn mentions(text: &str, nickname: &str) -> bool {
+pub(crate) fn mentions(text: &str, nickname: &str) -> bool {
     let (text, nickname) = (text.to_lowercase(), nickname.to_lowercase());
     let is_apart = |side: Option<char>| side.is_none_or(|c| !c.is_alphanumeric());
     !nickname.is_empty()
@@ -193,7 +195,7 @@ fn may_wait(message: &Passing) -> bool {
 }
 
 /// Whether a message is inside. Keys that travel without one (XEP-0384 §5.4) concern devices only.
-fn is_encrypted(child: Child<'_>) -> bool {
+pub(crate) fn is_encrypted(child: Child<'_>) -> bool {
     OMEMO.contains(&child.ns()) && child.element().child(child.ns(), "payload").is_some()
 }
 

@@ -29,6 +29,7 @@ mod ping;
 mod pre_approval;
 pub(crate) mod private;
 mod pubsub;
+pub(crate) mod push;
 mod register;
 pub(crate) mod reporting;
 pub(crate) mod resends;
@@ -40,6 +41,7 @@ mod vcard4;
 mod version;
 
 pub(crate) use archive::{says_nothing, worth_keeping};
+pub(crate) use csi::{is_encrypted, mentions};
 pub(crate) use pubsub::message_to_service;
 
 use crate::{
@@ -64,8 +66,10 @@ pub(crate) const ALL: &[&Feature] = &[
     &mam::PREFERENCES_FEATURE,
     &mam::SEARCH_FEATURE,
     &carbons::FEATURE, // behind the archive, whose ids are in the copies; who gets one counts for offline
+    &push::NOBODY_THERE_FEATURE, // before offline, which takes what it is asked about
     &offline::FEATURE, // only asked when nobody was there, or told who was
     &csi::FEATURE,     // told of all copies
+    &push::FEATURE,    // told by csi what is urgent
     &roster::FEATURE,
     &pre_approval::FEATURE,
     &bind::FEATURE,
@@ -123,6 +127,7 @@ pub(crate) struct PerAccount {
     pub(crate) nodes: crate::pubsub::Nodes,
     pub(crate) bookmarks: bookmarks::Bookmarks,
     pub(crate) neighbours: crate::capabilities::Neighbours,
+    pub(crate) push: crate::push::Pushes,
 }
 
 impl PerAccount {
@@ -144,6 +149,7 @@ impl PerAccount {
             bookmarks: bookmarks::Bookmarks::load(snapshot, account, &nodes)?,
             nodes,
             neighbours: crate::capabilities::Neighbours::default(),
+            push: crate::push::Pushes::load(snapshot, account)?,
         })
     }
 }

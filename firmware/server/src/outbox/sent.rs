@@ -55,7 +55,11 @@ impl Sent {
     }
 
     pub(super) fn entries(&self) -> impl Iterator<Item = Entry> {
-        self.entries.iter().map(|(_, entry)| entry.clone())
+        self.kept().cloned()
+    }
+
+    pub(super) fn kept(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().map(|(_, entry)| entry)
     }
 
     /// Keeps what goes out now.

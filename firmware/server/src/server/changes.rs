@@ -1,7 +1,7 @@
 //! What a change of an account means at runtime, once it is on disk: who is told, and who is put out.
 
 use super::Server;
-use crate::{account::Account, devices};
+use crate::{account::Account, devices, push};
 use std::sync::Arc;
 use tracing::error;
 use xmpp::StreamError;
@@ -48,12 +48,14 @@ impl Server {
         self.at(account, 0, |cx| match change {
             AccountChange::PasswordChanged | AccountChange::Disabled => {
                 devices::locked_out(cx, None);
+                push::locked_out(cx, None);
             }
             AccountChange::OwnPasswordChanged { session } => {
                 let mut resources = cx.state.resources.iter();
                 let own = resources.find(|resource| resource.session.number == session);
                 let device = own.and_then(|own| own.memory.device);
                 devices::locked_out(cx, device);
+                push::locked_out(cx, Some(session));
             }
             AccountChange::SignedOut(device) => devices::signed_out(cx, device),
             _ => {}

@@ -7,7 +7,7 @@
 use super::{Digest, Session, digest_of, intake::Intake, stored};
 use crate::{
     account::{Account, Cx},
-    features::says_nothing,
+    features::{ALL, says_nothing},
     limits::{BOUNCED_MAX, ENDED_MAX},
     presence,
     server::Server,
@@ -208,6 +208,9 @@ fn wait(cx: &mut Cx<'_>, session: &Arc<Session>) {
         cx.write_soon(write);
     }
     info!(session = %session.jid, "waits for its client");
+    for hook in ALL.iter().filter_map(|feature| feature.waits) {
+        hook(cx, &session.jid);
+    }
 }
 
 impl Server {

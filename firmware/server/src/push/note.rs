@@ -1,0 +1,229 @@
+//! What a message is to somebody who does not look: something to read, a call, or nothing to wake anybody
+//! for.
+
+use crate::{features::is_encrypted, limits::PUSH_TEXT_BYTES_MAX};
+use xmpp::{Jid, Passing, ns, stanza::Child};
+
+/// XEP-0353.
+const CALLS: [&str; 2] = ["urn:xmpp:jingle-message:0", "urn:xmpp:jingle-message:1"];
+/// XEP-0167.
+const RTP: &str = "urn:xmpp:jingle:apps:rtp:1";
+/// XEP-0045.
+const ROOM_USER: &str = "http://jabber.org/protocol/muc#user";
+/// What goes with a message that is itself nothing to read, whatever its body says to old clients.
+const AFTERTHOUGHTS: [&str; 4] = [
+    "urn:xmpp:reactions:0",
+    "urn:xmpp:message-retract:0",
+    "urn:xmpp:message-retract:1",
+    "urn:xmpp:fasten:0",
+];
+
+/// Something a device is to be woken for. It has no `Debug`: people's words never reach a log.
+pub(super) struct Note {
+    /// The full JID of whoever said it: in a room its occupant.
+    pub(super) sender: Jid,
+    pub(super) what: What,
+    /// Where the account's archive keeps it.
+    pub(super) position: Option<u64>,
+}
+
+pub(super) enum What {
+    Chat {
+        text: Text,
+    },
+    Room {
+        text: Text,
+    },
+    /// XEP-0353 §3.1, with its id and the media that are proposed.
+    Call {
+        sid: Box<str>,
+        media: Vec<Box<str>>,
+    },
+    /// Somebody wants to know whether push works.
+    Trial,
+}
+
+pub(super) enum Text {
+    /// The beginning, as far as a notification could hold it.
+    Plain(Box<str>),
+    Encrypted,
+    /// Something else than words, as an invitation.
+    Nothing,
+}
+
+impl Text {
+    pub(super) fn plain(&self) -> Option<&str> {
+        match self {
+            Text::Plain(text) => Some(text),
+            Text::Encrypted | Text::Nothing => None,
+        }
+    }
+}
+
+impl Note {
+    /// What a message that arrived for `own` is worth; `None` for what may be read whenever somebody looks:
+    /// chat states, receipts, markers, reactions, what one wrote oneself.
+    pub(super) fn of(message: &Passing, own: &Jid) -> Option<Note> {
+        if message.from.bare_str() == own.as_str() {
+            return None;
+        }
+        let what = match message.stanza.type_() {
+            "error" | "headline" => return None,
+            "groupchat" => What::Room {
+                text: text(message)?,
+            },
+            _ => match call(message) {
+                Some(call) => call,
+                None => What::Chat {
+                    text: text(message)?,
+                },
+            },
+        };
+        Some(Note {
+            sender: message.from.clone(),
+            what,
+            position: message.position,
+        })
+    }
+
+    pub(super) fn is_call(&self) -> bool {
+        matches!(self.what, What::Call { .. })
+    }
+}
+
+fn call(message: &Passing) -> Option<What> {
+    let mut children = message.stanza.children();
+    let propose =
+        children.find(|child| CALLS.contains(&child.ns()) && child.name() == "propose")?;
+    let sid = propose.attr("id").filter(|sid| !sid.is_empty())?;
+    let propose = propose.element();
+    let media = propose
+        .elements()
+        .filter(|child| child.is(RTP, "description"))
+        .filter_map(|description| description.attr("media"));
+    Some(What::Call {
+        sid: beginning(&sid).into(),
+        media: media.take(2).map(|media| beginning(media).into()).collect(),
+    })
+}
+
+/// What a message says; `None` where it says nothing to anybody who does not look.
+fn text(message: &Passing) -> Option<Text> {
+    let children = || message.stanza.children();
+    if children().any(|child| AFTERTHOUGHTS.contains(&child.ns())) {
+        return None;
+    }
+    if children().any(says_it_in_secret) {
+        return Some(Text::Encrypted);
+    }
+    let body = message.stanza.child(ns::CLIENT, "body");
+    match body.map(Child::text).filter(|body| !body.is_empty()) {
+        Some(body) => Some(Text::Plain(beginning(&body).into())),
+        None => children().any(invites).then_some(Text::Nothing),
+    }
+}
+
+fn says_it_in_secret(child: Child<'_>) -> bool {
+    matches!(
+        (child.ns(), child.name()),
+        ("urn:xmpp:openpgp:0", "openpgp") | ("jabber:x:encrypted", "x")
+    ) || is_encrypted(child)
+}
+
+/// XEP-0249; XEP-0045 §7.8.2.
+fn invites(child: Child<'_>) -> bool {
+    match (child.ns(), child.name()) {
+        ("jabber:x:conference", "x") => true,
+        (ROOM_USER, "x") => child.element().child(ROOM_USER, "invite").is_some(),
+        _ => false,
+    }
+}
+
+fn beginning(text: &str) -> &str {
+    &text[..text.floor_char_boundary(PUSH_TEXT_BYTES_MAX)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use xmpp::Stanza;
+
+    fn note(type_: &str, from: &str, content: &str) -> String {
+        let stanza = format!("<message type='{type_}'>{content}</message>");
+        let stanza = Arc::new(Stanza::parse(&stanza).unwrap());
+        let jid = |text| Jid::parse(text).unwrap();
+        let message = Passing::new(stanza, jid(from), jid("j@h"));
+        let show = |text: Text| match text {
+            Text::Plain(text) => text.into(),
+            Text::Encrypted => "secret".to_owned(),
+            Text::Nothing => String::new(),
+        };
+        match Note::of(&message, &jid("j@h")).map(|note| note.what) {
+            None => "-".into(),
+            Some(What::Chat { text }) => format!("chat {}", show(text)),
+            Some(What::Room { text }) => format!("room {}", show(text)),
+            Some(What::Call { sid, media }) => format!("call {sid} {}", media.join(",")),
+            Some(What::Trial) => "trial".into(),
+        }
+    }
+
+    fn check(rows: &[(&str, &str, &str)]) {
+        for (type_, content, expected) in rows {
+            let note = note(type_, "r@h/x", content);
+            assert_eq!(note, *expected, "{type_} {content}");
+        }
+    }
+
+    const BODY: &str = "<body>Hark</body>";
+
+    #[test]
+    fn what_is_worth_waking_somebody() {
+        let omemo = "<body>You cannot read this</body>\
+             <encrypted xmlns='eu.siacs.conversations.axolotl'><header/><payload/></encrypted>";
+        let propose = "<propose xmlns='urn:xmpp:jingle-message:0' id='c1'>\
+             <description xmlns='urn:xmpp:jingle:apps:rtp:1' media='audio'/></propose>";
+        let openpgp = "<openpgp xmlns='urn:xmpp:openpgp:0'/>";
+        let invitation = "<x xmlns='jabber:x:conference' jid='r@h'/>";
+        check(&[
+            ("chat", BODY, "chat Hark"),
+            ("normal", BODY, "chat Hark"),
+            ("groupchat", BODY, "room Hark"),
+            ("chat", omemo, "chat secret"),
+            ("chat", openpgp, "chat secret"),
+            ("chat", propose, "call c1 audio"),
+            ("normal", invitation, "chat "),
+        ]);
+    }
+
+    #[test]
+    fn what_can_wait() {
+        let keys = "<encrypted xmlns='urn:xmpp:omemo:2'><header/></encrypted>";
+        let retract = "<retract xmlns='urn:xmpp:jingle-message:0' id='c1'/>";
+        let composing = "<composing xmlns='http://jabber.org/protocol/chatstates'/>";
+        let displayed = "<displayed xmlns='urn:xmpp:chat-markers:0' id='1'/>";
+        let reaction = "<body>+1</body><reactions xmlns='urn:xmpp:reactions:0' id='1'/>";
+        check(&[
+            ("headline", BODY, "-"),
+            ("error", BODY, "-"),
+            ("chat", "<body/>", "-"),
+            ("chat", "", "-"),
+            ("chat", keys, "-"),
+            ("chat", "<propose xmlns='urn:xmpp:jingle-message:0'/>", "-"),
+            ("chat", retract, "-"),
+            ("chat", composing, "-"),
+            ("chat", "<received xmlns='urn:xmpp:receipts' id='1'/>", "-"),
+            ("chat", displayed, "-"),
+            ("chat", reaction, "-"),
+            ("groupchat", "<subject>Tonight</subject>", "-"),
+        ]);
+        assert_eq!(note("chat", "j@h/laptop", BODY), "-", "a note to oneself");
+    }
+
+    #[test]
+    fn of_a_long_text_the_beginning_is_kept() {
+        let long = format!("<body>{}</body>", "ő".repeat(PUSH_TEXT_BYTES_MAX));
+        let kept = note("chat", "r@h/x", &long);
+        assert!(kept.len() <= PUSH_TEXT_BYTES_MAX + "chat ".len() && kept.ends_with('ő'));
+    }
+}
