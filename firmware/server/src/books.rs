@@ -6,6 +6,8 @@
 //!
 //! State: in memory only, what is to follow, and what time will bring; the accounts are in `accounts.rs`.
 
+mod parting;
+
 use crate::{
     account::Leaving,
     accounts::{self, Refusal},
@@ -184,7 +186,8 @@ impl Server {
         }
     }
 
-    /// Tells the contacts of removed accounts (XEP-0077 §3.2). A power cut in between repeats some of it,
+    /// Tells the contacts of removed accounts (XEP-0077 §3.2) and the subscribers of their nodes, and has the
+    /// nodes of others forget them. A power cut in between repeats some of it,
     /// which changes nothing.
     pub(crate) async fn say_farewells(self: &Arc<Self>) {
         loop {
@@ -202,12 +205,15 @@ impl Server {
                 None => return,
             };
             if farewells.is_empty() {
-                return;
+                return self.part().await;
             }
             let mut writes = Vec::new();
             for farewell in farewells {
                 for (contact, verb) in farewell.words {
                     self.say(&farewell.localpart, contact, verb).await;
+                }
+                for event in farewell.events {
+                    self.send(event).await;
                 }
                 writes.extend(farewell.writes);
             }
@@ -226,7 +232,11 @@ impl Server {
             return;
         };
         let stanza = Stanza::compose(Kind::Presence, &[("type", verb.name())], "");
-        let passing = Passing::new(Arc::new(stanza), from, contact);
+        self.send(Passing::new(Arc::new(stanza), from, contact))
+            .await;
+    }
+
+    async fn send(self: &Arc<Self>, passing: Passing) {
         if let Some(touched) = self.route(Leaving::of(passing)).await {
             self.settle(&touched).await;
         }
@@ -309,7 +319,7 @@ mod tests {
     }
 
     /// Runs what waits for nothing but the store.
-    fn run<T>(fixture: &Fixture, future: impl Future<Output = T>) -> T {
+    pub(super) fn run<T>(fixture: &Fixture, future: impl Future<Output = T>) -> T {
         let mut future = pin!(future);
         loop {
             let mut cx = Context::from_waker(Waker::noop());
@@ -321,7 +331,7 @@ mod tests {
     }
 
     /// Done by the administrator: durable, and what follows from it.
-    fn change(
+    pub(super) fn change(
         fixture: &Fixture,
         localpart: &str,
         change: AccountChange,
@@ -334,14 +344,14 @@ mod tests {
         run(fixture, fixture.server.follow_changes());
     }
 
-    fn closed(fixture: &Fixture, localpart: &str) {
+    pub(super) fn closed(fixture: &Fixture, localpart: &str) {
         let now = fixture.server.now();
         change(fixture, localpart, AccountChange::Disabled, |snapshot| {
             close(snapshot, localpart, now)
         });
     }
 
-    fn later(fixture: &Fixture, ms: u64) {
+    pub(super) fn later(fixture: &Fixture, ms: u64) {
         fixture.hands.pass(ms);
         run(fixture, fixture.server.tick());
         fixture.write();

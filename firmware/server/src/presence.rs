@@ -4,6 +4,7 @@ use crate::{
     account::{Cx, Presence},
     features::{ALL, passes},
     limits::{DIRECTED_MAX, REQUEST_BYTES_MAX, REQUESTS_MAX},
+    pubsub,
     roster::{self, Item, Subscription, Verb},
     session::{Session, waiting},
 };
@@ -510,6 +511,7 @@ pub(crate) fn put(cx: &mut Cx<'_>, contact: &Jid, item: Item) {
     } else {
         cx.state.roster.put(contact, item);
     }
+    pubsub::contact_changed(cx, contact);
 }
 
 /// A roster push (§2.1.6) of the item as it is now, under a new version.

@@ -8,9 +8,11 @@
 
 mod access;
 mod config;
+mod departed;
 mod event;
 mod items;
 mod last;
+mod lost;
 mod manage;
 mod node;
 mod people;
@@ -20,9 +22,11 @@ mod tests;
 
 pub(crate) use access::Visitor;
 pub(crate) use config::{Config, FIELDS, Face, flag};
+pub(crate) use departed::{acquainted, forget, forgetting, has_subscribers, last_words};
 pub(crate) use event::{NODE_CONFIG, arrive, item};
 pub(crate) use items::{ID, ITEM, ItemRecord, Place, Shelf};
 pub(crate) use last::{LastItems, last_item_for, last_items};
+pub(crate) use lost::contact_changed;
 pub(crate) use manage::{Removal, configure, create, delete, purge, retract};
 pub(crate) use node::{AFFILIATION, Affiliation, NODE, Node, SUBSCRIPTION, Subscription};
 pub(crate) use people::{

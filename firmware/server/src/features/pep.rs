@@ -8,8 +8,7 @@
 //! items of contacts in this house whether those are there or not. A node with OMEMO keys (XEP-0384) is made
 //! open, and made so again whenever its account publishes to it without asking for something else: everybody
 //! who may write to a person must be able to read these. Nodes that hold private things are closed from the
-//! start (XEP-0223). A contact who lost access hears nothing more; the subscription is asked about anew each
-//! time, not cancelled (§7.1).
+//! start (XEP-0223).
 
 use super::pubsub::{NS, OWNER, announced, approve, ask, change, owner_change, owner_read, reads};
 use crate::{

@@ -6,7 +6,7 @@ use super::{
     config::Config,
     event,
     items::Place,
-    items_of,
+    items_of, lost,
     node::{AFFILIATION, Affiliation, NODE, Node, NodeRecord, SUBSCRIPTION},
     publish::{By, is_name},
 };
@@ -112,6 +112,7 @@ pub(crate) fn configure(
     if config.tell_configuration {
         event::announce_configuration(cx, name, &config);
     }
+    lost::node_changed(cx, name);
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 //! address, so that there are no subscription ids.
 
 use super::{
-    Refusal, Visitor, event,
+    Refusal, Visitor, event, lost,
     node::{AFFILIATION, Affiliation, SUBSCRIPTION, Subscription},
 };
 use crate::{
@@ -151,10 +151,11 @@ pub(crate) fn affiliate(
     for (jid, affiliation) in changes {
         put_affiliation(cx, name, jid, *affiliation);
     }
+    lost::node_changed(cx, name);
     Ok(())
 }
 
-fn put_affiliation(cx: &mut Cx<'_>, name: &str, jid: &Jid, affiliation: Affiliation) {
+pub(super) fn put_affiliation(cx: &mut Cx<'_>, name: &str, jid: &Jid, affiliation: Affiliation) {
     let Some(node) = cx.state.memory.nodes.get_mut(name) else {
         return;
     };
@@ -194,7 +195,7 @@ fn put(cx: &mut Cx<'_>, name: &str, jid: &Jid, subscription: Subscription) {
     cx.write(SUBSCRIPTION.put(&key, &subscription));
 }
 
-fn remove(cx: &mut Cx<'_>, name: &str, jid: &Jid) {
+pub(super) fn remove(cx: &mut Cx<'_>, name: &str, jid: &Jid) {
     if let Some(node) = cx.state.memory.nodes.get_mut(name) {
         node.remove_subscription(jid);
         let key = (cx.account.id, node.number, jid.as_str().to_owned());
@@ -245,7 +246,7 @@ fn ask_owners(cx: &mut Cx<'_>, name: &str, subscriber: &Jid) {
 pub(crate) const AUTHORIZATION: &str = "http://jabber.org/protocol/pubsub#subscribe_authorization";
 
 /// `pubsub#notify_sub`.
-fn tell_owners(cx: &mut Cx<'_>, name: &str, subscriber: &Jid, state: &str) {
+pub(super) fn tell_owners(cx: &mut Cx<'_>, name: &str, subscriber: &Jid, state: &str) {
     let tells = cx
         .node(name)
         .is_ok_and(|node| node.config(cx.face()).tell_sub);
