@@ -19,6 +19,8 @@ mod people;
 mod publish;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod unloaded;
 
 pub(crate) use access::Visitor;
 pub(crate) use config::{Config, FIELDS, Face, flag};
