@@ -14,7 +14,7 @@ use tokio::{net::TcpStream, sync::Semaphore, task::JoinSet};
 use tokio_rustls::TlsConnector;
 use xmpp::{Element, ns};
 
-/// The resource of every session.
+/// The resource of a session, unless its account has several.
 pub(crate) const RESOURCE: &str = "bench";
 /// Keying material of a connection, for channel binding (RFC 9266 §2).
 const EXPORTER: &[u8] = b"EXPORTER-Channel-Binding";
@@ -123,7 +123,7 @@ impl Door {
         let before = session.open(&self.domain).await?;
         session.authenticate(account, &before).await?;
         let after = session.reopen(&self.domain).await?;
-        session.bind().await?;
+        session.bind(RESOURCE).await?;
         let (domain, own) = (self.domain.clone(), self.jid(account));
         self.offer = Offer {
             management: after.child(SM, "sm").is_some(),
@@ -138,8 +138,13 @@ impl Door {
     /// (RFC 6120 §6, §7, RFC 6121 §2.2, §4.2); with stream management and carbons if the server is known
     /// to have them.
     pub(crate) async fn log_in(&self, account: &Account) -> Result<Session> {
+        self.log_in_as(account, RESOURCE).await
+    }
+
+    /// The same, as one of several devices.
+    pub(crate) async fn log_in_as(&self, account: &Account, resource: &str) -> Result<Session> {
         let (mut session, _) = self.authenticated(account).await?;
-        session.bind().await?;
+        session.bind(resource).await?;
         if self.offer.management {
             session.manage().await?;
         }
@@ -253,8 +258,8 @@ impl Session {
         Ok(())
     }
 
-    async fn bind(&mut self) -> Result<()> {
-        let (bind, ns) = (format!("<resource>{RESOURCE}</resource>"), ns::BIND);
+    async fn bind(&mut self, resource: &str) -> Result<()> {
+        let (bind, ns) = (format!("<resource>{resource}</resource>"), ns::BIND);
         self.ask(&format!(
             "<iq type='set' id='bind'><bind xmlns='{ns}'>{bind}</bind></iq>"
         ))

@@ -158,6 +158,7 @@ modules:
   mod_mam: {default: always}
   mod_offline: {}
   mod_ping: {}
+  mod_pubsub: {plugins: [flat, pep], max_items_node: 1000}
   mod_roster: {}
   mod_stream_mgmt: {}
   mod_time: {}

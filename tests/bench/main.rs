@@ -19,6 +19,7 @@ mod login;
 mod lone;
 mod loss;
 mod meter;
+mod pep;
 mod power;
 mod presence;
 mod process;
@@ -95,6 +96,8 @@ enum Scenario {
     Lone,
     /// Processor time of a presence that is delivered
     Presence,
+    /// Processor time, waiting time and bytes on the disk of a publication that 40 devices hear of
+    Pep,
     /// Processor time and waiting time of a page of the archive
     Archive,
     /// Processor time until everybody is back after the router's restart
@@ -233,6 +236,7 @@ impl Scenario {
             Scenario::Chat => chat::run(bench, server).await,
             Scenario::Lone => lone::run(bench, server).await,
             Scenario::Presence => presence::run(bench, server).await,
+            Scenario::Pep => pep::run(bench, server).await,
             Scenario::Archive => archive::run(bench, server).await,
             Scenario::Router => router::run(bench, server).await,
             Scenario::Start => start::run(bench, server).await,

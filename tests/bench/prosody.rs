@@ -192,12 +192,12 @@ https_ports = { }
 authentication = "internal_hashed"
 password_hash = "SHA-256"
 default_storage = "internal"
-storage = { archive = "sql" }
+storage = { archive = "sql", pep_data = "sql" }
 sql = { driver = "SQLite3", database = "archive.sqlite" }
 archive_expires_after = "1y"
 default_archive_policy = true
 modules_enabled = {
-    "roster", "saslauth", "tls", "carbons", "disco", "lastactivity", "mam", "offline", "ping",
+    "roster", "saslauth", "tls", "carbons", "disco", "lastactivity", "mam", "offline", "pep", "ping",
     "server_contact_info", "smacks", "time", "uptime", "version",
 }
 modules_disabled = { "s2s", "s2s_auth_certs", "admin_shell", "invites", "invites_adhoc", "invites_register" }

@@ -46,6 +46,8 @@ pub(crate) struct Sizes {
     /// Sessions whose presence changes, and how often.
     pub(crate) moody: usize,
     pub(crate) changes: usize,
+    /// Publications, one at a time.
+    pub(crate) publications: usize,
     /// Messages in the archive that is paged, and pages.
     pub(crate) archived: usize,
     pub(crate) pages: usize,
@@ -65,6 +67,7 @@ const WHOLE: Sizes = Sizes {
     lone: 50,
     moody: 210,
     changes: 20,
+    publications: 200,
     archived: 100_000,
     pages: 1_000,
     returning: 300,
@@ -80,6 +83,7 @@ const QUICK: Sizes = Sizes {
     lone: 15,
     moody: 105,
     changes: 10,
+    publications: 30,
     archived: 100_000,
     pages: 50,
     returning: 105,

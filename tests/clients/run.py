@@ -18,7 +18,8 @@ from pathlib import Path
 
 from hearth import Hearth
 from journeys import (archive, carbons, commands, first_start, instructions, lift_profanity, lift_slixmpp,
-                      lift_xmpp_js, login, losses, omemo, protocol_scripts, questions, two_people)
+                      lift_xmpp_js, login, losses, omemo, omemo_slixmpp, protocol_scripts, questions,
+                      two_people)
 from prosody import Prosody
 from waiting import Failed
 
@@ -34,6 +35,7 @@ JOURNEYS = {
     "losses": losses,
     "instructions": instructions,
     "omemo": omemo,
+    "omemo_slixmpp": omemo_slixmpp,
     "questions": questions,
     "commands": commands,
     "first_start": first_start,

@@ -6,12 +6,12 @@
 //!
 //! State: in memory only, what is to follow, and what time will bring; the accounts are in `accounts.rs`.
 
+mod parting;
+
 use crate::{
     account::Leaving,
     accounts::{self, Refusal},
-    directory,
     limits::SWEEP_GROUPS_MAX,
-    pubsub,
     roster::Verb,
     server::{AccountChange, Server},
 };
@@ -186,10 +186,10 @@ impl Server {
         }
     }
 
-    /// Tells the contacts of removed accounts (XEP-0077 §3.2). A power cut in between repeats some of it,
+    /// Tells the contacts of removed accounts (XEP-0077 §3.2) and the subscribers of their nodes, and has the
+    /// nodes of others forget them. A power cut in between repeats some of it,
     /// which changes nothing.
     pub(crate) async fn say_farewells(self: &Arc<Self>) {
-        self.leave_service().await;
         loop {
             let server = self.clone();
             let read = self.on_reader(move || {
@@ -205,12 +205,15 @@ impl Server {
                 None => return,
             };
             if farewells.is_empty() {
-                return;
+                return self.part().await;
             }
             let mut writes = Vec::new();
             for farewell in farewells {
                 for (contact, verb) in farewell.words {
                     self.say(&farewell.localpart, contact, verb).await;
+                }
+                for event in farewell.events {
+                    self.send(event).await;
                 }
                 writes.extend(farewell.writes);
             }
@@ -222,46 +225,17 @@ impl Server {
         }
     }
 
-    /// Takes removed accounts out of the nodes of the domain's service, unless their names are taken already.
-    async fn leave_service(self: &Arc<Self>) {
-        let server = self.clone();
-        let read = self.on_reader(move || {
-            let store = server.store();
-            let snapshot = store.snapshot_after(store.queue(Vec::new(), Urgency::Now))?;
-            let mut left = Vec::new();
-            for (localpart, _) in accounts::removed(&snapshot)? {
-                if accounts::find(&snapshot, &localpart)?.is_none() {
-                    left.push(localpart);
-                }
-            }
-            Ok::<_, store::Error>(left)
-        });
-        let left = match read.await {
-            Some(Ok(left)) if !left.is_empty() => left,
-            Some(Err(error)) => return error!(%error, "the accounts cannot be read"),
-            _ => return,
-        };
-        let Ok(Some(service)) = self.load(directory::SERVICE).await else {
-            return error!("what removed accounts have at the service stays");
-        };
-        self.at(&service, 0, |cx| {
-            for localpart in left {
-                let own = Jid::from_parts(Some(&localpart), self.domain().as_str(), None);
-                if let Ok(own) = own {
-                    pubsub::forget(cx, &own);
-                }
-            }
-        });
-        self.settle(&service).await;
-    }
-
     /// One presence stanza in the name of an account that is gone.
     async fn say(self: &Arc<Self>, localpart: &str, contact: Jid, verb: Verb) {
         let Ok(from) = Jid::from_parts(Some(localpart), self.domain().as_str(), None) else {
             return;
         };
         let stanza = Stanza::compose(Kind::Presence, &[("type", verb.name())], "");
-        let passing = Passing::new(Arc::new(stanza), from, contact);
+        self.send(Passing::new(Arc::new(stanza), from, contact))
+            .await;
+    }
+
+    async fn send(self: &Arc<Self>, passing: Passing) {
         if let Some(touched) = self.route(Leaving::of(passing)).await {
             self.settle(&touched).await;
         }
@@ -340,7 +314,7 @@ mod tests {
     }
 
     /// Done by the administrator: durable, and what follows from it.
-    fn change(
+    pub(super) fn change(
         fixture: &Fixture,
         localpart: &str,
         change: AccountChange,
@@ -353,14 +327,14 @@ mod tests {
         run_beside(fixture.server.store(), fixture.server.follow_changes());
     }
 
-    fn closed(fixture: &Fixture, localpart: &str) {
+    pub(super) fn closed(fixture: &Fixture, localpart: &str) {
         let now = fixture.server.now();
         change(fixture, localpart, AccountChange::Disabled, |snapshot| {
             close(snapshot, localpart, now)
         });
     }
 
-    fn later(fixture: &Fixture, ms: u64) {
+    pub(super) fn later(fixture: &Fixture, ms: u64) {
         fixture.hands.pass(ms);
         run_beside(fixture.server.store(), fixture.server.tick());
         fixture.write();

@@ -5,6 +5,7 @@ use crate::{
     features::{ALL, passes},
     identity,
     limits::{DIRECTED_MAX, REQUEST_BYTES_MAX, REQUESTS_MAX},
+    pubsub,
     roster::{self, Item, Subscription, Verb},
     session::{Session, waiting},
 };
@@ -525,7 +526,7 @@ pub(crate) fn put(cx: &mut Cx<'_>, contact: &Jid, item: Item) {
     } else {
         cx.state.roster.put(contact, item);
     }
-    crate::pubsub::end_lost_of(cx, contact);
+    pubsub::contact_changed(cx, contact);
 }
 
 /// A roster push (§2.1.6) of the item as it is now, under a new version.

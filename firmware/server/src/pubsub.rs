@@ -8,9 +8,11 @@
 
 mod access;
 mod config;
+mod departed;
 mod event;
 mod items;
 mod last;
+mod lost;
 mod manage;
 mod node;
 mod people;
@@ -18,17 +20,20 @@ mod publish;
 mod purpose;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod unloaded;
 
 pub(crate) use access::Visitor;
 pub(crate) use config::{Access, Config, FIELDS, Face, flag};
+pub(crate) use departed::{acquainted, forget, forgetting, has_subscribers, last_words};
 pub(crate) use event::{NODE_CONFIG, arrive, item};
 pub(crate) use items::{ID, ITEM, ItemRecord, Place, Shelf};
 pub(crate) use last::{LastItems, last_item_for, last_items};
+pub(crate) use lost::contact_changed;
 pub(crate) use manage::{Removal, configure, create, delete, purge, retract};
 pub(crate) use node::{AFFILIATION, Affiliation, NODE, Node, SUBSCRIPTION, Subscription};
 pub(crate) use people::{
-    AUTHORIZATION, affiliate, answer_request, end_lost_of, forget, set_subscriptions, subscribe,
-    unsubscribe,
+    AUTHORIZATION, affiliate, answer_request, set_subscriptions, subscribe, unsubscribe,
 };
 pub(crate) use publish::{By, NewItem, Publication, publish};
 

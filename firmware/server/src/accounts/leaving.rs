@@ -8,13 +8,15 @@ use super::{
     record::{RECORD, REMOVED},
 };
 use crate::{
+    directory,
     limits::{CLOSED_MS, FORMER_MS},
+    pubsub,
     roster::{self, Subscription, Verb},
     world::Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use store::{Error, Record, Snapshot, Table, Write, limits::SWEEP_ROWS_MAX};
-use xmpp::Jid;
+use xmpp::{Jid, Passing};
 
 /// By localpart: accounts whose owners asked for their removal.
 const CLOSING: Table<String, ClosingRecord> = Table::new("account.closing", 1);
@@ -131,6 +133,8 @@ pub(crate) struct Farewell {
     pub(crate) localpart: String,
     /// What to tell whom, in order.
     pub(crate) words: Vec<(Jid, Verb)>,
+    /// What the subscribers of its nodes are told.
+    pub(crate) events: Vec<Passing>,
     pub(crate) writes: Vec<Write>,
 }
 
@@ -144,6 +148,7 @@ pub(crate) fn farewells(snapshot: &Snapshot, domain: &str) -> Result<Vec<Farewel
         let mut farewell = Farewell {
             localpart,
             words: Vec::new(),
+            events: Vec::new(),
             writes: Vec::new(),
         };
         let Ok(own) = Jid::from_parts(Some(&farewell.localpart), domain, None) else {
@@ -161,6 +166,9 @@ pub(crate) fn farewells(snapshot: &Snapshot, domain: &str) -> Result<Vec<Farewel
             }
             farewell.writes.push(roster::ITEM.remove(&key));
         }
+        let (events, writes) = pubsub::last_words(snapshot, id, &own, SWEEP_ROWS_MAX)?;
+        farewell.events = events;
+        farewell.writes.extend(writes);
         if !farewell.writes.is_empty() {
             farewells.push(farewell);
         }
@@ -168,11 +176,14 @@ pub(crate) fn farewells(snapshot: &Snapshot, domain: &str) -> Result<Vec<Farewel
     Ok(farewells)
 }
 
-/// Whether anybody is still to be told that this account is gone.
+/// Whether anybody is still to be told that this account is gone: contacts, and subscribers of its nodes.
 ///
 /// # Errors
 /// The disk's.
-pub(super) fn has_contacts(snapshot: &Snapshot, id: u32) -> Result<bool, Error> {
+pub(super) fn has_listeners(snapshot: &Snapshot, id: u32) -> Result<bool, Error> {
+    if pubsub::has_subscribers(snapshot, id)? {
+        return Ok(true);
+    }
     for row in roster::ITEM.prefix(snapshot, &id)? {
         if !last_words(row?.1.subscription()).is_empty() {
             return Ok(true);
@@ -212,13 +223,39 @@ fn told(
     }
 }
 
-/// Whether a removed account left something that keeps its name from being free.
+/// Whether a removed account left something that keeps its name from being free: whoever had it next would
+/// be taken for who had it before.
 ///
 /// # Errors
 /// The disk's.
 pub fn rests(snapshot: &Snapshot, localpart: &str) -> Result<bool, Error> {
     match REMOVED.get(snapshot, &localpart.to_owned())? {
-        Some(removed) => has_contacts(snapshot, removed.id),
+        Some(removed) => {
+            Ok(has_listeners(snapshot, removed.id)?
+                || !acquaintances(snapshot, localpart)?.is_empty())
+        }
         None => Ok(false),
     }
+}
+
+/// The accounts whose nodes know a removed one, by localpart and id; the service has no localpart.
+///
+/// # Errors
+/// The disk's.
+pub(crate) fn acquaintances(
+    snapshot: &Snapshot,
+    localpart: &str,
+) -> Result<Vec<(String, u32)>, Error> {
+    let Some(domain) = super::domain(snapshot)? else {
+        return Ok(Vec::new());
+    };
+    let ids = pubsub::acquainted(snapshot, &format!("{localpart}@{domain}"))?;
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    // What another removed account left is swept without a word about this one.
+    let mut known = super::all(snapshot)?;
+    known.push((directory::SERVICE.to_owned(), pubsub::SERVICE));
+    known.retain(|(_, id)| ids.contains(id));
+    Ok(known)
 }

@@ -2,7 +2,7 @@
 //! gone.
 
 use super::{
-    leaving::has_contacts,
+    leaving::has_listeners,
     record::{REMOVED, domain, find},
 };
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
 };
 use store::{Error, Key, Snapshot, Table, Value, Write, limits::SWEEP_ROWS_MAX};
 
-/// Every table with rows by account, but that of contacts. What is missing here is kept for ever.
+/// Every table with rows by account, but [`LAST_TABLES`]. What is missing here is kept for ever.
 const TABLES: &[&(dyn Owned + Sync)] = &[
     &Messages,
     &archive::KEEP,
@@ -32,14 +32,15 @@ const TABLES: &[&(dyn Owned + Sync)] = &[
     &private::ELEMENT,
     &private::INDEX,
     &bookmarks::OLD_ONLY,
-    &pubsub::NODE,
     &pubsub::ITEM,
     &pubsub::ID,
     &pubsub::AFFILIATION,
-    &pubsub::SUBSCRIPTION,
     &push::REGISTRATION,
     &push::PROGRESS,
 ];
+
+/// The tables that say who is to be told that an account is gone, and of what: they go last.
+const LAST_TABLES: &[&(dyn Owned + Sync)] = &[&roster::ITEM, &pubsub::SUBSCRIPTION, &pubsub::NODE];
 
 /// A table whose keys begin with an account's id, whatever else is in it.
 trait Owned {
@@ -88,8 +89,8 @@ impl Owned for Messages {
 
 /// Bytes of everything that is kept for an account besides its record.
 pub(super) fn bytes(snapshot: &Snapshot, id: u32) -> Result<u64, Error> {
-    let tables = TABLES.iter().map(|table| table.bytes_of(snapshot, id));
-    tables.chain([roster::ITEM.bytes_of(snapshot, id)]).sum()
+    let tables = TABLES.iter().chain(LAST_TABLES);
+    tables.map(|table| table.bytes_of(snapshot, id)).sum()
 }
 
 /// The removed accounts of which something may be left: localpart and id of each.
@@ -100,15 +101,16 @@ pub fn removed(snapshot: &Snapshot) -> Result<Vec<(String, u32)>, Error> {
 }
 
 /// The next writes that remove what this account left, at most [`SWEEP_ROWS_MAX`]; empty when nothing is
-/// left but contacts who are still to be told ([`super::rests`]): a running server does that.
+/// left but people who are still to be told ([`super::rests`]): a running server does that.
 pub fn writes_to_remove(snapshot: &Snapshot, id: u32) -> Result<Vec<Write>, Error> {
     let mut writes = Vec::new();
     for table in TABLES {
         writes.extend(table.removals_of(snapshot, id, SWEEP_ROWS_MAX - writes.len())?);
     }
-    if !has_contacts(snapshot, id)? {
-        let left = SWEEP_ROWS_MAX - writes.len();
-        writes.extend(roster::ITEM.removals_of(snapshot, id, left)?);
+    if !has_listeners(snapshot, id)? {
+        for table in LAST_TABLES {
+            writes.extend(table.removals_of(snapshot, id, SWEEP_ROWS_MAX - writes.len())?);
+        }
     }
     Ok(writes)
 }

@@ -136,7 +136,7 @@ pub(super) fn announce_subscription_to(
     send(cx, &Arc::new(stanza), to);
 }
 
-fn element(what: &str, name: &str, content: &str) -> String {
+pub(super) fn element(what: &str, name: &str, content: &str) -> String {
     let mut event = format!("<event xmlns='{EVENT}'><{what}");
     compose::attribute(&mut event, "node", name);
     if content.is_empty() {
@@ -160,7 +160,7 @@ pub(super) fn last_item(
     message(config, &(element("items", name, &items) + &delay))
 }
 
-fn message(config: &Config, content: &str) -> Arc<Stanza> {
+pub(super) fn message(config: &Config, content: &str) -> Arc<Stanza> {
     let type_: &[(&str, &str)] = if config.headline {
         &[("type", "headline")]
     } else {

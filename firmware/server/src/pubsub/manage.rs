@@ -6,9 +6,8 @@ use super::{
     config::{Access, Config},
     event,
     items::Place,
-    items_of,
+    items_of, lost,
     node::{AFFILIATION, Affiliation, NODE, Node, NodeRecord, SUBSCRIPTION},
-    people::end_lost,
     publish::{By, is_name},
     purpose::is_private,
 };
@@ -126,10 +125,11 @@ pub(crate) fn configure(
     visitor.must_own(node)?;
     let config = changed(cx, name, node.config(cx.face()), fields)?;
     put_config(cx, name, &config)?;
-    end_lost(cx, name);
+    lost::node_changed(cx, name);
     if config.tell_configuration {
         event::announce_configuration(cx, name, &config);
     }
+    lost::node_changed(cx, name);
     Ok(())
 }
 

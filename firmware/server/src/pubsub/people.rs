@@ -2,7 +2,7 @@
 //! address, so that there are no subscription ids.
 
 use super::{
-    Node, Refusal, Visitor, event,
+    Refusal, Visitor, event, lost,
     node::{AFFILIATION, Affiliation, SUBSCRIPTION, Subscription},
 };
 use crate::{
@@ -169,11 +169,11 @@ pub(crate) fn affiliate(
     for (jid, affiliation) in changes {
         put_affiliation(cx, name, &jid, affiliation);
     }
-    end_lost(cx, name);
+    lost::node_changed(cx, name);
     Ok(())
 }
 
-fn put_affiliation(cx: &mut Cx<'_>, name: &str, jid: &Jid, affiliation: Affiliation) {
+pub(super) fn put_affiliation(cx: &mut Cx<'_>, name: &str, jid: &Jid, affiliation: Affiliation) {
     let Some(node) = cx.state.memory.nodes.get_mut(name) else {
         return;
     };
@@ -183,72 +183,6 @@ fn put_affiliation(cx: &mut Cx<'_>, name: &str, jid: &Jid, affiliation: Affiliat
         Affiliation::None => AFFILIATION.remove(&key),
         affiliation => AFFILIATION.put(&key, &affiliation),
     });
-}
-
-/// XEP-0163 §7.1: the roster says something else of a contact. Ends what they may not read any more.
-pub(crate) fn end_lost_of(cx: &mut Cx<'_>, contact: &Jid) {
-    let concerns = |node: &&Node| {
-        let mut subscriptions = node.subscriptions().iter();
-        subscriptions.any(|(jid, _)| jid.bare_str() == contact.as_str())
-    };
-    let nodes = cx.state.memory.nodes.iter().filter(concerns);
-    let names: Vec<Box<str>> = nodes.map(|node| node.name.clone()).collect();
-    for name in names {
-        end_lost(cx, &name);
-    }
-}
-
-/// Ends the subscriptions of those who may neither read a node any more nor ask for that. They are told.
-pub(super) fn end_lost(cx: &mut Cx<'_>, name: &str) {
-    let Ok(node) = cx.node(name) else {
-        return;
-    };
-    let may = |jid: &Jid| Visitor::new(cx, jid).may_know(node, cx.face());
-    let subscribers = node.subscriptions().iter().map(|(jid, _)| jid);
-    let lost: Vec<Jid> = subscribers
-        .filter(|jid| may(jid).is_err())
-        .cloned()
-        .collect();
-    for jid in lost {
-        remove(cx, name, &jid);
-        event::announce_subscription(cx, name, &jid, "none");
-    }
-}
-
-/// Somebody has no account any more, and whoever has the name next is somebody else: ends what they were to
-/// the nodes of this service. Nodes that nobody else owns go.
-pub(crate) fn forget(cx: &mut Cx<'_>, jid: &Jid) {
-    let visitor = Visitor::new(cx, jid);
-    let names: Vec<Box<str>> = cx
-        .state
-        .memory
-        .nodes
-        .iter()
-        .map(|node| node.name.clone())
-        .collect();
-    for name in names {
-        if owners(cx, &name) == std::slice::from_ref(jid) {
-            // An owner may.
-            let _ = super::delete(cx, &visitor, &name);
-            continue;
-        }
-        let node = cx.node(&name);
-        let (is_known, subscriptions) = node.map_or((false, Vec::new()), |node| {
-            let all = node
-                .subscriptions()
-                .iter()
-                .map(|(subscriber, _)| subscriber);
-            let theirs = all.filter(|subscriber| subscriber.bare_str() == jid.as_str());
-            let is_known = node.affiliation(jid.as_str()) != Affiliation::None;
-            (is_known, theirs.cloned().collect())
-        });
-        if is_known {
-            put_affiliation(cx, &name, jid, Affiliation::None);
-        }
-        for subscriber in subscriptions {
-            remove(cx, &name, &subscriber);
-        }
-    }
 }
 
 fn put(cx: &mut Cx<'_>, name: &str, jid: &Jid, subscription: Subscription) {
@@ -263,7 +197,7 @@ fn put(cx: &mut Cx<'_>, name: &str, jid: &Jid, subscription: Subscription) {
     cx.write(SUBSCRIPTION.put(&key, &subscription));
 }
 
-fn remove(cx: &mut Cx<'_>, name: &str, jid: &Jid) {
+pub(super) fn remove(cx: &mut Cx<'_>, name: &str, jid: &Jid) {
     if let Some(node) = cx.state.memory.nodes.get_mut(name) {
         node.remove_subscription(jid);
         let key = (cx.account.id, node.number, jid.as_str().to_owned());
@@ -314,7 +248,7 @@ fn ask_owners(cx: &mut Cx<'_>, name: &str, subscriber: &Jid) {
 pub(crate) const AUTHORIZATION: &str = "http://jabber.org/protocol/pubsub#subscribe_authorization";
 
 /// `pubsub#notify_sub`.
-fn tell_owners(cx: &mut Cx<'_>, name: &str, subscriber: &Jid, state: &str) {
+pub(super) fn tell_owners(cx: &mut Cx<'_>, name: &str, subscriber: &Jid, state: &str) {
     let tells = cx
         .node(name)
         .is_ok_and(|node| node.config(cx.face()).tell_sub);

@@ -28,7 +28,7 @@ pub(in crate::features) fn ask(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Result<Plan, Sta
         "items" => return items(cx, &visitor, &request),
         "subscriptions" => subscriptions(cx, &visitor, &request),
         "affiliations" => affiliations(cx, &visitor, &request),
-        "default" => format!("<default>{}</default>", options_form(true)),
+        "default" => wrapped("default", request.action.attr("node"), &default_options()),
         "options" => options(cx, &visitor, &request)?,
         _ => return Err(StanzaError::FEATURE_NOT_IMPLEMENTED),
     };
@@ -94,6 +94,13 @@ fn options(cx: &Cx<'_>, visitor: &Visitor, request: &Request) -> Result<String, 
     compose::attribute(&mut out, "node", name);
     compose::attribute(&mut out, "jid", jid.as_str());
     Ok(out + &format!(">{}</options>", options_form(subscription.deliver)))
+}
+
+/// §6.4.2.
+fn default_options() -> String {
+    Writer::result(change::SUBSCRIBE_OPTIONS)
+        .field(FieldType::Boolean, "pubsub#deliver", &["1"])
+        .finish()
 }
 
 fn options_form(deliver: bool) -> String {

@@ -18,11 +18,12 @@ impl Request {
     /// `bad-request` where nothing is asked for.
     pub(super) fn read(iq: &Iq<'_>) -> Result<Request, StanzaError> {
         let payload = iq.payload.element();
-        let mut elements = payload.elements();
-        let action = elements.next().filter(|action| action.ns == payload.ns);
+        // There are clients that say which page before they say of what.
+        let action = payload.elements().position(|e| e.ns == payload.ns);
+        let mut elements: Vec<Element> = payload.elements().cloned().collect();
         Ok(Request {
-            action: action.ok_or(StanzaError::BAD_REQUEST)?.clone(),
-            beside: elements.cloned().collect(),
+            action: elements.remove(action.ok_or(StanzaError::BAD_REQUEST)?),
+            beside: elements,
         })
     }
 
