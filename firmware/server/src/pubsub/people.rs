@@ -258,3 +258,6 @@ pub(super) fn tell_owners(cx: &mut Cx<'_>, name: &str, subscriber: &Jid, state: 
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
