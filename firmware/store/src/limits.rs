@@ -18,9 +18,10 @@ pub const BACKLOG_BYTES_MAX: usize = 4 * GROUP_BYTES_MAX;
 pub const GROUPS_AT_ONCE_MAX: u32 = 8;
 
 /// Milliseconds from one group to the next while there is something to write all the time. Nobody's message
-/// waits for the disk, only what promises that it is kept. A chat of 200 messages a second makes a group of
-/// five of each pause, which costs two blocks and one sync instead of five of both.
-pub const GATHER_MILLISECONDS: u64 = 25;
+/// waits for the disk, only what promises that it is kept, and nobody notices a twentieth of a second. A chat
+/// of 200 messages a second makes a group of ten of each pause, which costs three blocks and one sync instead
+/// of ten of both.
+pub const GATHER_MILLISECONDS: u64 = 50;
 
 /// Milliseconds for which the first batch after a rest waits for others: a message is two batches, its
 /// sender's and its recipient's, and the second is queued within this time on a slow machine.
@@ -67,6 +68,10 @@ pub const FREE_BYTES_MARGIN: u64 = 4;
 /// Milliseconds between two looks at the free space on behalf of those who are about to write. Others fill a
 /// disk up in seconds; a look costs a microsecond.
 pub const LOOK_MILLISECONDS: u64 = 250;
+
+/// Rows that a [`crate::Finder`] steps over before it takes the way from the root, which costs as much as
+/// some ten of them.
+pub const FINDER_STEPS_MAX: usize = 8;
 
 /// Groups that wait to be put in order with what redb was not given yet: about a second's at the pace of
 /// [`GATHER_MILLISECONDS`], and so few that each may be looked through.

@@ -44,19 +44,19 @@ mod tests {
     }
 
     #[test]
-    fn a_few_go_at_once_and_then_one_in_25_milliseconds() {
+    fn a_few_go_at_once_and_then_one_in_50_milliseconds() {
         check(
             (0..12).map(|index| index * 5),
-            expect!["0 5 10 15 20 25 30 35 40 50 75 100"],
+            expect!["0 5 10 15 20 25 30 35 50 100 150 200"],
         );
     }
 
     #[test]
     fn a_rest_gives_them_back() {
         check(
-            [vec![0; 9], vec![60; 4], vec![1_000; 9]].concat(),
+            [vec![0; 9], vec![110; 4], vec![1_000; 9]].concat(),
             expect![
-                "0 0 0 0 0 0 0 0 25 60 75 100 125 1000 1000 1000 1000 1000 1000 1000 1000 1025"
+                "0 0 0 0 0 0 0 0 50 110 150 200 250 1000 1000 1000 1000 1000 1000 1000 1000 1050"
             ],
         );
     }
@@ -64,8 +64,8 @@ mod tests {
     #[test]
     fn what_comes_slowly_never_waits() {
         check(
-            (0..12).map(|index| index * 25),
-            expect!["0 25 50 75 100 125 150 175 200 225 250 275"],
+            (0..12).map(|index| index * 50),
+            expect!["0 50 100 150 200 250 300 350 400 450 500 550"],
         );
     }
 }

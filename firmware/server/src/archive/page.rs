@@ -17,7 +17,7 @@ use crate::{
 };
 use bytes::Bytes;
 use std::ops::ControlFlow;
-use store::Error;
+use store::{Error, Finder};
 use xmpp::{Jid, Stanza, ns};
 
 /// What is asked for. Positions are those of this account, if they are any at all.
@@ -91,7 +91,7 @@ impl Archive<'_> {
             Start::After(position) => filter.after(self.shown(position)?),
             Start::Before(position) => filter.before(self.shown(position)?),
         };
-        let mut search = Search::new(self, query, way);
+        let mut search = Search::new(self, query, way)?;
         if query.max > 0 {
             self.candidates(query, &whole, way, &mut |member| search.look(member))?;
         }
@@ -255,6 +255,8 @@ struct Search<'s, 'a> {
     archive: &'s Archive<'a>,
     query: &'s Query,
     way: Way,
+    entries: Finder<'static, (u32, u64), EntryRecord>,
+    payloads: Finder<'static, u64, Bytes>,
     messages: Vec<Kept>,
     bytes: usize,
     looked_at: usize,
@@ -274,17 +276,20 @@ enum Stopped {
 }
 
 impl<'s, 'a> Search<'s, 'a> {
-    fn new(archive: &'s Archive<'a>, query: &'s Query, way: Way) -> Search<'s, 'a> {
-        Search {
+    fn new(archive: &'s Archive<'a>, query: &'s Query, way: Way) -> Result<Search<'s, 'a>, Error> {
+        let backwards = way == Way::Backwards;
+        Ok(Search {
             archive,
             query,
             way,
+            entries: Finder::new(&ENTRY, archive.snapshot, backwards)?,
+            payloads: Finder::new(&PAYLOAD, archive.snapshot, backwards)?,
             messages: Vec::new(),
             bytes: 0,
             looked_at: 0,
             reached: None,
             stopped: Stopped::AtTheEnd,
-        }
+        })
     }
 
     fn look(&mut self, member: Member) -> Result<ControlFlow<()>, Error> {
@@ -294,11 +299,11 @@ impl<'s, 'a> Search<'s, 'a> {
         }
         self.looked_at += 1;
         let position = member.position;
-        let Some(entry) = self.archive.entry(position)? else {
+        let entry = self.entries.get(&(self.archive.account, position));
+        let Some(entry) = self.archive.counted(entry)? else {
             return Ok(ControlFlow::Continue(()));
         };
-        let payload = PAYLOAD.get(self.archive.snapshot, &entry.payload);
-        let payload = self.archive.counted(payload)?;
+        let payload = self.archive.counted(self.payloads.get(&entry.payload))?;
         let Some(payload) = payload.filter(|payload| self.query.takes(&entry, payload)) else {
             self.reached = Some(position);
             return Ok(ControlFlow::Continue(()));

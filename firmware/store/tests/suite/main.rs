@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "the helpers of tests are tests, too")]
 
 mod failing_disk;
+mod finder;
 mod house;
 mod migrations;
 mod model;
