@@ -32,7 +32,7 @@ fn a_message_of_400_bytes_on_its_way_through_memory() {
         &report,
         expect![[r"
             routed and not kept: 8
-            routed and queued for both archives: 31
+            routed and queued for both archives: 30
         "]],
     );
 }

@@ -1,5 +1,6 @@
 //! What carries a stream between a peer and its [`Connection`](crate::connection::Connection).
 
+mod alarms;
 mod socket;
 pub(crate) mod tcp;
 

@@ -23,6 +23,11 @@ pub trait Value: Sized {
     /// Appends the bytes, without the version.
     fn encode(&self, out: &mut Vec<u8>);
 
+    /// About how many bytes that will be.
+    fn bytes(&self) -> usize {
+        RECORD_BYTES
+    }
+
     /// Reads what [`Value::encode`] wrote. `None` when these bytes are no such value.
     fn decode(bytes: &[u8]) -> Option<Self>;
 
@@ -57,6 +62,10 @@ impl Value for Bytes {
         out.extend_from_slice(self);
     }
 
+    fn bytes(&self) -> usize {
+        self.len()
+    }
+
     fn decode(bytes: &[u8]) -> Option<Self> {
         Some(Bytes::copy_from_slice(bytes))
     }
@@ -72,7 +81,7 @@ const RECORD_BYTES: usize = 64;
 
 /// The stored form of a value.
 pub(crate) fn to_stored<V: Value>(version: u8, value: &V) -> Vec<u8> {
-    let mut out = Vec::with_capacity(RECORD_BYTES);
+    let mut out = Vec::with_capacity(1 + value.bytes());
     out.push(version);
     value.encode(&mut out);
     out

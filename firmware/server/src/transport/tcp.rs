@@ -1,6 +1,9 @@
 //! Drives a [`Connection`] over TCP: one task per connection, which holds no buffer while nothing happens.
 
-use super::socket::Socket;
+use super::{
+    alarms::{Alarm, Alarms},
+    socket::Socket,
+};
 use crate::{
     connection::{Connection, Done, Door, Peer, Todo, Work},
     limits::{CLOSE_MS_MAX, LOOKUPS_MAX, TLS_HANDSHAKE_MS_MAX},
@@ -85,6 +88,12 @@ impl Driver {
     // What takes long or much is boxed: an idle task is as large as the largest thing it ever waits for by
     // name.
     async fn drive(&mut self, connection: &mut Connection) -> io::Result<()> {
+        let mut stopping = self.stop.clone();
+        let stop = pin!(async move {
+            let _ = stopping.wait_for(|stop| *stop).await; // or nobody is left to say so
+        });
+        let time = pin!(sleep(Duration::ZERO));
+        let mut alarms = Alarms::new(stop, time);
         if self.door == Door::DirectTls {
             Box::pin(self.secure(connection)).await?;
         }
@@ -103,12 +112,15 @@ impl Driver {
             let goes_on = match todo {
                 Todo::Write => true,
                 Todo::Read => {
-                    self.wait(connection, |socket, cx, connection| {
+                    self.wait(connection, &mut alarms, |socket, cx, connection| {
                         socket.poll_read(cx, |bytes| connection.push(bytes))
                     })
                     .await?
                 }
-                Todo::Wait => self.wait(connection, |_, _, _| Poll::Pending).await?,
+                Todo::Wait => {
+                    self.wait(connection, &mut alarms, |_, _, _| Poll::Pending)
+                        .await?
+                }
                 Todo::StartTls => Box::pin(self.secure(connection)).await.map(|()| true)?,
                 Todo::Work(work) => Box::pin(self.look_up(connection, work)).await,
                 Todo::Close => false,
@@ -124,6 +136,7 @@ impl Driver {
     async fn wait(
         &mut self,
         connection: &mut Connection,
+        alarms: &mut Alarms<'_, impl Future<Output = ()>>,
         mut poll_read: impl FnMut(
             &mut Socket,
             &mut std::task::Context<'_>,
@@ -132,17 +145,19 @@ impl Driver {
     ) -> io::Result<bool> {
         let deadline = connection.deadline().unwrap_or(0);
         let now = self.house.server.clock().elapsed_ms();
-        let mut time = pin!(sleep(Duration::from_millis(deadline.saturating_sub(now))));
-        let mut stop = pin!(self.stop.wait_for(|stop| *stop));
+        alarms.set(deadline, now);
         let socket = &mut self.socket;
         poll_fn(|cx| {
-            if stop.as_mut().poll(cx).is_ready() {
-                connection.end(StreamError::SYSTEM_SHUTDOWN);
-                return Poll::Ready(Ok(true));
-            }
-            if time.as_mut().poll(cx).is_ready() {
-                connection.tick();
-                return Poll::Ready(Ok(true));
+            match alarms.poll(cx) {
+                Poll::Ready(Alarm::Stop) => {
+                    connection.end(StreamError::SYSTEM_SHUTDOWN);
+                    return Poll::Ready(Ok(true));
+                }
+                Poll::Ready(Alarm::Time) => {
+                    connection.tick();
+                    return Poll::Ready(Ok(true));
+                }
+                Poll::Pending => {}
             }
             if connection.poll_wake(cx).is_ready() {
                 return Poll::Ready(Ok(true));
