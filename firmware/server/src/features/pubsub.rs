@@ -11,6 +11,7 @@ mod change;
 mod disco;
 mod errors;
 mod owner;
+mod page;
 mod read;
 mod request;
 
