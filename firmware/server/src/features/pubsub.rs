@@ -89,9 +89,12 @@ pub(super) const fn reads(
     }
 }
 
-/// A message for the service: an owner's answer to a request for approval (XEP-0060 §8.6), or nothing.
+/// A message for the service: an owner's answer to a request for approval (XEP-0060 §8.6). Nobody reads any
+/// other; who writes one is told so, as for an address without anybody (RFC 6121 §8.5.1).
 pub(crate) fn message_to_service(cx: &mut Cx<'_>, message: &Passing) {
-    approve(cx, message);
+    if !approve(cx, message) && message.stanza.type_() != "headline" {
+        cx.refuse(message, StanzaError::SERVICE_UNAVAILABLE);
+    }
 }
 
 /// Whether a message was an answer to a request for approval.
