@@ -5,7 +5,8 @@
 //!
 //! Choices the specification leaves: whoever has an account here may have nodes at the service; there are no
 //! collections, leases and subscription ids; the oldest item of a full node goes without a word; a form that
-//! names a field that is not served is refused whole.
+//! names a field that is not served is refused whole, and so is a change of several people, without
+//! saying which of them it was (§8.8.2.4, §8.9.2.4).
 
 mod change;
 mod disco;
