@@ -8,6 +8,7 @@ use crate::{
     capabilities::Capabilities,
     features::{ALL, PerAccount, PerResource},
     limits::{LEAVING_KEPT, REMOVALS_MAX, ROUTED_MAX},
+    pubsub,
     roster::Roster,
     server::Server,
     session::{
@@ -481,6 +482,7 @@ impl Server {
             cause: None,
             consequences,
         };
+        pubsub::expire(&mut cx); // before anybody sees it
         let result = f(&mut cx);
         let Cx {
             cause,

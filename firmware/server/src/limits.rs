@@ -210,6 +210,9 @@ pub const PUBSUB_BYTES_MAX: u64 = 64 << 20;
 pub const PUBSUB_ID_BYTES_MAX: usize = 1_024;
 /// Items of one request to publish: clients send one, or a handful when they move in.
 pub const PUBSUB_BATCH_MAX: usize = 64;
+/// Seconds after which items of a node go by themselves, at most: a century. What is to stay for longer
+/// stays, as with `max` (XEP-0060 §16.4.4).
+pub const PUBSUB_EXPIRE_S_MAX: u32 = 3_155_760_000;
 /// Bytes of a text in a configuration, such as a title: they are in memory with their node.
 pub const PUBSUB_TEXT_BYTES_MAX: usize = 1_024;
 /// Groups of contacts that a configuration names: as many as a contact may be in.

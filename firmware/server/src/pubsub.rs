@@ -10,6 +10,7 @@ mod access;
 mod config;
 mod departed;
 mod event;
+mod expiry;
 mod items;
 mod last;
 mod lost;
@@ -27,6 +28,7 @@ pub(crate) use access::Visitor;
 pub(crate) use config::{Access, Config, FIELDS, Face, flag};
 pub(crate) use departed::{acquainted, forget, forgetting, has_subscribers, last_words};
 pub(crate) use event::{NODE_CONFIG, arrive, item};
+pub(crate) use expiry::expire;
 pub(crate) use items::{ID, ITEM, ItemRecord, Place, Shelf};
 pub(crate) use last::{LastItems, last_item_for, last_items};
 pub(crate) use lost::contact_changed;
@@ -43,6 +45,7 @@ use crate::{
         PUBSUB_BYTES_MAX, PUBSUB_NODE_ITEMS_MAX, PUBSUB_NODES_MAX, PUBSUB_PEOPLE_MAX,
         PUBSUB_SWEEP_ITEMS,
     },
+    world::Timestamp,
 };
 use items::{Hashing, Items};
 use std::collections::HashMap;
@@ -101,6 +104,8 @@ pub(crate) enum Refusal {
 pub(crate) struct Nodes {
     list: Vec<Node>,
     hashing: Hashing,
+    /// No item goes by itself before; the beginning of time where nobody looked yet.
+    next_expiry: Timestamp,
     /// Rows that belong to nothing: a deletion was interrupted.
     strays: Vec<Write>,
 }
@@ -138,7 +143,7 @@ impl Nodes {
             let (max, number) = (node.config(face_of(account)).items_max(), node.shelf);
             for place in node.items.evict(max) {
                 let shelf = Shelf { owner, number };
-                self.strays.extend(shelf.remove(place.number));
+                self.strays.extend(shelf.remove(place.number()));
             }
         }
         Ok(())
@@ -294,7 +299,7 @@ impl Cx<'_> {
     /// person names, and when nothing else is to be written where they are many. Those are on a shelf that
     /// was given up, or more than their node may have: the next load removes what a power cut left of them.
     fn sweep_items(&mut self, shelf: Shelf, places: &[Place]) {
-        let removals = places.iter().flat_map(|place| shelf.remove(place.number));
+        let removals = places.iter().flat_map(|place| shelf.remove(place.number()));
         if places.len() <= PUBSUB_SWEEP_ITEMS {
             removals.for_each(|write| self.write(write));
             return;

@@ -2,11 +2,11 @@
 //! these two.
 
 mod errand;
+mod find;
 
 use crate::{
     account::{Account, Cx, Leaving},
     delivery::{self, Choice},
-    directory,
     feature::{
         Answer, BoundHook, DeliveredHook, Delivery, Feature, Iq, IqHook, Nonza, On, Plan, Read,
         StanzaHook, StreamFeatures, Verdict,
@@ -21,8 +21,8 @@ use crate::{
         intake::{Cause, Intake},
     },
 };
+use find::Found;
 use std::{collections::HashMap, sync::Arc};
-use tracing::error;
 use xmpp::{Element, Entry, Jid, Kind, Passing, Stanza, StanzaError, StreamError};
 
 /// The feature list, turned by stage: each stage holds only those who asked for it, in list order.
@@ -155,33 +155,6 @@ impl Router {
             let question = self.arrive(cx, passing);
             Ok((cx.state.is_leaving(), question))
         })
-    }
-
-    /// Where the address leads (RFC 6120 §10, RFC 6121 §8).
-    async fn find(&self, server: &Arc<Server>, passing: &Passing) -> Found {
-        let for_service = passing.to == *server.pubsub();
-        if passing.to.domainpart() != server.domain().as_str() && !for_service {
-            return Found::Refused(StanzaError::REMOTE_SERVER_NOT_FOUND);
-        }
-        let localpart = match passing.to.localpart() {
-            Some(localpart) => localpart,
-            None if for_service => directory::SERVICE,
-            None => return Found::Refused(StanzaError::SERVICE_UNAVAILABLE),
-        };
-        if passing.stanza.kind == Kind::Presence && !presence::concerns_the_absent(passing) {
-            return server
-                .directory()
-                .get(localpart)
-                .map_or(Found::Nobody, Found::Account);
-        }
-        match server.load(localpart).await {
-            Ok(Some(account)) => Found::Account(account),
-            Ok(None) => self.no_account(server, passing),
-            Err(error) => {
-                error!(localpart, %error, "account cannot be loaded");
-                Found::Refused(StanzaError::RESOURCE_CONSTRAINT)
-            }
-        }
     }
 
     /// In the sender's account, whatever it is. A question that the disk answers comes back.
@@ -416,23 +389,6 @@ impl Router {
             .copied()
     }
 
-    /// RFC 6121 §8.5.1: there is no such account.
-    fn no_account(&self, server: &Server, passing: &Passing) -> Found {
-        match (passing.stanza.kind, passing.stanza.type_()) {
-            (Kind::Presence, _) | (Kind::Message, "headline") => return Found::Nobody,
-            (Kind::Iq, _) if passing.to.is_bare() => {}
-            _ => return Found::Refused(StanzaError::SERVICE_UNAVAILABLE),
-        }
-        let iq = request(passing);
-        let hook = iq
-            .as_ref()
-            .and_then(|iq| Some((iq, self.hook(On::NoAccount, iq)?)));
-        match hook {
-            Some((iq, IqHook::Server(hook))) => Found::Answered(hook(server, iq)),
-            _ => Found::Refused(StanzaError::SERVICE_UNAVAILABLE),
-        }
-    }
-
     /// The session's socket took these positions.
     pub(crate) fn written(&self, cx: &mut Cx<'_>, session: &Session, positions: &[u64]) {
         for hook in &self.written {
@@ -473,16 +429,6 @@ impl Router {
         let writers = self.stream_features.iter();
         writers.filter_map(|write| write(server, session)).collect()
     }
-}
-
-/// Where an address leads.
-enum Found {
-    Account(Arc<Account>),
-    /// Nowhere, and nobody is told.
-    Nobody,
-    /// Answered in its place.
-    Answered(Answer),
-    Refused(StanzaError),
 }
 
 /// Checks what is a client's own fault before anything is locked (RFC 6120 §8.1, §8.2.3).

@@ -73,6 +73,7 @@ impl Server {
         self.readers().run(Box::new(move || {
             let swept = catch_unwind(AssertUnwindSafe(|| {
                 server.sweep_reports()?;
+                server.sweep_expired_items()?;
                 server.sweep_each()
             }));
             let more = match swept {

@@ -5,12 +5,14 @@
 //!
 //! Choices the specification leaves: whoever has an account here may have nodes at the service; there are no
 //! collections, leases and subscription ids; the oldest item of a full node goes without a word; a form that
-//! names a field that is not served is refused whole.
+//! names a field that is not served is refused whole, and so is a change of several people, without
+//! saying which of them it was (§8.8.2.4, §8.9.2.4).
 
 mod change;
 mod disco;
 mod errors;
 mod owner;
+mod page;
 mod read;
 mod request;
 
@@ -88,9 +90,12 @@ pub(super) const fn reads(
     }
 }
 
-/// A message for the service: an owner's answer to a request for approval (XEP-0060 §8.6), or nothing.
+/// A message for the service: an owner's answer to a request for approval (XEP-0060 §8.6). Nobody reads any
+/// other; who writes one is told so, as for an address without anybody (RFC 6121 §8.5.1).
 pub(crate) fn message_to_service(cx: &mut Cx<'_>, message: &Passing) {
-    approve(cx, message);
+    if !approve(cx, message) && message.stanza.type_() != "headline" {
+        cx.refuse(message, StanzaError::SERVICE_UNAVAILABLE);
+    }
 }
 
 /// Whether a message was an answer to a request for approval.

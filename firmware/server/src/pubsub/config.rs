@@ -8,8 +8,8 @@ use super::{
     purpose::{self, holds_keys, is_private},
 };
 use crate::limits::{
-    PUBSUB_GROUPS_BYTES_MAX, PUBSUB_GROUPS_MAX, PUBSUB_ITEM_BYTES_MAX, PUBSUB_ITEMS_MAX,
-    PUBSUB_TEXT_BYTES_MAX,
+    PUBSUB_EXPIRE_S_MAX, PUBSUB_GROUPS_BYTES_MAX, PUBSUB_GROUPS_MAX, PUBSUB_ITEM_BYTES_MAX,
+    PUBSUB_ITEMS_MAX, PUBSUB_TEXT_BYTES_MAX,
 };
 use serde::{Deserialize, Serialize};
 use xmpp::form::FieldType;
@@ -96,6 +96,8 @@ pub(crate) struct Config {
     pub(crate) subscribe: bool,
     pub(crate) reply: Reply,
     pub(crate) when_full: WhenFull,
+    /// Seconds after which items go by themselves; `None` for never.
+    pub(crate) item_expire: Option<u32>,
 }
 
 impl Config {
@@ -137,6 +139,7 @@ impl Config {
             subscribe: true,
             reply: Reply::Unsaid,
             when_full: WhenFull::DiscardOldest,
+            item_expire: None,
         }
     }
 
@@ -292,26 +295,25 @@ pub(crate) const FIELDS: &[Field] = &[
         type_: FieldType::TextSingle,
         label: "Items that are kept; max for as many as the server allows",
         choice: &[],
-        get: |config| {
-            vec![
-                config
-                    .max_items
-                    .map_or_else(|| "max".to_owned(), |max| max.to_string()),
-            ]
-        },
+        get: |config| vec![number_or_max(config.max_items)],
         set: |config, values| {
-            let asked = max_items(values)?;
+            let asked = number_or_max_of(values)?;
             config.max_items = Some(asked).filter(|asked| (*asked as usize) < PUBSUB_ITEMS_MAX);
             Some(())
         },
     },
-    fixed!(
-        "pubsub#item_expire",
-        TextSingle,
-        "Seconds after which items go; max for never",
-        "max",
-        "max"
-    ),
+    Field {
+        var: "pubsub#item_expire",
+        type_: FieldType::TextSingle,
+        label: "Seconds after which items go; max for never",
+        choice: &[],
+        get: |config| vec![number_or_max(config.item_expire)],
+        set: |config, values| {
+            let asked = number_or_max_of(values)?;
+            config.item_expire = Some(asked).filter(|asked| *asked <= PUBSUB_EXPIRE_S_MAX);
+            Some(())
+        },
+    },
     Field {
         var: "pubsub#max_payload_size",
         type_: FieldType::TextSingle,
@@ -444,9 +446,13 @@ fn groups(values: &[String]) -> Option<Box<[Box<str>]>> {
     fits.then(|| values.iter().map(|group| group.as_str().into()).collect())
 }
 
+fn number_or_max(number: Option<u32>) -> String {
+    number.map_or_else(|| "max".to_owned(), |number| number.to_string())
+}
+
 /// A number above what there may be is as good as `max`: clients of before that word ask for a huge one. For
-/// no items at all there is `pubsub#persist_items`.
-fn max_items(values: &[String]) -> Option<u32> {
+/// no items at all there is `pubsub#persist_items`, and an item that goes at once is none.
+fn number_or_max_of(values: &[String]) -> Option<u32> {
     let asked = single(values)?;
     if asked == "max" {
         return Some(u32::MAX);
@@ -494,7 +500,7 @@ mod tests {
                 false,
             ),
             (&[("pubsub#item_expire", &["max"])], true),
-            (&[("pubsub#item_expire", &["60"])], false),
+            (&[("pubsub#item_expire", &[])], false),
             (&[("pubsub#max_payload_size", &["999999999"])], false),
             (&[("pubsub#roster_groups_allowed", &["a", "b"])], true),
         ];
@@ -543,6 +549,29 @@ mod tests {
         }
         for word in ["0", "+1", "", "1.0"] {
             assert!(with(&[("pubsub#max_items", &[word])]).is_err(), "{word}");
+        }
+    }
+
+    #[test]
+    fn items_go_after_a_second_at_the_earliest_and_after_a_century_never() {
+        for (word, seconds) in [
+            ("1", Some(1)),
+            ("86400", Some(86_400)),
+            ("3155760000", Some(3_155_760_000)),
+            ("3155760001", None),
+            ("99999999999999999999999999", None),
+            ("max", None),
+        ] {
+            let config = with(&[("pubsub#item_expire", &[word])]).unwrap();
+            assert_eq!(config.item_expire, seconds, "{word}");
+            let field = FIELDS
+                .iter()
+                .find(|field| field.var == "pubsub#item_expire");
+            let shown = seconds.map_or_else(|| "max".to_owned(), |s: u32| s.to_string());
+            assert_eq!((field.unwrap().get)(&config), [shown], "{word}");
+        }
+        for word in ["0", "-1", "", "1.5", "never"] {
+            assert!(with(&[("pubsub#item_expire", &[word])]).is_err(), "{word}");
         }
     }
 

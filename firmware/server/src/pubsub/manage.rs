@@ -4,7 +4,7 @@
 use super::{
     Refusal, Visitor,
     config::{Access, Config},
-    event,
+    event, expiry,
     items::Place,
     items_of, lost,
     node::{AFFILIATION, Affiliation, NODE, Node, NodeRecord, SUBSCRIPTION},
@@ -104,6 +104,7 @@ pub(super) fn put_config(cx: &mut Cx<'_>, name: &str, config: &Config) -> Result
     put_row(cx, name);
     let evicted = items_of(cx, name).map(|(items, _)| items.evict(max));
     cx.sweep_items(shelf, &evicted.unwrap_or_default());
+    expiry::look_anew(cx);
     Ok(())
 }
 
@@ -187,7 +188,7 @@ pub(crate) fn delete(cx: &mut Cx<'_>, visitor: &Visitor, name: &str) -> Result<(
     Ok(())
 }
 
-fn emptied(cx: &mut Cx<'_>, name: &str) {
+pub(super) fn emptied(cx: &mut Cx<'_>, name: &str) {
     let change = ItemChange {
         node: name,
         id: "",

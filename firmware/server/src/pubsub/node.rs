@@ -149,6 +149,11 @@ impl Node {
         self.config = (!usual).then(|| Box::new(config));
     }
 
+    /// Seconds after which its items go by themselves; no new node is like that.
+    pub(super) fn item_expire(&self) -> Option<u32> {
+        self.config.as_ref().and_then(|config| config.item_expire)
+    }
+
     /// Affiliations that were given; the account an account's node belongs to is not listed.
     pub(crate) fn affiliations(&self) -> &[(Jid, Affiliation)] {
         self.people

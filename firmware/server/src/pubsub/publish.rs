@@ -4,7 +4,7 @@ use super::{
     Refusal, Visitor,
     config::{Access, Config, WhenFull},
     event::{self, Published},
-    items::{ItemRecord, Place, bare},
+    items::{ItemRecord, Place},
     items_of,
     manage::{self, Removal},
     node::Node,
@@ -234,19 +234,19 @@ fn keep(cx: &mut Cx<'_>, name: &str, record: &ItemRecord, config: &Config) {
     let (Ok(shelf), Some((items, hashing))) = (shelf, items_of(cx, name)) else {
         return;
     };
+    let short = record.short();
     let replaced = items
         .find(hashing, &record.id)
         .map(|index| items.remove(index));
-    let bytes = record.payload.len() + record.id.len() + record.publisher.len();
-    let by = bare(&record.publisher);
-    let place = items.push(hashing, &record.id, by, bytes);
+    let place = items.push(hashing, &short);
     let evicted = items.evict(config.items_max());
     // In this order: the place may be that of the item that goes.
     cx.sweep_items(shelf, replaced.as_slice());
     cx.sweep_items(shelf, &evicted);
-    for write in shelf.keep(place, record) {
+    for write in shelf.keep(place, record, &short) {
         cx.write(write);
     }
+    cx.state.memory.nodes.expires(place, config);
 }
 
 impl Cx<'_> {

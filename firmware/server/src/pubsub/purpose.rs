@@ -48,6 +48,7 @@ impl Config {
             max_items: usual.max_items,
             max_payload: usual.max_payload,
             when_full: usual.when_full,
+            item_expire: usual.item_expire,
             ..self
         }
     }

@@ -1,17 +1,20 @@
 //! What there is to be found (XEP-0060 §5.1 to §5.5): nodes, what they are like, and their items.
 
-use super::errors::condition;
+use super::{
+    errors::condition,
+    page::{Asked, Page},
+};
 use crate::{
     account::Cx,
     feature::{Answer, Iq, On, Plan, Read},
     features::disco::entity_info,
-    limits::PUBSUB_PAGE_ITEMS_MAX,
     pubsub::{Affiliation, FIELDS, Node, Visitor},
 };
 use tracing::error;
 use xmpp::{
     Jid, StanzaError, compose, datetime,
     form::{FieldType, Writer},
+    rsm,
 };
 
 pub(super) const INFO: &str = "http://jabber.org/protocol/disco#info";
@@ -97,8 +100,8 @@ fn meta_data(cx: &Cx<'_>, node: &Node) -> String {
 /// §5.2, §5.5.
 pub(super) fn items_of_service(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Result<Plan, StanzaError> {
     match iq.payload.attr("node") {
-        None => Ok(nodes(cx, &iq.passing.from)),
-        Some(node) => items_of_node(cx, &iq.passing.from, &node),
+        None => nodes(cx, iq),
+        Some(node) => items_of_node(cx, iq, &node),
     }
 }
 
@@ -107,38 +110,71 @@ pub(in crate::features) fn items_of_account(
     cx: &mut Cx<'_>,
     iq: &Iq<'_>,
 ) -> Result<Plan, StanzaError> {
-    let from = &iq.passing.from;
     let Some(node) = iq.payload.attr("node") else {
-        return Ok(nodes(cx, from));
+        return nodes(cx, iq);
     };
-    match items_of_node(cx, from, &node) {
-        Err(_) if from.bare() != *cx.jid() => {
-            let mut nothing = format!("<query xmlns='{ITEMS}'");
-            compose::attribute(&mut nothing, "node", &node);
-            nothing.push_str("/>");
-            Ok(Box::new(move |_| Ok(Read::of(nothing))))
-        }
-        items => items,
+    let name = node.as_ref();
+    let visitor = Visitor::new(cx, &iq.passing.from);
+    let may_read = cx
+        .node(name)
+        .and_then(|node| visitor.may_read(node, cx.face()));
+    if may_read.is_err() && !visitor.is_account {
+        let nothing = query(Some(name), "");
+        return Ok(Box::new(move |_| Ok(Read::of(nothing))));
     }
+    items_of_node(cx, iq, name)
 }
 
-/// The nodes that somebody may subscribe to or read (XEP-0163 §6.2).
-fn nodes(cx: &Cx<'_>, from: &Jid) -> Plan {
-    let visitor = Visitor::new(cx, from);
-    let mut list = String::new();
+/// Which page is asked for (XEP-0059 §3), and otherwise this end of it all.
+fn asked(iq: &Iq<'_>, otherwise: rsm::Page) -> Result<Asked, StanzaError> {
+    let query = iq.payload.element();
+    Asked::read(query.child(rsm::NS, "set"), otherwise)
+}
+
+/// The nodes that somebody may subscribe to or read (XEP-0163 §6.2), by name.
+fn nodes(cx: &Cx<'_>, iq: &Iq<'_>) -> Result<Plan, StanzaError> {
+    let visitor = Visitor::new(cx, &iq.passing.from);
     let all = cx.state.memory.nodes.iter();
-    for node in all.filter(|node| visitor.may_know(node, cx.face()).is_ok()) {
-        list.push_str("<item");
-        compose::attribute(&mut list, "jid", cx.jid().as_str());
-        compose::attribute(&mut list, "node", &node.name);
+    let all = all.filter(|node| visitor.may_know(node, cx.face()).is_ok());
+    let all: Vec<&Node> = all.collect();
+    let find = |id: &str| all.iter().position(|node| *node.name == *id);
+    let page = asked(iq, rsm::Page::First)?.of(all.len(), find)?;
+    let read = |place: usize| {
+        let node = all[page.range.start + place];
         let title = node.config(cx.face()).title;
-        if !title.is_empty() {
-            compose::attribute(&mut list, "name", &title);
+        let title = (!title.is_empty()).then_some(&*title);
+        Ok(Some((
+            node.name.to_string(),
+            item(cx.jid(), Some(&node.name), title),
+        )))
+    };
+    let result = listed(&page, None, read)?;
+    Ok(Box::new(move |_| Ok(Read::of(result))))
+}
+
+fn item(jid: &Jid, node: Option<&str>, name: Option<&str>) -> String {
+    let mut out = String::from("<item");
+    compose::attribute(&mut out, "jid", jid.as_str());
+    for (attribute, value) in [("node", node), ("name", name)] {
+        if let Some(value) = value {
+            compose::attribute(&mut out, attribute, value);
         }
-        list.push_str("/>");
     }
-    let result = query(None, &list);
-    Box::new(move |_| Ok(Read::of(result)))
+    out + "/>"
+}
+
+/// What is on a page, read as what it is called in `<set/>` and the element.
+fn listed(
+    page: &Page,
+    node: Option<&str>,
+    read: impl Fn(usize) -> Result<Option<(String, String)>, StanzaError>,
+) -> Result<String, StanzaError> {
+    let (items, left_out) = page.fill(read, |(_, item)| item.len())?;
+    let ends = items.first().zip(items.last());
+    let ends = ends.map(|((first, _), (last, _))| (first.clone(), last.clone()));
+    let set = page.set(ends, left_out);
+    let items: String = items.into_iter().map(|(_, item)| item).collect();
+    Ok(query(node, &(items + &set)))
 }
 
 fn query(node: Option<&str>, list: &str) -> String {
@@ -153,29 +189,26 @@ fn query(node: Option<&str>, list: &str) -> String {
 }
 
 /// The ids of a node's items, newest last; of very many the newest.
-fn items_of_node(cx: &Cx<'_>, from: &Jid, name: &str) -> Result<Plan, StanzaError> {
+fn items_of_node(cx: &Cx<'_>, iq: &Iq<'_>, name: &str) -> Result<Plan, StanzaError> {
     let node = cx.node(name).map_err(condition)?;
-    Visitor::new(cx, from)
+    Visitor::new(cx, &iq.passing.from)
         .may_read(node, cx.face())
         .map_err(condition)?;
-    let count = node.items.len();
-    let places = node
-        .items
-        .get(count.saturating_sub(PUBSUB_PAGE_ITEMS_MAX)..count);
+    let find = |id: &str| cx.state.memory.nodes.find(node, id);
+    let page = asked(iq, rsm::Page::Last)?.of(node.items.len(), find)?;
+    let places = node.items.get(page.range.clone());
     let (shelf, jid, name) = (cx.shelf(node), cx.jid().clone(), name.to_owned());
     Ok(Box::new(move |snapshot| {
-        let mut list = String::new();
-        for place in &places {
-            let id = shelf.read_id(snapshot, *place).map_err(|error| {
+        let read = |place: usize| match shelf.read_id(snapshot, places[place]) {
+            Ok(id) => Ok(id.map(|id| {
+                let item = item(&jid, None, Some(&id));
+                (id, item)
+            })),
+            Err(error) => {
                 error!(%error, "ids of items cannot be read");
-                StanzaError::INTERNAL
-            })?;
-            let Some(id) = id else { continue };
-            list.push_str("<item");
-            compose::attribute(&mut list, "jid", jid.as_str());
-            compose::attribute(&mut list, "name", &id);
-            list.push_str("/>");
-        }
-        Ok(Read::of(query(Some(&name), &list)))
+                Err(StanzaError::INTERNAL)
+            }
+        };
+        listed(&page, Some(&name), read).map(Read::of)
     }))
 }

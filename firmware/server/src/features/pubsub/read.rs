@@ -3,12 +3,13 @@
 use super::{
     NS, change,
     errors::{NOT_SUBSCRIBED, condition},
+    page::{Asked, Page},
     request::Request,
 };
 use crate::{
     account::Cx,
     feature::{Iq, Plan, Read},
-    limits::{PUBSUB_IDS_MAX, PUBSUB_PAGE_BYTES_MAX, PUBSUB_PAGE_ITEMS_MAX},
+    limits::{PUBSUB_IDS_MAX, PUBSUB_PAGE_BYTES_MAX},
     pubsub::{self, Affiliation, Face, ItemRecord, Node, Place, Shelf, Visitor},
 };
 use store::Snapshot;
@@ -121,17 +122,8 @@ struct Wanted {
     shelf: Shelf,
     face: Face,
     places: Vec<Place>,
-    /// Read from the end: what does not fit into the answer is at the beginning.
-    backwards: bool,
-    page: Option<Paged>,
-}
-
-/// What `<set/>` says of the page.
-struct Paged {
-    /// Of the first place among all items.
-    index: usize,
-    count: usize,
-    asked: bool,
+    /// Of all items; `None` where they are named.
+    page: Option<Page>,
 }
 
 /// §6.5.
@@ -144,7 +136,6 @@ fn items(cx: &mut Cx<'_>, visitor: &Visitor, request: &Request) -> Result<Plan, 
         shelf: cx.shelf(node),
         face: cx.face(),
         places: Vec::new(),
-        backwards: false,
         page: None,
     };
     let ids: Vec<&Element> = request
@@ -183,96 +174,37 @@ fn items(cx: &mut Cx<'_>, visitor: &Visitor, request: &Request) -> Result<Plan, 
 impl Wanted {
     /// §6.5.2, §6.5.4, §6.5.7.
     fn page(&mut self, cx: &Cx<'_>, node: &Node, request: &Request) -> Result<(), StanzaError> {
-        let count = node.items.len();
-        let set = request.beside("set").filter(|set| set.ns == rsm::NS);
-        let asked = set.map(rsm::Request::read).transpose()?;
         let newest = request.action.attr("max_items");
         let newest: Option<usize> = newest
             .map(|max| max.parse().map_err(|_| StanzaError::BAD_REQUEST))
             .transpose()?;
-        let (page, max) = match (&asked, newest) {
-            (Some(asked), newest) => {
-                let max = asked.max.map_or(newest, |max| Some(max as usize));
-                (asked.page.clone(), max)
-            }
-            (None, Some(newest)) => (rsm::Page::Last, Some(newest)),
-            (None, None) => (rsm::Page::First, None),
-        };
-        let max = max.unwrap_or(count).min(PUBSUB_PAGE_ITEMS_MAX);
-        let place = |id: &str| {
-            let index = cx.state.memory.nodes.find(node, id);
-            index.ok_or(StanzaError::ITEM_NOT_FOUND) // XEP-0059 §2.2
-        };
-        let from = |start: usize| start.min(count)..start.saturating_add(max).min(count);
-        let upto = |end: usize| end.saturating_sub(max)..end;
-        let range = match &page {
-            rsm::Page::First => from(0),
-            rsm::Page::After(id) => from(place(id)? + 1),
-            rsm::Page::Index(index) => from(*index as usize),
-            rsm::Page::Before(id) => upto(place(id)?),
-            rsm::Page::Last => upto(count),
-        };
-        self.backwards = matches!(page, rsm::Page::Before(_) | rsm::Page::Last);
-        self.page = Some(Paged {
-            index: range.start,
-            count,
-            asked: asked.is_some(),
-        });
-        self.places = node.items.get(range);
+        let asked = Asked::read(request.beside("set"), rsm::Page::First)?.newest(newest);
+        let find = |id: &str| cx.state.memory.nodes.find(node, id);
+        let page = asked.of(node.items.len(), find)?;
+        self.places = node.items.get(page.range.clone());
+        self.page = Some(page);
         Ok(())
     }
 
     fn read(&self, snapshot: &Snapshot) -> Result<String, store::Error> {
-        let mut records: Vec<ItemRecord> = Vec::new();
-        let (mut bytes, mut left_out) = (0, 0);
-        let mut places = self.places.clone();
-        if self.backwards {
-            places.reverse();
-        }
-        for (number, place) in places.iter().enumerate() {
-            let Some(record) = self.shelf.read(snapshot, *place)? else {
-                continue; // it was removed a moment ago
-            };
-            bytes += record.payload.len();
-            if bytes > PUBSUB_PAGE_BYTES_MAX && !records.is_empty() {
-                left_out = places.len() - number;
-                break;
-            }
-            records.push(record);
-        }
-        if self.backwards {
-            records.reverse();
-        }
-        Ok(self.answer(&records, left_out))
+        let read = |place: usize| self.shelf.read(snapshot, self.places[place]);
+        let Some(page) = &self.page else {
+            let records = (0..self.places.len()).map(read);
+            let records: Result<Vec<_>, _> = records.filter_map(Result::transpose).collect();
+            return Ok(self.answer(&records?, ""));
+        };
+        let (records, left_out) = page.fill(read, |record| record.payload.len())?;
+        let ends = records.first().zip(records.last());
+        let ends = ends.map(|(first, last)| (first.id.clone(), last.id.clone()));
+        Ok(self.answer(&records, &page.set(ends, left_out)))
     }
 
-    fn answer(&self, records: &[ItemRecord], left_out: usize) -> String {
+    fn answer(&self, records: &[ItemRecord], set: &str) -> String {
         let mut list = String::new();
         for record in records {
             pubsub::item(&mut list, self.face, record, true);
         }
         let items = wrapped("items", Some(&self.node), &list);
-        let set = self
-            .page
-            .as_ref()
-            .map(|page| self.set(page, records, left_out));
-        let set = set.flatten().unwrap_or_default();
         format!("<pubsub xmlns='{NS}'>{items}{set}</pubsub>")
-    }
-
-    /// §6.5.4: whoever did not ask for a page is told where they got one.
-    fn set(&self, page: &Paged, records: &[ItemRecord], left_out: usize) -> Option<String> {
-        let whole = self.places.len() - left_out == page.count;
-        if !page.asked && (whole || self.backwards && left_out == 0) {
-            return None;
-        }
-        let skipped = if self.backwards { left_out } else { 0 };
-        let ends = records.first().zip(records.last());
-        let answer = rsm::Answer {
-            ends: ends.map(|(first, last)| (first.id.clone(), last.id.clone())),
-            index: Some((page.index + skipped) as u64),
-            count: Some(page.count as u64),
-        };
-        Some(answer.to_xml())
     }
 }

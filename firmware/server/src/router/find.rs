@@ -1,0 +1,78 @@
+//! Where an address leads: to an account of ours, to the publish-subscribe service, or to nobody.
+
+use super::{Router, request};
+use crate::{
+    account::Account,
+    directory,
+    feature::{Answer, IqHook, On},
+    presence,
+    server::Server,
+};
+use std::sync::Arc;
+use tracing::error;
+use xmpp::{Kind, Passing, StanzaError};
+
+/// Where an address leads.
+pub(super) enum Found {
+    Account(Arc<Account>),
+    /// Nowhere, and nobody is told.
+    Nobody,
+    /// Answered in its place.
+    Answered(Answer),
+    Refused(StanzaError),
+}
+
+impl Router {
+    /// Where the address leads (RFC 6120 §10, RFC 6121 §8).
+    pub(super) async fn find(&self, server: &Arc<Server>, passing: &Passing) -> Found {
+        let for_service = passing.to == *server.pubsub();
+        if !for_service && passing.to.domainpart() == server.pubsub().domainpart() {
+            return nobody(passing); // no node has an address of its own (XEP-0060 §4.6.1)
+        }
+        if passing.to.domainpart() != server.domain().as_str() && !for_service {
+            return Found::Refused(StanzaError::REMOTE_SERVER_NOT_FOUND);
+        }
+        let localpart = match passing.to.localpart() {
+            Some(localpart) => localpart,
+            None if for_service => directory::SERVICE,
+            None => return Found::Refused(StanzaError::SERVICE_UNAVAILABLE),
+        };
+        if passing.stanza.kind == Kind::Presence && !presence::concerns_the_absent(passing) {
+            return server
+                .directory()
+                .get(localpart)
+                .map_or(Found::Nobody, Found::Account);
+        }
+        match server.load(localpart).await {
+            Ok(Some(account)) => Found::Account(account),
+            Ok(None) => self.no_account(server, passing),
+            Err(error) => {
+                error!(localpart, %error, "account cannot be loaded");
+                Found::Refused(StanzaError::RESOURCE_CONSTRAINT)
+            }
+        }
+    }
+
+    /// RFC 6121 §8.5.1: there is no such account.
+    fn no_account(&self, server: &Server, passing: &Passing) -> Found {
+        if passing.stanza.kind != Kind::Iq || !passing.to.is_bare() {
+            return nobody(passing);
+        }
+        let iq = request(passing);
+        let hook = iq
+            .as_ref()
+            .and_then(|iq| Some((iq, self.hook(On::NoAccount, iq)?)));
+        match hook {
+            Some((iq, IqHook::Server(hook))) => Found::Answered(hook(server, iq)),
+            _ => Found::Refused(StanzaError::SERVICE_UNAVAILABLE),
+        }
+    }
+}
+
+/// RFC 6121 §8.5.1, RFC 6120 §10.5.3.1: there is nobody at this address of ours.
+fn nobody(passing: &Passing) -> Found {
+    match (passing.stanza.kind, passing.stanza.type_()) {
+        (Kind::Presence, _) | (Kind::Message, "headline") => Found::Nobody,
+        _ => Found::Refused(StanzaError::SERVICE_UNAVAILABLE),
+    }
+}
