@@ -365,15 +365,19 @@ fn succeeded(cx: &mut Cx<'_>, enabled: &mut Enabled) {
 
 /// §7.1: for a reason that may pass; after too many of them in a row the registration is given up.
 fn failed(cx: &mut Cx<'_>, enabled: &mut Enabled, note: Option<Arc<Note>>) {
-    enabled.progress.failures = enabled.progress.failures.saturating_add(1);
-    enabled.progress.failed_at = cx.now();
-    if enabled.progress.failures >= PUSH_FAILURES_MAX {
-        let (account, service) = (cx.jid(), &enabled.service);
-        info!(%account, %service, "is given up: it has failed for a day");
-        enabled.is_dead = true;
-        return;
+    // Calls and tests do not wait until it is time to try again: what fails before then is no news, or
+    // anybody who calls often enough would end a registration within minutes.
+    if until_retry(cx, enabled) == 0 {
+        enabled.progress.failures = enabled.progress.failures.saturating_add(1);
+        enabled.progress.failed_at = cx.now();
+        if enabled.progress.failures >= PUSH_FAILURES_MAX {
+            let (account, service) = (cx.jid(), &enabled.service);
+            info!(%account, %service, "is given up: it has failed for a day");
+            enabled.is_dead = true;
+            return;
+        }
+        note_progress(cx, enabled);
     }
-    note_progress(cx, enabled);
     // Of what came meanwhile the latest is told. A call is over by then.
     if let Some(note) = note.filter(|note| !note.is_call()) {
         enabled.waiting.get_or_insert(note);

@@ -5,8 +5,8 @@ use crate::{
     AccountChange, Outcome, accounts,
     fixture::{Fixture, now},
     limits::{
-        PUSH_FAILURES_MAX, PUSH_FILTER_BYTES_MAX, PUSH_NODE_BYTES_MAX, PUSH_OPTIONS_BYTES_MAX,
-        PUSH_RETRY_MS_MAX,
+        PUSH_CALL_INTERVAL_MS, PUSH_FAILURES_MAX, PUSH_FILTER_BYTES_MAX, PUSH_NODE_BYTES_MAX,
+        PUSH_OPTIONS_BYTES_MAX, PUSH_RETRY_MS_MAX,
     },
 };
 
@@ -296,4 +296,31 @@ fn what_the_disk_refused_is_written_anew() {
     home.server.at(&account, 0, crate::account::write_anew);
     home.hands.pass(600_000); // nobody waits for it
     assert_eq!(unread(), Some(1));
+}
+
+#[test]
+fn whoever_calls_and_calls_again_does_not_end_a_registration() {
+    let home = Fixture::new(&["juliet", "romeo"]);
+    let (juliet, romeo) = (
+        home.online("juliet", "balcony"),
+        home.online("romeo", "orchard"),
+    );
+    enable_node(&home, &juliet, "push.invalid", "n");
+    let account = juliet.account.clone();
+    home.leave(&juliet);
+    for n in 0..2 * PUSH_FAILURES_MAX {
+        let propose = format!("<propose xmlns='urn:xmpp:jingle-message:0' id='c{n}'/>");
+        home.send(
+            &romeo,
+            &format!("<message to='juliet@home.example' type='chat'>{propose}</message>"),
+        );
+        now(home.server.try_push("juliet"));
+        home.hands.pass(PUSH_CALL_INTERVAL_MS);
+    }
+    let state = account.lock();
+    let failures = state.memory.push.0.first().map(|it| it.progress.failures);
+    assert!(
+        failures.is_some_and(|it| (1..5).contains(&it)),
+        "{failures:?} in minutes"
+    );
 }
