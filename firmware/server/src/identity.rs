@@ -186,6 +186,11 @@ fn publish_nick(cx: &mut Cx<'_>, card: &Element) {
     }
 }
 
+/// Others may see the picture than before: the hash is in presence where they may (XEP-0398 §7).
+pub(crate) fn readers_changed(cx: &mut Cx<'_>) {
+    presence::tell_anew(cx);
+}
+
 /// A client changed its vCard4.
 pub(crate) fn text_changed(cx: &mut Cx<'_>) {
     let newer = Newer {

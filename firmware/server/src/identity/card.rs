@@ -56,7 +56,9 @@ impl Parts {
         let nick = match newest(cx, NICK) {
             _ if !may_read(cx, &visitor, &[NICK]) => Source::Nowhere,
             Some(event) if newer.nick || newer.text => event,
-            None if newer.nick && !newer.text => Source::Nowhere,
+            // A vCard4 may have one inside; the card's own is that of before.
+            None if newer.text && matches!(text, Source::Event(..)) => Source::Card,
+            None if newer.nick || newer.text => Source::Nowhere,
             _ => Source::Card,
         };
         let (picture, described) = match newer.picture {
