@@ -18,8 +18,8 @@
 //! any more: a picture of the card that is too large for an item or of no known type; a picture that is
 //! published as an address on the web, or together with whose text a card would be too large; a text that is
 //! too large for a card. What the card has besides text and picture (sounds, logos) stays in the card; a
-//! picture inside of a vCard4 is not looked at. Nicknames inside of a vCard4 give way to one that was published
-//! as such.
+//! picture inside of a vCard4 is not looked at. Nicknames inside of a vCard4 give way to one that was
+//! published as such.
 //!
 //! State: table `identity.events`, in memory while the account is loaded.
 
