@@ -296,6 +296,9 @@ pub const PUSH_NODE_BYTES_MAX: usize = 1_024;
 pub const PUSH_OPTIONS_BYTES_MAX: usize = 4_096;
 /// Bytes of the addresses that one registration names in its filters: a thousand muted contacts.
 pub const PUSH_FILTER_BYTES_MAX: usize = 32_768;
+/// Addresses that one registration names in its filters: short ones cost more memory than they have bytes,
+/// and each is compared with every sender.
+pub const PUSH_FILTER_ADDRESSES_MAX: usize = 2_000;
 /// Bytes of a message that are kept for a notification: more than any carries.
 pub const PUSH_TEXT_BYTES_MAX: usize = 4_096;
 /// Bytes of the id of a call: those known have up to 40. With a longer one nobody is woken.

@@ -5,8 +5,8 @@ use crate::{
     AccountChange, Outcome, accounts,
     fixture::{Fixture, now},
     limits::{
-        PUSH_CALL_INTERVAL_MS, PUSH_FAILURES_MAX, PUSH_FILTER_BYTES_MAX, PUSH_NODE_BYTES_MAX,
-        PUSH_OPTIONS_BYTES_MAX, PUSH_RETRY_MS_MAX,
+        PUSH_CALL_INTERVAL_MS, PUSH_FAILURES_MAX, PUSH_FILTER_ADDRESSES_MAX, PUSH_FILTER_BYTES_MAX,
+        PUSH_NODE_BYTES_MAX, PUSH_OPTIONS_BYTES_MAX, PUSH_RETRY_MS_MAX,
     },
 };
 
@@ -98,6 +98,12 @@ fn what_is_asked_for_has_limits() {
     let each = "0000000000@far.example".len();
     assert!(!answer("n", &muted(PUSH_FILTER_BYTES_MAX / each)));
     assert!(answer("n", &muted(PUSH_FILTER_BYTES_MAX / each + 1)));
+    let short = |rooms: usize| {
+        let rooms = "<room jid='r' allow='always'/>".repeat(rooms);
+        format!("<groupchat xmlns='tigase:push:filter:groupchat:0'>{rooms}</groupchat>")
+    };
+    assert!(!answer("n", &short(PUSH_FILTER_ADDRESSES_MAX)));
+    assert!(answer("n", &short(PUSH_FILTER_ADDRESSES_MAX + 1)));
 }
 
 #[test]
