@@ -48,7 +48,10 @@ pub(crate) fn arrived(
         }
         match enabled.device(cx.state, None) {
             Device::Watched(session) => {
+                // What it still owes goes on ageing, or a lively chat would never reach a silent line.
+                let carried = enabled.carried.take();
                 was_looked_at(cx, enabled);
+                enabled.carried = carried;
                 if gets(&session.jid) {
                     carry(cx, enabled, &session, note.clone());
                 }
@@ -95,6 +98,7 @@ pub(crate) fn session_gone(cx: &mut Cx<'_>, jid: &Jid) {
                 // By us, as a rule because its device is signing in again: that gets a moment.
                 enabled.sent_at = Some(cx.server.clock().elapsed_ms());
             }
+            owe_call(cx, enabled, &session, carried.call);
             owe(cx, enabled, carried.note, carried.count);
         }
     });
@@ -227,17 +231,26 @@ fn under_way(cx: &Cx<'_>, enabled: &mut Enabled, id: u64, note: Arc<Note>) {
 fn carry(cx: &Cx<'_>, enabled: &mut Enabled, session: &Arc<Session>, note: Arc<Note>) {
     let before = enabled.carried.take();
     let before = before.filter(|it| it.session == session.number && owes(session, &it.note));
-    let (before_it, since) = match before {
-        Some(before) => (before.count, before.since),
-        None => (0, cx.server.clock().elapsed_ms()),
+    let (before_it, call, since) = match before {
+        Some(before) if before.note.is_call() => (before.count, Some(before.note), before.since),
+        Some(before) => (before.count, before.call, before.since),
+        None => (0, None, cx.server.clock().elapsed_ms()),
     };
     cx.server.push_alarm().set(since + patience(&note));
     enabled.carried = Some(Box::new(Carried {
         session: session.number,
         count: before_it.saturating_add(count(&note)),
+        call: call.filter(|_| !note.is_call()),
         since,
         note,
     }));
+}
+
+/// A call that its session still owes, if there is one.
+fn owe_call(cx: &mut Cx<'_>, enabled: &mut Enabled, session: &Session, call: Option<Arc<Note>>) {
+    if let Some(call) = call.filter(|call| owes(session, call)) {
+        owe(cx, enabled, call, 0);
+    }
 }
 
 /// How long a session may keep silent about a message.
@@ -271,7 +284,7 @@ fn forget_what_is_known(cx: &mut Cx<'_>, enabled: &mut Enabled) {
 }
 
 fn look_after_carried(cx: &mut Cx<'_>, enabled: &mut Enabled) {
-    let Some(carried) = enabled.carried.take() else {
+    let Some(mut carried) = enabled.carried.take() else {
         return;
     };
     let mut resources = cx.state.resources.iter();
@@ -279,11 +292,19 @@ fn look_after_carried(cx: &mut Cx<'_>, enabled: &mut Enabled) {
     let Some(resource) = by.filter(|by| owes(&by.session, &carried.note)) else {
         return;
     };
+    let (is_away, session) = (resource.away.is_some(), resource.session.clone());
+    let is_due = |due| is_away || due <= cx.server.clock().elapsed_ms();
+    let rings = carried.since + PUSH_CALL_UNACKNOWLEDGED_MS;
     let due = carried.since + patience(&carried.note);
-    if resource.away.is_some() || due <= cx.server.clock().elapsed_ms() {
+    let (is_due, has_rung) = (is_due(due), is_due(rings));
+    if has_rung {
+        owe_call(cx, enabled, &session, carried.call.take());
+    }
+    if is_due {
         owe(cx, enabled, carried.note, carried.count);
     } else {
-        cx.server.push_alarm().set(due);
+        let next = carried.call.as_ref().map_or(due, |_| rings);
+        cx.server.push_alarm().set(next);
         enabled.carried = Some(carried);
     }
 }
