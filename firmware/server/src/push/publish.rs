@@ -167,9 +167,14 @@ pub(super) fn try_out(cx: &mut Cx<'_>) -> Vec<trial::Trial> {
     trials
 }
 
-/// What the disk may have refused and nobody waited for.
+/// What the disk may have refused and nobody waited for. The registrations, too: one of them may have been
+/// removed and asked for again since, and the removal was just made anew.
 pub(crate) fn write_anew(cx: &mut Cx<'_>) {
-    for_each(cx, |cx, enabled| note_progress(cx, enabled));
+    for_each(cx, |cx, enabled| {
+        let key = enabled.key(cx.id());
+        cx.write_soon(REGISTRATION.put(&key, &enabled.settings));
+        note_progress(cx, enabled);
+    });
 }
 
 /// With the registrations out of the account's state, so that both can be changed.

@@ -231,6 +231,13 @@ fn a_push_service_that_fails_for_a_day_is_given_up_and_not_before() {
     home.write();
     let snapshot = home.server.store().snapshot().unwrap();
     assert!(Pushes::load(&snapshot, account.id).unwrap().is_empty());
+    // Whoever asks again is not forgotten with it, should the disk fail for a moment.
+    let juliet = home.online("juliet", "balcony");
+    enable_node(&home, &juliet, "push.invalid", "n");
+    home.server
+        .at(&juliet.account, 0, crate::account::write_anew);
+    home.hands.pass(600_000); // nobody waits for it
+    assert_eq!(nodes(&home, account.id, &juliet), "n");
 }
 
 #[test]
