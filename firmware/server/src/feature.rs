@@ -61,6 +61,8 @@ pub(crate) struct Feature {
     pub(crate) items_offered: Option<ItemsHook>,
     /// In the account of the node: a client published an item, removed one, or removed all of a node.
     pub(crate) item_changed: Option<fn(&mut Cx<'_>, &ItemChange<'_>)>,
+    /// Likewise: a node, by name, is configured in another way, so that others may read it, or none.
+    pub(crate) node_configured: Option<fn(&mut Cx<'_>, &str)>,
     /// An element of private storage (XEP-0049) that has its place elsewhere.
     pub(crate) private_face: Option<PrivateFace>,
     /// In an account that was just read from the disk, before anybody asks it anything.
@@ -118,6 +120,7 @@ impl Feature {
         answered: None,
         items_offered: None,
         item_changed: None,
+        node_configured: None,
         private_face: None,
         loaded: None,
         identities: &[],

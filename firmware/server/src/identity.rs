@@ -16,9 +16,10 @@
 //!
 //! What does not fit both faces is in one of them, and the other shows nothing rather than what is not true
 //! any more: a picture of the card that is too large for an item or of no known type; a picture that is
-//! published as an address on the web, or together with whose text a card would be too large. What the card
-//! has besides text and picture (sounds, logos) stays in the card; a picture inside of a vCard4 is not looked
-//! at. Nicknames inside of a vCard4 give way to one that was published as such.
+//! published as an address on the web, or together with whose text a card would be too large; a text that is
+//! too large for a card. What the card has besides text and picture (sounds, logos) stays in the card; a
+//! picture inside of a vCard4 is not looked at. Nicknames inside of a vCard4 give way to one that was
+//! published as such.
 //!
 //! State: table `identity.events`, in memory while the account is loaded.
 
@@ -184,6 +185,11 @@ fn publish_nick(cx: &mut Cx<'_>, card: &Element) {
     if !nick {
         cx.say_nothing(NICK, &format!("<nick xmlns='{NICK}'/>"));
     }
+}
+
+/// Others may see the picture than before: the hash is in presence where they may (XEP-0398 §7).
+pub(crate) fn readers_changed(cx: &mut Cx<'_>) {
+    presence::tell_anew(cx);
 }
 
 /// A client changed its vCard4.

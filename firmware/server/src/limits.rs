@@ -299,12 +299,17 @@ pub const PUSH_NODE_BYTES_MAX: usize = 1_024;
 pub const PUSH_OPTIONS_BYTES_MAX: usize = 4_096;
 /// Bytes of the addresses that one registration names in its filters: a thousand muted contacts.
 pub const PUSH_FILTER_BYTES_MAX: usize = 32_768;
+/// Addresses that one registration names in its filters: short ones cost more memory than they have bytes,
+/// and each is compared with every sender.
+pub const PUSH_FILTER_ADDRESSES_MAX: usize = 2_000;
 /// Bytes of a message that are kept for a notification: more than any carries.
 pub const PUSH_TEXT_BYTES_MAX: usize = 4_096;
+/// Bytes of the id of a call: those known have up to 40. With a longer one nobody is woken.
+pub const PUSH_CALL_ID_BYTES_MAX: usize = 128;
 /// Bytes of an encrypted notification where its device does not say: what the services of phones carry is
 /// 4 096, with the app server's own part.
 pub const PUSH_PAYLOAD_BYTES: u32 = 3_000;
-/// The least that a device may ask for: sender and id of a call must fit.
+/// The least that a device may ask for: id and sender of a call must fit, unless that address is a monster.
 pub const PUSH_PAYLOAD_BYTES_MIN: u32 = 512;
 /// The most that a device may ask for.
 pub const PUSH_PAYLOAD_BYTES_MAX: u32 = 4_096;

@@ -95,6 +95,8 @@ struct Carried {
     /// The latest.
     note: Arc<Note>,
     count: u32,
+    /// The latest call, if something was written since: it does not wait as long as that.
+    call: Option<Arc<Note>>,
     /// When the first of them was handed over, in elapsed milliseconds.
     since: u64,
 }

@@ -29,6 +29,11 @@ pub(super) const CONVERSION_FEATURE: Feature = Feature {
     ),
     disco: &[(On::OwnAccount, "urn:xmpp:pep-vcard-conversion:0")],
     item_changed: Some(published),
+    node_configured: Some(|cx, name| {
+        if [identity::METADATA, identity::DATA].contains(&name) {
+            identity::readers_changed(cx);
+        }
+    }),
     ..Feature::NONE
 };
 

@@ -220,6 +220,16 @@ pub(crate) fn item_changed(cx: &mut Cx<'_>, change: &ItemChange<'_>) {
     }
 }
 
+/// Tells features that a node of an account is configured in another way.
+pub(crate) fn node_configured(cx: &mut Cx<'_>, name: &str) {
+    if cx.is_service() {
+        return;
+    }
+    for hook in ALL.iter().filter_map(|feature| feature.node_configured) {
+        hook(cx, name);
+    }
+}
+
 /// What an entity is besides what it is first of all.
 pub(crate) fn identities(on: On) -> impl Iterator<Item = (&'static str, &'static str)> {
     let identities = ALL.iter().flat_map(|f| f.identities);

@@ -6,8 +6,8 @@ use crate::{
     account::Cx,
     feature::{Answer, Delivery, Feature, Iq, On, Spec, Verdict, set},
     limits::{
-        PUSH_FILTER_BYTES_MAX, PUSH_NODE_BYTES_MAX, PUSH_OPTIONS_BYTES_MAX, PUSH_PAYLOAD_BYTES,
-        PUSH_PAYLOAD_BYTES_MAX, PUSH_PAYLOAD_BYTES_MIN,
+        PUSH_FILTER_ADDRESSES_MAX, PUSH_FILTER_BYTES_MAX, PUSH_NODE_BYTES_MAX,
+        PUSH_OPTIONS_BYTES_MAX, PUSH_PAYLOAD_BYTES, PUSH_PAYLOAD_BYTES_MAX, PUSH_PAYLOAD_BYTES_MIN,
     },
     push::{self, Encryption, Filters, Room, Settings},
 };
@@ -164,7 +164,8 @@ fn filters(request: &Element) -> Result<Filters, StanzaError> {
     let room_bytes = |room: &Room| room.jid.len() + room.nickname.as_ref().map_or(0, |n| n.len());
     let bytes = muted.iter().map(|jid| jid.len()).sum::<usize>()
         + rooms.iter().flatten().map(room_bytes).sum::<usize>();
-    if bytes > PUSH_FILTER_BYTES_MAX {
+    let addresses = muted.len() + rooms.as_ref().map_or(0, Vec::len);
+    if bytes > PUSH_FILTER_BYTES_MAX || addresses > PUSH_FILTER_ADDRESSES_MAX {
         return Err(TOO_LONG);
     }
     Ok(Filters {
@@ -213,7 +214,9 @@ fn disabled_remotely(cx: &mut Cx<'_>, stanza: &mut Passing) -> Verdict {
 }
 
 fn delivered(cx: &mut Cx<'_>, message: &Passing, delivery: &mut Delivery<'_>) {
-    if cx.state.memory.push.is_empty() {
+    // Where nobody takes it, [`undelivered`] is told.
+    let taken = !(delivery.receivers.is_empty() && delivery.copies.is_empty());
+    if cx.state.memory.push.is_empty() || !taken {
         return;
     }
     let urgent = delivery.entry.class == Class::Urgent;

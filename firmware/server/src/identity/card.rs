@@ -56,7 +56,9 @@ impl Parts {
         let nick = match newest(cx, NICK) {
             _ if !may_read(cx, &visitor, &[NICK]) => Source::Nowhere,
             Some(event) if newer.nick || newer.text => event,
-            None if newer.nick && !newer.text => Source::Nowhere,
+            // A vCard4 may have one inside; the card's own is that of before.
+            None if newer.text && matches!(text, Source::Event(..)) => Source::Card,
+            None if newer.nick || newer.text => Source::Nowhere,
             _ => Source::Card,
         };
         let (picture, described) = match newer.picture {
@@ -103,6 +105,7 @@ impl Parts {
             Source::Event(..) => self.photo(snapshot)?,
             Source::Nowhere => None,
         };
+        shorten(&mut card);
         Ok(written(&card, photo))
     }
 
@@ -147,6 +150,22 @@ impl Parts {
         };
         let metadata = payload(snapshot, metadata)?;
         Ok(picture::photo(&data, metadata.as_deref(), hash))
+    }
+}
+
+/// What is written anew may be longer than it was, and more than a stanza holds: then only the nickname is
+/// left of it, or not even that.
+fn shorten(card: &mut Element) {
+    let is_too_long = |card: &Element| {
+        let mut xml = String::new();
+        card.write(&mut xml, "");
+        xml.len() > VCARD_BYTES_MAX
+    };
+    if is_too_long(card) {
+        card.children.retain(|child| is(child, "NICKNAME"));
+    }
+    if is_too_long(card) {
+        card.children = Vec::new();
     }
 }
 

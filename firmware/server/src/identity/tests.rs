@@ -1,7 +1,7 @@
 //! What scripts cannot say of pictures: whatever clients do, in whatever order, and wherever the power fails
 //! in between, the faces of a person agree.
 
-use super::{DATA, METADATA};
+use super::{DATA, METADATA, NICK};
 use crate::{features::vcard::PhotoHash, fixture::Fixture, session::Session};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use std::sync::Arc;
@@ -235,4 +235,46 @@ fn a_card_is_stored_and_published_in_one_commit() {
     assert!(home.server.store().turn());
     assert!(home.got(juliet).concat().contains("type='result'"));
     assert!(!home.server.store().turn(), "nothing is left to be written");
+}
+
+#[test]
+fn a_card_that_is_put_together_is_no_larger_than_one_that_is_stored() {
+    let home = Fixture::new(&["juliet"]);
+    let juliet = home.online("juliet", "balcony");
+    let ask = |xml: &str| {
+        home.send(&juliet, xml);
+        home.write();
+        home.got(&juliet).concat()
+    };
+    let card = |text: &str| format!("<vCard xmlns='vcard-temp'>{text}</vCard>");
+    let vcard4 = |text: &str| {
+        let ns = super::vcard4::NS;
+        format!("<vcard xmlns='{ns}'><note><text>{text}</text></note></vcard>")
+    };
+    let nick = |nick: &str| {
+        format!(
+            "<pubsub xmlns='{PUBSUB}'><publish node='{NICK}'><item id='current'>\
+             <nick xmlns='{NICK}'>{nick}</nick></item></publish></pubsub>"
+        )
+    };
+    // Each becomes four bytes where it is written anew.
+    let long = ">".repeat(190_000);
+    let (name, short) = (
+        "<NICKNAME>J</NICKNAME>",
+        "<DESC>d</DESC><NICKNAME>J</NICKNAME>",
+    );
+    for (said, nickname, expected) in [
+        (card("<DESC>d</DESC>"), "J", short),
+        (vcard4(&long), "J", name),
+        (card(&format!("<DESC>{long}</DESC>")), "J", name),
+        (vcard4("d"), "J", short),
+    ] {
+        for xml in [said, nick(nickname)] {
+            let answer = ask(&format!("<iq type='set' id='s'>{xml}</iq>"));
+            assert!(answer.contains("type='result'"));
+        }
+        let got = ask("<iq type='get' id='g'><vCard xmlns='vcard-temp'/></iq>");
+        let is_as_expected = got.contains(&card(expected));
+        assert!(is_as_expected, "{} bytes, not {expected}", got.len());
+    }
 }

@@ -11,7 +11,11 @@ use super::{
     publish::{By, is_name},
     purpose::is_private,
 };
-use crate::{account::Cx, feature::ItemChange, features::item_changed};
+use crate::{
+    account::Cx,
+    feature::ItemChange,
+    features::{item_changed, node_configured},
+};
 use xmpp::Jid;
 
 /// §8.1: makes a node. `fields` are of the configuration form.
@@ -105,6 +109,7 @@ pub(super) fn put_config(cx: &mut Cx<'_>, name: &str, config: &Config) -> Result
     let evicted = items_of(cx, name).map(|(items, _)| items.evict(max));
     cx.sweep_items(shelf, &evicted.unwrap_or_default());
     expiry::look_anew(cx);
+    node_configured(cx, name);
     Ok(())
 }
 
@@ -130,7 +135,6 @@ pub(crate) fn configure(
     if config.tell_configuration {
         event::announce_configuration(cx, name, &config);
     }
-    lost::node_changed(cx, name);
     Ok(())
 }
 

@@ -1,13 +1,18 @@
 //! What a message is to somebody who does not look: something to read, a call, or nothing to wake anybody
 //! for.
 
-use crate::{features::is_encrypted, limits::PUSH_TEXT_BYTES_MAX};
+use crate::{
+    features::is_encrypted,
+    limits::{PUSH_CALL_ID_BYTES_MAX, PUSH_TEXT_BYTES_MAX},
+};
 use xmpp::{Jid, Passing, ns, stanza::Child};
 
 /// XEP-0353.
 const CALLS: [&str; 2] = ["urn:xmpp:jingle-message:0", "urn:xmpp:jingle-message:1"];
 /// XEP-0167.
 const RTP: &str = "urn:xmpp:jingle:apps:rtp:1";
+/// Its media that a device can ring for.
+const MEDIA: [&str; 2] = ["audio", "video"];
 /// XEP-0045.
 const ROOM_USER: &str = "http://jabber.org/protocol/muc#user";
 /// What goes with a message that is itself nothing to read, whatever its body says to old clients.
@@ -95,15 +100,20 @@ fn call(message: &Passing) -> Option<What> {
     let mut children = message.stanza.children();
     let propose =
         children.find(|child| CALLS.contains(&child.ns()) && child.name() == "propose")?;
-    let sid = propose.attr("id").filter(|sid| !sid.is_empty())?;
+    let sid = propose.attr("id")?;
+    // Half an id is none: it answers no call.
+    if !matches!(sid.len(), 1..=PUSH_CALL_ID_BYTES_MAX) {
+        return None;
+    }
     let propose = propose.element();
     let media = propose
         .elements()
         .filter(|child| child.is(RTP, "description"))
-        .filter_map(|description| description.attr("media"));
+        .filter_map(|description| description.attr("media"))
+        .filter(|media| MEDIA.contains(media));
     Some(What::Call {
-        sid: beginning(&sid).into(),
-        media: media.take(2).map(|media| beginning(media).into()).collect(),
+        sid: sid.as_ref().into(),
+        media: media.take(MEDIA.len()).map(Into::into).collect(),
     })
 }
 
@@ -182,6 +192,7 @@ mod tests {
         let omemo = "<body>You cannot read this</body>\
              <encrypted xmlns='eu.siacs.conversations.axolotl'><header/><payload/></encrypted>";
         let propose = "<propose xmlns='urn:xmpp:jingle-message:0' id='c1'>\
+             <description xmlns='urn:xmpp:jingle:apps:rtp:1' media='smell'/>\
              <description xmlns='urn:xmpp:jingle:apps:rtp:1' media='audio'/></propose>";
         let openpgp = "<openpgp xmlns='urn:xmpp:openpgp:0'/>";
         let invitation = "<x xmlns='jabber:x:conference' jid='r@h'/>";
@@ -198,6 +209,8 @@ mod tests {
 
     #[test]
     fn what_can_wait() {
+        let id = "c".repeat(PUSH_CALL_ID_BYTES_MAX + 1);
+        let endless = format!("<propose xmlns='urn:xmpp:jingle-message:0' id='{id}'/>");
         let keys = "<encrypted xmlns='urn:xmpp:omemo:2'><header/></encrypted>";
         let retract = "<retract xmlns='urn:xmpp:jingle-message:0' id='c1'/>";
         let composing = "<composing xmlns='http://jabber.org/protocol/chatstates'/>";
@@ -210,6 +223,7 @@ mod tests {
             ("chat", "", "-"),
             ("chat", keys, "-"),
             ("chat", "<propose xmlns='urn:xmpp:jingle-message:0'/>", "-"),
+            ("chat", &endless, "-"),
             ("chat", retract, "-"),
             ("chat", composing, "-"),
             ("chat", "<received xmlns='urn:xmpp:receipts' id='1'/>", "-"),

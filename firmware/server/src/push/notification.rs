@@ -102,7 +102,9 @@ fn encrypted(
     note: &Note,
     dice: &dyn Dice,
 ) -> String {
-    let json = told(encryption.max_bytes as usize, rings, summary, note);
+    let max_bytes = encryption.max_bytes as usize;
+    let rings = rings && note.is_call() && fits(&head(rings, summary, note), max_bytes);
+    let json = told(max_bytes, rings, summary, note);
     let mut nonce = [0; NONCE_LEN];
     dice.fill(&mut nonce);
     let mut sealed = json.into_bytes();
@@ -114,11 +116,7 @@ fn encrypted(
         error!("a notification cannot be encrypted");
         return String::new();
     }
-    let type_ = if note.is_call() && rings {
-        " type='voip'"
-    } else {
-        ""
-    };
+    let type_ = if rings { " type='voip'" } else { "" };
     format!(
         "<encrypted xmlns='tigase:push:encrypt:0'{type_} iv='{}'>{}</encrypted>",
         BASE64_STANDARD.encode(nonce),
@@ -133,7 +131,18 @@ const ENCRYPTED: &str = "You have a new encrypted message.";
 const CALL: &str = "Somebody calls you.";
 const TRIAL: &str = "This is a test: push works.";
 
-/// What the device is told, in JSON: the longest text that fits.
+/// Bytes that there is room for before they are encrypted, which grow by a third in base 64.
+fn room(max_bytes: usize) -> usize {
+    max_bytes.saturating_sub(WRAPPING) / 4 * 3
+}
+
+/// Whether this can be told without a text.
+fn fits(head: &str, max_bytes: usize) -> bool {
+    head.len() < room(max_bytes)
+}
+
+/// What the device is told, in JSON: the longest text that fits. Where not even the names do, which others
+/// choose, it is told that there is something: a notification that is too large might end its registration.
 fn told(max_bytes: usize, rings: bool, summary: &Summary, note: &Note) -> String {
     let text = match &note.what {
         What::Chat { text } | What::Room { text } => match text {
@@ -146,12 +155,14 @@ fn told(max_bytes: usize, rings: bool, summary: &Summary, note: &Note) -> String
         What::Trial => Some(TRIAL),
     };
     let head = head(rings, summary, note);
-    let Some(text) = text else {
+    if !fits(&head, max_bytes) {
+        return format!("{{\"unread\":{}}}", summary.unread);
+    }
+    let around = ",\"message\":\"\"}".len();
+    let room = room(max_bytes).checked_sub(head.len() + around);
+    let (Some(text), Some(room)) = (text, room) else {
         return head + "}";
     };
-    // What is encrypted grows by a third in base 64.
-    let room = max_bytes.saturating_sub(WRAPPING) / 4 * 3;
-    let room = room.saturating_sub(head.len() + ",\"message\":\"\"}".len());
     let mut message = String::new();
     for c in text.chars() {
         let before = message.len();
@@ -305,7 +316,60 @@ mod tests {
                 assert!(json.ends_with("\"}"));
             }
         }
-        assert!(told(0, true, &SUMMARY, &chat("a")).ends_with("\"message\":\"\"}"));
+        assert_eq!(told(0, true, &SUMMARY, &chat("a")), "{\"unread\":2}");
+    }
+
+    #[test]
+    fn whatever_others_call_themselves_a_notification_has_its_size() {
+        for bytes in [50, 100, 150, 200, 220, 240, 255, 400, 600, 1_000] {
+            let (part, sid) = ("n".repeat(bytes), "c".repeat(bytes.min(128)));
+            let sender = format!("{part}@h/{}", "\"".repeat(bytes));
+            for (what, can_ring) in [
+                (
+                    What::Chat {
+                        text: Text::Nothing,
+                    },
+                    false,
+                ),
+                (
+                    What::Room {
+                        text: Text::Plain("Hark".into()),
+                    },
+                    false,
+                ),
+                (
+                    What::Call {
+                        sid: sid.into(),
+                        media: vec!["audio".into()],
+                    },
+                    true,
+                ),
+            ] {
+                let sender = Jid::parse(&sender).unwrap();
+                let note = Note {
+                    sender,
+                    what,
+                    position: None,
+                };
+                for max_bytes in [512, 700, 1_024, 3_000] {
+                    let encryption = Encryption {
+                        key: [7; 16],
+                        max_bytes,
+                    };
+                    let xml = encrypted(&encryption, true, &SUMMARY, &note, &Zeros);
+                    let sealed = Element::parse(&xml, "").unwrap().text();
+                    assert!(
+                        sealed.len() <= max_bytes as usize,
+                        "{} of {max_bytes}",
+                        sealed.len()
+                    );
+                    let whole = told(usize::MAX, true, &SUMMARY, &note);
+                    let has_all = told(max_bytes as usize, true, &SUMMARY, &note) == whole;
+                    assert_eq!(xml.contains("type='voip'"), can_ring && has_all, "{bytes}");
+                    assert!(has_all || bytes > 50);
+                }
+            }
+        }
     }
 
     #[test]

@@ -48,7 +48,10 @@ pub(crate) fn arrived(
         }
         match enabled.device(cx.state, None) {
             Device::Watched(session) => {
+                // What it still owes goes on ageing, or a lively chat would never reach a silent line.
+                let carried = enabled.carried.take();
                 was_looked_at(cx, enabled);
+                enabled.carried = carried;
                 if gets(&session.jid) {
                     carry(cx, enabled, &session, note.clone());
                 }
@@ -95,6 +98,7 @@ pub(crate) fn session_gone(cx: &mut Cx<'_>, jid: &Jid) {
                 // By us, as a rule because its device is signing in again: that gets a moment.
                 enabled.sent_at = Some(cx.server.clock().elapsed_ms());
             }
+            owe_call(cx, enabled, &session, carried.call);
             owe(cx, enabled, carried.note, carried.count);
         }
     });
@@ -163,9 +167,14 @@ pub(super) fn try_out(cx: &mut Cx<'_>) -> Vec<trial::Trial> {
     trials
 }
 
-/// What the disk may have refused and nobody waited for.
+/// What the disk may have refused and nobody waited for. The registrations, too: one of them may have been
+/// removed and asked for again since, and the removal was just made anew.
 pub(crate) fn write_anew(cx: &mut Cx<'_>) {
-    for_each(cx, |cx, enabled| note_progress(cx, enabled));
+    for_each(cx, |cx, enabled| {
+        let key = enabled.key(cx.id());
+        cx.write_soon(REGISTRATION.put(&key, &enabled.settings));
+        note_progress(cx, enabled);
+    });
 }
 
 /// With the registrations out of the account's state, so that both can be changed.
@@ -227,17 +236,26 @@ fn under_way(cx: &Cx<'_>, enabled: &mut Enabled, id: u64, note: Arc<Note>) {
 fn carry(cx: &Cx<'_>, enabled: &mut Enabled, session: &Arc<Session>, note: Arc<Note>) {
     let before = enabled.carried.take();
     let before = before.filter(|it| it.session == session.number && owes(session, &it.note));
-    let (before_it, since) = match before {
-        Some(before) => (before.count, before.since),
-        None => (0, cx.server.clock().elapsed_ms()),
+    let (before_it, call, since) = match before {
+        Some(before) if before.note.is_call() => (before.count, Some(before.note), before.since),
+        Some(before) => (before.count, before.call, before.since),
+        None => (0, None, cx.server.clock().elapsed_ms()),
     };
     cx.server.push_alarm().set(since + patience(&note));
     enabled.carried = Some(Box::new(Carried {
         session: session.number,
         count: before_it.saturating_add(count(&note)),
+        call: call.filter(|_| !note.is_call()),
         since,
         note,
     }));
+}
+
+/// A call that its session still owes, if there is one.
+fn owe_call(cx: &mut Cx<'_>, enabled: &mut Enabled, session: &Session, call: Option<Arc<Note>>) {
+    if let Some(call) = call.filter(|call| owes(session, call)) {
+        owe(cx, enabled, call, 0);
+    }
 }
 
 /// How long a session may keep silent about a message.
@@ -271,7 +289,7 @@ fn forget_what_is_known(cx: &mut Cx<'_>, enabled: &mut Enabled) {
 }
 
 fn look_after_carried(cx: &mut Cx<'_>, enabled: &mut Enabled) {
-    let Some(carried) = enabled.carried.take() else {
+    let Some(mut carried) = enabled.carried.take() else {
         return;
     };
     let mut resources = cx.state.resources.iter();
@@ -279,11 +297,19 @@ fn look_after_carried(cx: &mut Cx<'_>, enabled: &mut Enabled) {
     let Some(resource) = by.filter(|by| owes(&by.session, &carried.note)) else {
         return;
     };
+    let (is_away, session) = (resource.away.is_some(), resource.session.clone());
+    let is_due = |due| is_away || due <= cx.server.clock().elapsed_ms();
+    let rings = carried.since + PUSH_CALL_UNACKNOWLEDGED_MS;
     let due = carried.since + patience(&carried.note);
-    if resource.away.is_some() || due <= cx.server.clock().elapsed_ms() {
+    let (is_due, has_rung) = (is_due(due), is_due(rings));
+    if has_rung {
+        owe_call(cx, enabled, &session, carried.call.take());
+    }
+    if is_due {
         owe(cx, enabled, carried.note, carried.count);
     } else {
-        cx.server.push_alarm().set(due);
+        let next = carried.call.as_ref().map_or(due, |_| rings);
+        cx.server.push_alarm().set(next);
         enabled.carried = Some(carried);
     }
 }
@@ -365,15 +391,19 @@ fn succeeded(cx: &mut Cx<'_>, enabled: &mut Enabled) {
 
 /// §7.1: for a reason that may pass; after too many of them in a row the registration is given up.
 fn failed(cx: &mut Cx<'_>, enabled: &mut Enabled, note: Option<Arc<Note>>) {
-    enabled.progress.failures = enabled.progress.failures.saturating_add(1);
-    enabled.progress.failed_at = cx.now();
-    if enabled.progress.failures >= PUSH_FAILURES_MAX {
-        let (account, service) = (cx.jid(), &enabled.service);
-        info!(%account, %service, "is given up: it has failed for a day");
-        enabled.is_dead = true;
-        return;
+    // Calls and tests do not wait until it is time to try again: what fails before then is no news, or
+    // anybody who calls often enough would end a registration within minutes.
+    if until_retry(cx, enabled) == 0 {
+        enabled.progress.failures = enabled.progress.failures.saturating_add(1);
+        enabled.progress.failed_at = cx.now();
+        if enabled.progress.failures >= PUSH_FAILURES_MAX {
+            let (account, service) = (cx.jid(), &enabled.service);
+            info!(%account, %service, "is given up: it has failed for a day");
+            enabled.is_dead = true;
+            return;
+        }
+        note_progress(cx, enabled);
     }
-    note_progress(cx, enabled);
     // Of what came meanwhile the latest is told. A call is over by then.
     if let Some(note) = note.filter(|note| !note.is_call()) {
         enabled.waiting.get_or_insert(note);

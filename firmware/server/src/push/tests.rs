@@ -5,8 +5,8 @@ use crate::{
     AccountChange, Outcome, accounts,
     fixture::{Fixture, now},
     limits::{
-        PUSH_FAILURES_MAX, PUSH_FILTER_BYTES_MAX, PUSH_NODE_BYTES_MAX, PUSH_OPTIONS_BYTES_MAX,
-        PUSH_RETRY_MS_MAX,
+        PUSH_CALL_INTERVAL_MS, PUSH_FAILURES_MAX, PUSH_FILTER_ADDRESSES_MAX, PUSH_FILTER_BYTES_MAX,
+        PUSH_NODE_BYTES_MAX, PUSH_OPTIONS_BYTES_MAX, PUSH_RETRY_MS_MAX,
     },
 };
 
@@ -98,6 +98,12 @@ fn what_is_asked_for_has_limits() {
     let each = "0000000000@far.example".len();
     assert!(!answer("n", &muted(PUSH_FILTER_BYTES_MAX / each)));
     assert!(answer("n", &muted(PUSH_FILTER_BYTES_MAX / each + 1)));
+    let short = |rooms: usize| {
+        let rooms = "<room jid='r' allow='always'/>".repeat(rooms);
+        format!("<groupchat xmlns='tigase:push:filter:groupchat:0'>{rooms}</groupchat>")
+    };
+    assert!(!answer("n", &short(PUSH_FILTER_ADDRESSES_MAX)));
+    assert!(answer("n", &short(PUSH_FILTER_ADDRESSES_MAX + 1)));
 }
 
 #[test]
@@ -225,6 +231,13 @@ fn a_push_service_that_fails_for_a_day_is_given_up_and_not_before() {
     home.write();
     let snapshot = home.server.store().snapshot().unwrap();
     assert!(Pushes::load(&snapshot, account.id).unwrap().is_empty());
+    // Whoever asks again is not forgotten with it, should the disk fail for a moment.
+    let juliet = home.online("juliet", "balcony");
+    enable_node(&home, &juliet, "push.invalid", "n");
+    home.server
+        .at(&juliet.account, 0, crate::account::write_anew);
+    home.hands.pass(600_000); // nobody waits for it
+    assert_eq!(nodes(&home, account.id, &juliet), "n");
 }
 
 #[test]
@@ -296,4 +309,31 @@ fn what_the_disk_refused_is_written_anew() {
     home.server.at(&account, 0, crate::account::write_anew);
     home.hands.pass(600_000); // nobody waits for it
     assert_eq!(unread(), Some(1));
+}
+
+#[test]
+fn whoever_calls_and_calls_again_does_not_end_a_registration() {
+    let home = Fixture::new(&["juliet", "romeo"]);
+    let (juliet, romeo) = (
+        home.online("juliet", "balcony"),
+        home.online("romeo", "orchard"),
+    );
+    enable_node(&home, &juliet, "push.invalid", "n");
+    let account = juliet.account.clone();
+    home.leave(&juliet);
+    for n in 0..2 * PUSH_FAILURES_MAX {
+        let propose = format!("<propose xmlns='urn:xmpp:jingle-message:0' id='c{n}'/>");
+        home.send(
+            &romeo,
+            &format!("<message to='juliet@home.example' type='chat'>{propose}</message>"),
+        );
+        now(home.server.try_push("juliet"));
+        home.hands.pass(PUSH_CALL_INTERVAL_MS);
+    }
+    let state = account.lock();
+    let failures = state.memory.push.0.first().map(|it| it.progress.failures);
+    assert!(
+        failures.is_some_and(|it| (1..5).contains(&it)),
+        "{failures:?} in minutes"
+    );
 }

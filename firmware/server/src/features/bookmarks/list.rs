@@ -133,6 +133,13 @@ pub(super) fn room_address(id: &str) -> Option<Jid> {
         .then_some(address)
 }
 
+/// Whether one of these rooms has the address that an id spells.
+fn is_among(rooms: &[Room], id: &str) -> bool {
+    let mut addresses = rooms.iter().map(|room| room_address(&room.id));
+    let address = room_address(id);
+    address.is_some() && addresses.any(|other| other == address)
+}
+
 /// Whether XML is a bookmark of XEP-0402.
 pub(super) fn is_conference(payload: &str) -> bool {
     conference(payload).is_some()
@@ -280,9 +287,11 @@ impl Bookmarks {
 
     /// An item was published.
     pub(super) fn put(&mut self, id: &str, payload: &str) {
-        let known = self.rooms.iter().position(|room| *room.id == *id);
-        let known = known.map(|at| self.rooms.remove(at));
-        self.changed |= known.as_ref().is_none_or(|room| *room.payload != *payload);
+        let at = self.rooms.iter().position(|room| *room.id == *id);
+        let known = at.map(|at| self.rooms.remove(at));
+        self.changed |= known.as_ref().is_none_or(|room| *room.payload != *payload)
+            // The same once more counts where the room was published since with another spelling.
+            || at.is_some_and(|at| is_among(&self.rooms[at..], id));
         self.rooms.push(Room {
             id: id.into(),
             payload: payload.into(),

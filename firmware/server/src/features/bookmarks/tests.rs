@@ -6,7 +6,10 @@ use crate::{
     limits::{BOOKMARKS_BYTES_MAX, BOOKMARKS_MAX},
     session::Session,
 };
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 use store::Urgency;
 
 const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
@@ -219,4 +222,147 @@ fn a_room_that_is_spelled_twice_is_one_room_in_lists() {
     assert!(none.is_empty());
     let room = bookmarks.room(&xmpp::Jid::parse("ROOM@rooms.example").unwrap());
     assert!(room.is_some_and(|room| room.child(NATIVE, "nick").unwrap().text() == "new"));
+    // Whoever says the same once more under the other spelling has the last word.
+    assert!(bookmarks.take_changed());
+    bookmarks.put("room@rooms.example", &payload("new"));
+    assert!(!bookmarks.take_changed());
+    bookmarks.put("Room@rooms.example", &payload("old"));
+    assert!(bookmarks.take_changed() && bookmarks.list().contains("old"));
+}
+
+type Shown = BTreeMap<String, String>;
+
+/// What a place says of each address.
+fn shown<'a>(rooms: impl Iterator<Item = (Option<&'a str>, &'a Element)>) -> Shown {
+    let said = |(jid, room): (Option<&str>, &Element)| {
+        let jid = list::room_address(jid?)?;
+        let text = |name| room.child(&room.ns, name).map(Element::text);
+        let (name, autojoin) = (room.attr("name"), room.attr("autojoin"));
+        let said = format!(
+            "{} {:?} {:?} {}",
+            name.unwrap_or_default(),
+            text("nick").unwrap_or_default(),
+            text("password").unwrap_or_default(),
+            matches!(autojoin, Some("1" | "true"))
+        );
+        Some((jid.as_str().to_owned(), said))
+    };
+    rooms.filter_map(said).collect()
+}
+
+/// The elements of this name in an answer.
+fn found(xml: &str, ns: &str, name: &str) -> Vec<Element> {
+    let mut open = VecDeque::from([Element::parse(xml, "jabber:client").unwrap()]);
+    let mut found = Vec::new();
+    while let Some(element) = open.pop_front() {
+        if element.is(ns, name) {
+            found.push(element);
+        } else {
+            open.extend(element.elements().cloned());
+        }
+    }
+    found
+}
+
+fn assert_agreement(home: &Fixture, juliet: &Arc<Session>, said: &[String]) {
+    let native = found(&items(home, juliet, NATIVE), PUBSUB, "item");
+    let native = native
+        .iter()
+        .map(|item| (item.attr("id"), item.elements().next().unwrap()));
+    let native = shown(native);
+    let private = "<iq type='get' id='g'>\
+         <query xmlns='jabber:iq:private'><storage xmlns='storage:bookmarks'/></query></iq>";
+    for list in [items(home, juliet, OLD), ask(home, juliet, private)] {
+        let rooms = found(&list, OLD, "conference");
+        let rooms = shown(rooms.iter().map(|room| (room.attr("jid"), room)));
+        assert_eq!(rooms, native, "{said:#?}");
+    }
+}
+
+/// One of the things that clients do, by chance; nothing for none.
+fn deed(any: &mut impl FnMut(usize) -> usize) -> String {
+    const IDS: [&str; 5] = [
+        "a@rooms.example",
+        "A@rooms.example",
+        "b@Rooms.example",
+        "b@rooms.example",
+        "rooms.example",
+    ];
+    const ATTRIBUTES: [&str; 4] = [
+        "",
+        " name='x'",
+        " name='&apos;&#10;y' a='1'",
+        " autojoin='1'",
+    ];
+    const INSIDE: [&str; 4] = [
+        "",
+        "<nick/><nick>K</nick>",
+        "<password> &lt;</password><nick>J</nick>",
+        "<url xmlns='u'/><nick xmlns='n'>N</nick>",
+    ];
+    let mut room = |ns: &str| {
+        let (id, attributes, inside) = (IDS[any(5)], ATTRIBUTES[any(4)], INSIDE[any(4)]);
+        let jid = if ns == OLD {
+            format!(" jid='{id}'")
+        } else {
+            String::new()
+        };
+        (
+            id,
+            format!("<conference xmlns='{ns}'{jid}{attributes}>{inside}</conference>"),
+        )
+    };
+    let native = [(); 2].map(|()| room(NATIVE));
+    let native = native.map(|(id, payload)| (id, format!("<item id='{id}'>{payload}</item>")));
+    let list = room(OLD).1 + &room(OLD).1 + "<url url='http://x'/><conference jid='@'/>";
+    let of_list = format!("<item id='q'><storage xmlns='{OLD}'>{list}</storage></item>");
+    let owner = |deed: String| {
+        format!("<iq type='set' id='p'><pubsub xmlns='{PUBSUB}#owner'>{deed}</pubsub></iq>")
+    };
+    let retract = |node: &str, id: &str| {
+        let item = format!("<retract node='{node}'><item id='{id}'/></retract>");
+        format!("<iq type='set' id='p'><pubsub xmlns='{PUBSUB}'>{item}</pubsub></iq>")
+    };
+    match any(10) {
+        0 | 1 => publish_xml(NATIVE, &native[0].1),
+        2 => publish_xml(NATIVE, &(native[0].1.clone() + &native[1].1)),
+        3 | 4 => private_xml(&list),
+        5 => publish_xml(OLD, &of_list),
+        6 => retract(NATIVE, native[0].0),
+        7 => retract(OLD, CURRENT),
+        8 => owner(format!(
+            "<{} node='{}'/>",
+            ["purge", "delete"][any(2)],
+            [NATIVE, OLD][any(2)]
+        )),
+        _ => String::new(),
+    }
+}
+
+#[test]
+fn the_places_agree_whatever_clients_do_and_over_restarts() {
+    for seed in 0..40_u64 {
+        let mut chance = seed;
+        let mut any = |bound: usize| {
+            let next = chance.wrapping_mul(6_364_136_223_846_793_005);
+            chance = next.wrapping_add(1_442_695_040_888_963_407);
+            (chance >> 33) as usize % bound
+        };
+        let mut home = Fixture::new(&["juliet"]);
+        let mut juliet = home.online("juliet", "balcony");
+        let mut said = vec![format!("seed {seed}")];
+        for _ in 0..30 {
+            let deed = deed(&mut any);
+            if deed.is_empty() {
+                let disk = home.disk.clone();
+                drop((juliet, home));
+                home = Fixture::on(disk);
+                juliet = home.online("juliet", "balcony");
+            } else {
+                ask(&home, &juliet, &deed);
+            }
+            said.push(deed);
+            assert_agreement(&home, &juliet, &said);
+        }
+    }
 }
