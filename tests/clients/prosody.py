@@ -50,7 +50,9 @@ class Prosody(Server):
         await run("prosodyctl", "--config", self.config, "register", localpart, self.domain, password)
 
 
-# What a household's server has, but for what adds to presence by itself (PEP, vCards). mod_posix and the admin socket stay away: nothing leaves the directory.
+# What a household's server has, but for what adds to presence by itself (vCards). mod_posix and the admin socket
+# stay away: nothing leaves the directory. Options other than Prosody's own choose what a specification asks for
+# where Prosody leaves it to whoever runs it, or what the scripts are about.
 CONFIG = """
 run_as_root = {as_root}
 data_path = "{directory}/data"
@@ -73,11 +75,17 @@ modules_enabled = {{
     "user_account_management", "vcard", "version", {further}
 }}
 modules_disabled = {{ "s2s", "s2s_auth_certs" }}
+-- XEP-0191 §3.3 wants who is blocked told.
+bounce_blocked_messages = true
+-- As long as a script asks for at most.
+smacks_hibernation_time = "1 hour"
 contact_info = {{ abuse = {{ "mailto:abuse@{domain}" }} }}
 ssl = {{ certificate = "{directory}/certificate.pem", key = "{directory}/key.pem" }}
 c2s_direct_tls_ssl = {{ certificate = "{directory}/certificate.pem", key = "{directory}/key.pem" }}
 VirtualHost "{domain}"
 Component "pubsub.{domain}" "pubsub"
+expose_publisher = true
+add_permissions = {{ ["prosody:registered"] = {{ "pubsub:create-node" }} }}
 """
 
 

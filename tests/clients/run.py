@@ -42,7 +42,8 @@ JOURNEYS = {
     "protocol_scripts": protocol_scripts,
 }
 TOP = Path(__file__).resolve().parents[2]
-# A journey takes some seconds; under emulation a minute. Longer means that something hangs.
+# A journey takes some seconds; under emulation a minute. Longer means that something hangs, unless the journey
+# itself says how long it may take.
 JOURNEY_SECONDS_MAX = 300
 
 
@@ -80,10 +81,11 @@ async def travel(name, arguments):
             server = Prosody(directory / "server")
         else:
             server = Hearth(directory / "server", shlex.split(arguments.hearth))
+        seconds_max = getattr(JOURNEYS[name], "SECONDS_MAX", JOURNEY_SECONDS_MAX)
         try:
-            await asyncio.wait_for(JOURNEYS[name].go(server, directory), JOURNEY_SECONDS_MAX)
+            await asyncio.wait_for(JOURNEYS[name].go(server, directory), seconds_max)
         except (Failed, asyncio.TimeoutError, OSError) as error:
-            print(f"{name} failed: {str(error) or f'not done within {JOURNEY_SECONDS_MAX} s'}\n"
+            print(f"{name} failed: {str(error) or f'not done within {seconds_max} s'}\n"
                   f"the end of the server's log:\n{server.tail()}", file=sys.stderr, flush=True)
             return False
         finally:

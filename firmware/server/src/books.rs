@@ -195,7 +195,7 @@ impl Server {
             let read = self.on_reader(move || {
                 let store = server.store();
                 let snapshot = store.snapshot_after(store.queue(Vec::new(), Urgency::Now))?;
-                accounts::farewells(&snapshot, server.domain().as_str())
+                accounts::farewells(&snapshot, server.domain().as_str(), server.dice())
             });
             let farewells = match read.await {
                 Some(Ok(farewells)) => farewells,

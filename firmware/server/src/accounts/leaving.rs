@@ -12,7 +12,7 @@ use crate::{
     limits::{CLOSED_MS, FORMER_MS},
     pubsub,
     roster::{self, Subscription, Verb},
-    world::Timestamp,
+    world::{Dice, Timestamp},
 };
 use serde::{Deserialize, Serialize};
 use store::{Error, Record, Snapshot, Table, Write, limits::SWEEP_ROWS_MAX};
@@ -142,7 +142,11 @@ pub(crate) struct Farewell {
 ///
 /// # Errors
 /// The disk's.
-pub(crate) fn farewells(snapshot: &Snapshot, domain: &str) -> Result<Vec<Farewell>, Error> {
+pub(crate) fn farewells(
+    snapshot: &Snapshot,
+    domain: &str,
+    dice: &dyn Dice,
+) -> Result<Vec<Farewell>, Error> {
     let mut farewells = Vec::new();
     for (localpart, id) in super::removed(snapshot)? {
         let mut farewell = Farewell {
@@ -166,7 +170,7 @@ pub(crate) fn farewells(snapshot: &Snapshot, domain: &str) -> Result<Vec<Farewel
             }
             farewell.writes.push(roster::ITEM.remove(&key));
         }
-        let (events, writes) = pubsub::last_words(snapshot, id, &own, SWEEP_ROWS_MAX)?;
+        let (events, writes) = pubsub::last_words(snapshot, id, &own, (SWEEP_ROWS_MAX, dice))?;
         farewell.events = events;
         farewell.writes.extend(writes);
         if !farewell.writes.is_empty() {

@@ -9,7 +9,10 @@ use super::{
     node::{AFFILIATION, Affiliation, NODE, SUBSCRIPTION},
     people,
 };
-use crate::account::Cx;
+use crate::{
+    account::Cx,
+    world::{Dice, random_id},
+};
 use std::collections::{BTreeSet, HashMap};
 use store::{Error, Snapshot, Write};
 use xmpp::{Jid, Passing};
@@ -93,7 +96,7 @@ pub(crate) fn last_words(
     snapshot: &Snapshot,
     account: u32,
     gone: &Jid,
-    max: usize,
+    (max, dice): (usize, &dyn Dice),
 ) -> Result<(Vec<Passing>, Vec<Write>), Error> {
     let (mut words, mut writes) = (Vec::new(), Vec::new());
     let mut nodes = HashMap::new();
@@ -107,7 +110,8 @@ pub(crate) fn last_words(
         }
         let told = nodes.get(&key.1).filter(|(_, config)| config.tell_delete);
         if let (Some((name, config)), Ok(subscriber)) = (told, Jid::parse(&key.2)) {
-            let event = event::message(config, &event::element("delete", name, ""));
+            let event = event::element("delete", name, "");
+            let event = event::message(&random_id(dice), config, &event);
             if subscriber.bare_str() != gone.as_str() {
                 words.push(Passing::new(event, gone.clone(), subscriber));
             }

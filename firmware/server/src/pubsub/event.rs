@@ -15,6 +15,7 @@ use crate::{
     account::{Cx, Errand},
     features::passes,
     pubsub::Subscription,
+    world::random_id,
 };
 use std::sync::Arc;
 use xmpp::{Class, Entry, Jid, Kind, Passing, Stanza, compose, datetime, form::Writer};
@@ -132,7 +133,9 @@ pub(super) fn announce_subscription_to(
     compose::attribute(&mut event, "jid", jid.as_str());
     compose::attribute(&mut event, "subscription", state);
     event.push_str("/></event>");
-    let stanza = Stanza::compose(Kind::Message, &[("type", "headline")], &event);
+    let id = random_id(cx.server.dice());
+    let attributes = [("type", "headline"), ("id", id.as_str())];
+    let stanza = Stanza::compose(Kind::Message, &attributes, &event);
     send(cx, &Arc::new(stanza), to);
 }
 
@@ -147,8 +150,9 @@ pub(super) fn element(what: &str, name: &str, content: &str) -> String {
     event
 }
 
-/// The last item, sent because somebody came (XEP-0163 §4.3.4).
+/// The last item, sent because somebody came (XEP-0163 §4.3.4), as the message `id`.
 pub(super) fn last_item(
+    id: &str,
     name: &str,
     (face, config): (Face, &Config),
     record: &ItemRecord,
@@ -157,21 +161,19 @@ pub(super) fn last_item(
     item(&mut items, face, record, config.deliver_payloads);
     let stamp = datetime::format(record.published_ms);
     let delay = format!("<delay xmlns='urn:xmpp:delay' stamp='{stamp}'/>");
-    message(config, &(element("items", name, &items) + &delay))
+    message(id, config, &(element("items", name, &items) + &delay))
 }
 
-pub(super) fn message(config: &Config, content: &str) -> Arc<Stanza> {
-    let type_: &[(&str, &str)] = if config.headline {
-        &[("type", "headline")]
-    } else {
-        &[]
-    };
-    Arc::new(Stanza::compose(Kind::Message, type_, content))
+/// §12.4: every event has an `id` of its own, by which a subscriber's server says what became of it.
+pub(super) fn message(id: &str, config: &Config, content: &str) -> Arc<Stanza> {
+    let attributes = [("id", id), ("type", "headline")];
+    let attributes = &attributes[..=usize::from(config.headline)];
+    Arc::new(Stanza::compose(Kind::Message, attributes, content))
 }
 
 /// To everybody who is to know of a node.
 fn tell(cx: &mut Cx<'_>, name: &str, config: &Config, event: &str) {
-    let stanza = message(config, event);
+    let stanza = message(&random_id(cx.server.dice()), config, event);
     let subscribers = subscribers(cx, name);
     for subscriber in &subscribers {
         send(cx, &stanza, subscriber);

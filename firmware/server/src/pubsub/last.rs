@@ -14,8 +14,8 @@ use crate::{
     capabilities::Capabilities,
     limits::{PUBSUB_ITEM_BYTES_MAX, PUBSUB_LAST_BYTES_MAX},
     pubsub::face_of,
+    world::random_id,
 };
-use std::sync::Arc;
 use store::{Error, Snapshot};
 use xmpp::{Jid, Passing};
 
@@ -23,7 +23,8 @@ use xmpp::{Jid, Passing};
 pub(crate) struct LastItems {
     from: Jid,
     to: Jid,
-    wanted: Vec<(Box<str>, Config, Shelf, Place)>,
+    /// With the ids of the messages.
+    wanted: Vec<(String, Box<str>, Config, Shelf, Place)>,
     /// Of what is sent.
     bytes_max: usize,
 }
@@ -50,7 +51,8 @@ fn collect(cx: &Cx<'_>, to: &Jid, sends: impl Fn(&Node) -> bool, bytes_max: usiz
     for node in cx.state.memory.nodes.iter().filter(|node| sends(node)) {
         if let (Some(place), Ok(())) = (node.last(), visitor.may_read(node, cx.face())) {
             let config = node.config(cx.face());
-            wanted.push((node.name.clone(), config, cx.shelf(node), place));
+            let id = random_id(cx.server.dice());
+            wanted.push((id, node.name.clone(), config, cx.shelf(node), place));
         }
     }
     LastItems {
@@ -69,14 +71,13 @@ impl LastItems {
     /// The messages, as far as the items are still there.
     pub(crate) fn read(&self, snapshot: &Snapshot) -> Result<Vec<Passing>, Error> {
         let (mut messages, mut bytes) = (Vec::new(), 0);
-        for (name, config, shelf, place) in &self.wanted {
+        for (id, name, config, shelf, place) in &self.wanted {
             if bytes + place.bytes() > self.bytes_max {
                 continue; // it can be asked for
             }
             bytes += place.bytes();
             if let Some(record) = shelf.read(snapshot, *place)? {
-                let stanza = event::last_item(name, (face_of(shelf.owner), config), &record);
-                let stanza: Arc<_> = stanza;
+                let stanza = event::last_item(id, name, (face_of(shelf.owner), config), &record);
                 messages.push(Passing::new(stanza, self.from.clone(), self.to.clone()));
             }
         }

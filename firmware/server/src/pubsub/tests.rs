@@ -8,7 +8,7 @@ use crate::{
     presence,
     session::Session,
 };
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 use xmpp::{Kind, Passing, Stanza};
 
 fn publish_xml(node: &str, id: &str, payload: &str) -> String {
@@ -332,6 +332,10 @@ fn one_large_item_keeps_no_other_from_being_sent() {
             let items = event.child(ns, "items").unwrap();
             items.attr("node").unwrap().to_owned()
         };
+        // XEP-0060 §12.4: what becomes of one can be told from what becomes of another.
+        let ids = messages.iter().filter_map(|message| message.stanza.id());
+        let ids: BTreeSet<_> = ids.collect();
+        assert_eq!(ids.len(), messages.len());
         messages.iter().map(node).collect::<String>()
     };
     let wanted = crate::capabilities::Capabilities::from_bytes(b"a\0b\0c");
