@@ -23,6 +23,10 @@ pub const GROUPS_AT_ONCE_MAX: u32 = 8;
 /// of ten of both.
 pub const GATHER_MILLISECONDS: u64 = 50;
 
+/// The same while somebody waits to hear that something is kept: an app that changes one thing after the
+/// other goes on at once, and at full load a group still has company.
+pub const AWAITED_MILLISECONDS: u64 = 5;
+
 /// Milliseconds for which the first batch after a rest waits for others: a message is two batches, its
 /// sender's and its recipient's, and the second is queued within this time on a slow machine.
 pub const COMPANY_MILLISECONDS: u64 = 1;

@@ -27,8 +27,10 @@ pub(crate) enum Sleep {
     Awake,
     /// There was nothing to do.
     Idle,
-    /// A group is due and waits for company.
+    /// It is not time for the next group yet.
     Gathering,
+    /// A group is due and waits a moment for what belongs to it.
+    Company,
 }
 
 #[derive(Default)]
@@ -112,7 +114,7 @@ impl Queue {
         let wakes = match self.sleep {
             Sleep::Awake => false,
             Sleep::Idle => self.due().is_some_and(|due| due <= now),
-            Sleep::Gathering => self.is_pressed(),
+            Sleep::Gathering | Sleep::Company => self.is_pressed(),
         };
         if wakes {
             self.sleep = Sleep::Awake;

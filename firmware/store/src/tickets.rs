@@ -78,6 +78,11 @@ impl Tickets {
         ticket <= self.applied && !self.idle.contains(&ticket)
     }
 
+    /// Whether somebody waits to hear of a batch.
+    pub(crate) fn is_awaited(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// Keeps the callback, or gives it back with the answer that is known already.
     pub(crate) fn wait(&mut self, ticket: u64, callback: Callback) -> Option<(Callback, Durable)> {
         match self.status(ticket) {

@@ -76,7 +76,14 @@ impl Store {
     /// the writer's thread, which waits meanwhile. A callback may queue writes; it must not take a snapshot
     /// of a ticket or call [`Store::turn`]. Does not by itself hurry a `Soon` batch.
     pub fn when_durable(&self, ticket: Ticket, callback: Box<dyn FnOnce(Durable) + Send>) {
-        let settled = self.shared.queue().tickets.wait(ticket.0, callback);
+        let mut queue = self.shared.queue();
+        let is_first = !queue.tickets.is_awaited();
+        let settled = queue.tickets.wait(ticket.0, callback);
+        let shortens = is_first && queue.tickets.is_awaited() && queue.sleep == Sleep::Gathering;
+        drop(queue);
+        if shortens {
+            self.shared.work.notify_one();
+        }
         if let Some((callback, durable)) = settled {
             callback(durable);
         }
@@ -292,28 +299,31 @@ impl Store {
     fn wait_for_work(&self, stop: &AtomicBool, pace: &Pace) {
         let stops = || stop.load(Ordering::Acquire);
         let mut queue = self.shared.queue();
+        loop {
+            let has_alarm = queue.alarm == Some(Duration::ZERO);
+            let pause = pace.pause(self.shared.now(), queue.tickets.is_awaited());
+            if queue.is_pressed() || has_alarm || stops() {
+                return;
+            }
+            if pause.is_zero() {
+                break;
+            }
+            queue = self.sleep(queue, Sleep::Gathering, pause);
+        }
         let now = self.shared.now();
         let next = queue.due().into_iter().chain(queue.alarm).min();
-        let mut company = pace.pause(now);
-        if company.is_zero() && next.is_none_or(|next| next > now) {
-            // A `Soon` batch wakes nobody; this is when the first one can be due.
-            let soon = Duration::from_secs(limits::SOON_SECONDS_MAX);
-            let wait = next.map_or(soon, |next| next.saturating_sub(now).min(soon));
-            if stops() {
-                return;
-            }
-            // Any wake-up will do: what is due is looked at anew.
-            queue = self.sleep(queue, Sleep::Idle, wait);
-            company = Duration::from_millis(limits::COMPANY_MILLISECONDS);
-            if queue.due().is_none() {
-                return;
-            }
-        }
-        if queue.is_pressed() || stops() || company.is_zero() || queue.alarm == Some(Duration::ZERO)
-        {
+        if next.is_some_and(|next| next <= now) {
             return;
         }
-        drop(self.sleep(queue, Sleep::Gathering, company));
+        // A `Soon` batch wakes nobody; this is when the first one can be due.
+        let soon = Duration::from_secs(limits::SOON_SECONDS_MAX);
+        let wait = next.map_or(soon, |next| next.saturating_sub(now).min(soon));
+        // Any wake-up will do: what is due is looked at anew.
+        queue = self.sleep(queue, Sleep::Idle, wait);
+        if queue.due().is_some() && !queue.is_pressed() && !stops() {
+            let company = Duration::from_millis(limits::COMPANY_MILLISECONDS);
+            drop(self.sleep(queue, Sleep::Company, company));
+        }
     }
 
     fn sleep<'a>(
