@@ -2,13 +2,26 @@
 
 use super::*;
 use crate::{
-    AccountChange, Outcome, accounts,
+    AccountChange, Outcome,
+    account::Account,
+    accounts,
     fixture::{Fixture, now},
     limits::{
         PUSH_CALL_INTERVAL_MS, PUSH_FAILURES_MAX, PUSH_FILTER_ADDRESSES_MAX, PUSH_FILTER_BYTES_MAX,
         PUSH_NODE_BYTES_MAX, PUSH_OPTIONS_BYTES_MAX, PUSH_RETRY_MS_MAX,
     },
 };
+
+const HARK: &str = "<message to='juliet@home.example' type='chat'><body>Hark</body></message>";
+
+/// Juliet, who is away and has asked a service that nobody reaches to be woken, and romeo, who is there.
+fn away_behind_a_deaf_service(home: &Fixture) -> (Arc<Account>, Arc<Session>) {
+    let juliet = home.online("juliet", "balcony");
+    let romeo = home.online("romeo", "orchard");
+    enable_node(home, &juliet, "push.invalid", "n");
+    home.leave(&juliet);
+    (juliet.account.clone(), romeo)
+}
 
 fn enable_node(home: &Fixture, session: &Arc<Session>, service: &str, node: &str) {
     let enable = format!("<enable xmlns='urn:xmpp:push:0' jid='{service}' node='{node}'/>");
@@ -162,8 +175,7 @@ fn who_signs_in_again_is_not_woken_for_what_the_old_line_swallowed() {
     let old = home.online("juliet", "balcony");
     old.outbox.manage();
     enable_node(&home, &old, "push@home.example/app", "n");
-    let hark = "<message to='juliet@home.example' type='chat'><body>Hark</body></message>";
-    home.send(&romeo, hark);
+    home.send(&romeo, HARK);
     old.outbox.take();
     home.got(&push);
     home.online("juliet", "balcony");
@@ -182,8 +194,7 @@ fn a_removed_account_leaves_nothing() {
     enable_node(&home, &juliet, "push.invalid", "n");
     let id = juliet.account.id;
     home.leave(&juliet);
-    let hark = "<message to='juliet@home.example' type='chat'><body>Hark</body></message>";
-    home.send(&romeo, hark);
+    home.send(&romeo, HARK);
     home.write();
     let rows = || {
         let snapshot = home.server.store().snapshot().unwrap();
@@ -201,15 +212,8 @@ fn a_removed_account_leaves_nothing() {
 #[test]
 fn a_push_service_that_fails_for_a_day_is_given_up_and_not_before() {
     let home = Fixture::new(&["juliet", "romeo"]);
-    let (juliet, romeo) = (
-        home.online("juliet", "balcony"),
-        home.online("romeo", "orchard"),
-    );
-    enable_node(&home, &juliet, "push.invalid", "n");
-    let account = juliet.account.clone();
-    home.leave(&juliet);
-    let hark = "<message to='juliet@home.example' type='chat'><body>Hark</body></message>";
-    home.send(&romeo, hark);
+    let (account, romeo) = away_behind_a_deaf_service(&home);
+    home.send(&romeo, HARK);
     let failures = || {
         let state = account.lock();
         state.memory.push.0.first().map(|it| it.progress.failures)
@@ -217,7 +221,7 @@ fn a_push_service_that_fails_for_a_day_is_given_up_and_not_before() {
     assert_eq!(failures(), Some(1), "there is no way to other servers");
     // A busy evening is not a day.
     for _ in 0..100 {
-        home.send(&romeo, hark);
+        home.send(&romeo, HARK);
     }
     assert_eq!(failures(), Some(1));
     let mut hours = 0;
@@ -286,15 +290,8 @@ fn a_test_tells_what_each_push_service_says() {
 #[test]
 fn what_the_disk_refused_is_written_anew() {
     let home = Fixture::new(&["juliet", "romeo"]);
-    let (juliet, romeo) = (
-        home.online("juliet", "balcony"),
-        home.online("romeo", "orchard"),
-    );
-    enable_node(&home, &juliet, "push.invalid", "n");
-    let account = juliet.account.clone();
-    home.leave(&juliet);
-    let hark = "<message to='juliet@home.example' type='chat'><body>Hark</body></message>";
-    home.send(&romeo, hark);
+    let (account, romeo) = away_behind_a_deaf_service(&home);
+    home.send(&romeo, HARK);
     let unread = || {
         home.write();
         let snapshot = home.server.store().snapshot().unwrap();
@@ -314,13 +311,7 @@ fn what_the_disk_refused_is_written_anew() {
 #[test]
 fn whoever_calls_and_calls_again_does_not_end_a_registration() {
     let home = Fixture::new(&["juliet", "romeo"]);
-    let (juliet, romeo) = (
-        home.online("juliet", "balcony"),
-        home.online("romeo", "orchard"),
-    );
-    enable_node(&home, &juliet, "push.invalid", "n");
-    let account = juliet.account.clone();
-    home.leave(&juliet);
+    let (account, romeo) = away_behind_a_deaf_service(&home);
     for n in 0..2 * PUSH_FAILURES_MAX {
         let propose = format!("<propose xmlns='urn:xmpp:jingle-message:0' id='c{n}'/>");
         home.send(
