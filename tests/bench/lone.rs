@@ -4,12 +4,11 @@
 use crate::{
     Bench,
     chat::message,
-    disk::DeviceWork,
     login::{AT_ONCE, people},
-    meter::Meter,
+    meter::{Meter, one_by_one},
     server::Kind,
     session::Session,
-    table::{Figure, figure},
+    table::Figure,
 };
 use anyhow::{Context, Result};
 use std::time::{Duration, Instant};
@@ -64,28 +63,9 @@ pub(crate) async fn run(bench: &Bench, kind: &dyn Kind) -> Result<Vec<Figure>> {
     }
     let (cpu, device) = meter.context("messages were sent")?.stop().await?;
     reading.abort();
-    Ok(figures(cpu, device, times))
-}
-
-fn figures(cpu: Duration, device: Option<DeviceWork>, mut times: Vec<Duration>) -> Vec<Figure> {
-    times.sort_unstable();
-    let each = |sum: f64| sum / times.len() as f64;
-    let mut figures = vec![
-        figure("lone message, CPU µs", each(cpu.as_secs_f64() * 1e6)),
-        figure(
-            "lone message until delivered and acknowledged, p50 ms",
-            times[times.len() / 2].as_secs_f64() * 1e3,
-        ),
-    ];
-    if let Some(device) = device {
-        figures.push(figure(
-            "lone message, bytes to the block device",
-            each(device.bytes as f64),
-        ));
-        figures.push(figure(
-            "lone message, flushes of the block device",
-            each(device.flushes as f64),
-        ));
-    }
-    figures
+    Ok(one_by_one(
+        ("lone message", "until delivered and acknowledged"),
+        (cpu, device),
+        times,
+    ))
 }

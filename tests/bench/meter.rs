@@ -3,6 +3,7 @@
 use crate::{
     disk::{Device, DeviceWork},
     process::Process,
+    table::{Figure, figure},
 };
 use anyhow::Result;
 use std::time::Duration;
@@ -36,4 +37,31 @@ impl Meter {
         let (bytes, flushes) = (after.bytes - before.bytes, after.flushes - before.flushes);
         Ok((cpu, Some(DeviceWork { bytes, flushes })))
     }
+}
+
+/// What each of some things cost that were done one after the other: `what` was done, and how long each took
+/// until what had happened.
+pub(crate) fn one_by_one(
+    (what, until): (&str, &str),
+    (cpu, device): (Duration, Option<DeviceWork>),
+    mut times: Vec<Duration>,
+) -> Vec<Figure> {
+    times.sort_unstable();
+    let each = |sum: f64| sum / times.len() as f64;
+    let median = times[times.len() / 2].as_secs_f64() * 1e3;
+    let mut figures = vec![
+        figure(format!("{what}, CPU µs"), each(cpu.as_secs_f64() * 1e6)),
+        figure(format!("{what} {until}, p50 ms"), median),
+    ];
+    if let Some(device) = device {
+        figures.push(figure(
+            format!("{what}, bytes to the block device"),
+            each(device.bytes as f64),
+        ));
+        figures.push(figure(
+            format!("{what}, flushes of the block device"),
+            each(device.flushes as f64),
+        ));
+    }
+    figures
 }

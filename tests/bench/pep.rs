@@ -3,12 +3,11 @@
 
 use crate::{
     Bench,
-    disk::DeviceWork,
     households::{CONTACTS, HOUSEHOLD, PATIENCE, prepare},
-    meter::Meter,
+    meter::{Meter, one_by_one},
     server::Kind,
     session::Session,
-    table::{Figure, figure},
+    table::Figure,
 };
 use anyhow::{Context, Result, bail, ensure};
 use std::time::{Duration, Instant};
@@ -59,7 +58,11 @@ pub(crate) async fn run(bench: &Bench, kind: &dyn Kind) -> Result<Vec<Figure>> {
     let (cpu, device) = meter.stop().await?;
     // A device that lost its connection would have been noticed by what it did not hear.
     devices.abort_all();
-    Ok(figures(cpu, device, times))
+    Ok(one_by_one(
+        ("publication to 40 devices", "until all have it"),
+        (cpu, device),
+        times,
+    ))
 }
 
 /// Publishes until everybody heard of the last few: some servers know what a client wants only some time
@@ -154,30 +157,4 @@ fn introduction(request: &Stanza) -> Result<String> {
     Ok(format!(
         "<iq type='result' id='{id}'{to}><query xmlns='{DISCO}' node='{node}'>{INFO}</query></iq>"
     ))
-}
-
-fn figures(cpu: Duration, device: Option<DeviceWork>, mut times: Vec<Duration>) -> Vec<Figure> {
-    times.sort_unstable();
-    let each = |sum: f64| sum / times.len() as f64;
-    let mut figures = vec![
-        figure(
-            "publication to 40 devices, CPU µs",
-            each(cpu.as_secs_f64() * 1e6),
-        ),
-        figure(
-            "publication until all 40 have it, p50 ms",
-            times[times.len() / 2].as_secs_f64() * 1e3,
-        ),
-    ];
-    if let Some(device) = device {
-        figures.push(figure(
-            "publication, bytes to the block device",
-            each(device.bytes as f64),
-        ));
-        figures.push(figure(
-            "publication, flushes of the block device",
-            each(device.flushes as f64),
-        ));
-    }
-    figures
 }
