@@ -6,9 +6,11 @@
 
 use crate::{
     capabilities::Capabilities,
+    directory,
     features::{ALL, PerAccount, PerResource},
     limits::{LEAVING_KEPT, REMOVALS_MAX, ROUTED_MAX},
     pubsub,
+    room::Room,
     roster::Roster,
     server::Server,
     session::{
@@ -33,6 +35,7 @@ pub(crate) struct Account {
     pub(crate) id: u32,
     /// The bare JID.
     pub(crate) jid: Jid,
+    is_room: bool,
     state: Mutex<State>,
 }
 
@@ -42,6 +45,8 @@ pub(crate) struct State {
     pub(crate) resources: Vec<Resource>,
     pub(crate) roster: Roster,
     pub(crate) memory: PerAccount,
+    /// What makes it a room, where it is one.
+    pub(crate) room: Option<Box<Room>>,
     /// Stanzas decided here, in the order of decision; worked off after the lock is released (house rule 6).
     leaving: VecDeque<Leaving>,
     /// Whether some task works off `leaving`.
@@ -117,12 +122,37 @@ impl Account {
         Account {
             id,
             jid,
+            is_room: false,
             state: Mutex::new(State {
                 roster,
                 memory,
                 ..State::default()
             }),
         }
+    }
+
+    /// The same as a room.
+    pub(crate) fn with_room(mut self, room: Room) -> Account {
+        self.is_room = true;
+        self.lock().room = Some(Box::new(room));
+        self
+    }
+
+    /// Under which it is in the directory: people by localpart, rooms by their whole bare JID, which has a
+    /// character that no localpart has.
+    pub(crate) fn key(&self) -> &str {
+        if self.is_room {
+            self.jid.as_str()
+        } else {
+            self.jid.localpart().unwrap_or(directory::SERVICE)
+        }
+    }
+
+    /// Whether somebody is in this room.
+    pub(crate) fn is_occupied(&self) -> bool {
+        let state = self.lock();
+        let room = state.room.as_deref();
+        room.is_some_and(|room| !room.occupants.is_empty())
     }
 
     /// Locked. A panicked hook poisons the lock; by then the account is out of the directory and only its
@@ -184,9 +214,13 @@ impl State {
             .find(|resource| resource.session.jid == *jid)
     }
 
-    /// Whether it is out of the directory.
+    /// Whether it is out of the directory, or is to be: a room that was destroyed.
     pub(crate) fn is_gone(&self) -> bool {
-        self.gone
+        self.gone || self.is_destroyed()
+    }
+
+    pub(crate) fn is_destroyed(&self) -> bool {
+        self.room.as_deref().is_some_and(|room| room.destroyed)
     }
 
     /// Whether this session has its resource: no successor took it, and the account is what it believes.
@@ -284,6 +318,11 @@ impl Cx<'_> {
     /// Whether it is no person's: the publish-subscribe service.
     pub(crate) fn is_service(&self) -> bool {
         self.account.jid.localpart().is_none()
+    }
+
+    /// Whether it is no person's, but a room.
+    pub(crate) fn is_room(&self) -> bool {
+        self.account.is_room
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -116,22 +116,49 @@ pub(crate) fn keep(
         payload,
         bytes,
     };
-    cx.write(ENTRY.put(&(cx.id(), position), &record));
-    if kind == EntryKind::Temporary {
-        return Ok(());
-    }
-    let (account, member) = (cx.id(), record.member(position));
-    let full = cx
-        .state
-        .memory
-        .archive
-        .add(account, member, u64::from(bytes));
-    full.into_iter().flatten().for_each(|write| cx.write(write));
+    put(cx, position, &record);
     if kind == EntryKind::Received {
         let stanza_id = stanza_id(cx.server.archive_ids(), cx.account.id, cx.jid(), position);
         passing.add(stanza_id, Reach::ThisAccount);
     }
     Ok(())
+}
+
+/// Keeps what an occupant said in a room, as the others get it, under the real address of whoever said it.
+/// From here on it says under which id. `resource-constraint` where the disk takes nothing.
+pub(crate) fn keep_in_room(
+    cx: &mut Cx<'_>,
+    said: &mut Passing,
+    by: &Jid,
+) -> Result<u64, StanzaError> {
+    let position = cx
+        .server
+        .next_position()
+        .ok_or(StanzaError::RESOURCE_CONSTRAINT)?;
+    said.archived = None; // what the sender's own archive keeps was sent by somebody else
+    let (payload, bytes) = payload(cx, said, EntryKind::Received, position);
+    let record = EntryRecord {
+        stamp: cx.now(),
+        contact: by.bare_str().to_owned(),
+        kind: EntryKind::Received,
+        payload,
+        bytes,
+    };
+    put(cx, position, &record);
+    let id = stanza_id(cx.server.archive_ids(), cx.account.id, cx.jid(), position);
+    said.add(id, Reach::Everybody);
+    Ok(position)
+}
+
+fn put(cx: &mut Cx<'_>, position: u64, record: &EntryRecord) {
+    cx.write(ENTRY.put(&(cx.id(), position), record));
+    if record.kind == EntryKind::Temporary {
+        return;
+    }
+    let (account, member) = (cx.id(), record.member(position));
+    let bytes = u64::from(record.bytes);
+    let full = cx.state.memory.archive.add(account, member, bytes);
+    full.into_iter().flatten().for_each(|write| cx.write(write));
 }
 
 /// Where the stanza is, and its bytes there. What is kept until it is delivered is shared with nobody: it

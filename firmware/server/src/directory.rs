@@ -59,10 +59,9 @@ impl Directory {
             .accounts
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        let localpart = account.jid.localpart().unwrap_or_default();
-        let known = accounts.get(localpart);
+        let known = accounts.get(account.key());
         if known.is_some_and(|known| std::ptr::eq(&raw const **known, account)) {
-            accounts.remove(localpart);
+            accounts.remove(account.key());
         }
         drop(accounts);
         // Not through `Server::at`: this runs while a panic unwinds through it.
@@ -98,6 +97,7 @@ impl Directory {
         // holds it.
         accounts.retain(|_, account| {
             Arc::strong_count(account) > 1
+                || account.is_occupied()
                 || account.leaving() > 0
                 || account.is_pushing()
                 || account.ticket() > store.applied()
@@ -114,7 +114,7 @@ impl Directory {
         self.accounts.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn put(&self, localpart: &str, account: Arc<Account>) -> Arc<Account> {
+    pub(crate) fn put(&self, localpart: &str, account: Arc<Account>) -> Arc<Account> {
         let mut accounts = self
             .accounts
             .write()
@@ -124,6 +124,19 @@ impl Directory {
 }
 
 impl Server {
+    /// The account or room of an address of ours, if it is in memory.
+    pub(crate) fn in_memory(&self, jid: &Jid) -> Option<Arc<Account>> {
+        let domain = jid.domainpart();
+        let key = if domain == self.rooms().service().as_str() {
+            jid.bare_str()
+        } else if domain == self.pubsub().as_str() {
+            SERVICE
+        } else {
+            jid.localpart()?
+        };
+        self.directory().get(key)
+    }
+
     /// The account, loaded if it is not in memory. `None` where there is none or it is disabled.
     pub(crate) async fn load(self: &Arc<Self>, localpart: &str) -> Loaded {
         if let Some(account) = self.directory().get(localpart) {
@@ -198,6 +211,9 @@ impl Server {
         let snapshot = self.store().snapshot_after(latest)?;
         if localpart == SERVICE {
             return self.read_service(&snapshot).map(Some);
+        }
+        if localpart.contains('@') {
+            return self.read_room(localpart, &snapshot);
         }
         let Some(record) = accounts::find(&snapshot, localpart)?.filter(|record| record.enabled)
         else {

@@ -161,6 +161,10 @@ pub(crate) enum On {
     NoAccount,
     /// The publish-subscribe service of the domain.
     PubsubService,
+    /// The service that has the rooms.
+    RoomService,
+    /// A room.
+    Room,
 }
 
 pub(crate) type StanzaHook = fn(&mut Cx<'_>, &mut Passing) -> Verdict;

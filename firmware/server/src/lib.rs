@@ -32,6 +32,7 @@ mod pubsub;
 mod push;
 mod reading;
 mod registration;
+mod room;
 mod roster;
 mod router;
 mod server;

@@ -286,6 +286,29 @@ const _: () = assert!(
     "a sweep is one small group"
 );
 
+// --- Rooms ---
+
+/// Rooms of the service: what a household's rooms and their cards take in memory stays below a megabyte.
+pub const ROOMS_MAX: usize = 2_000;
+/// Rooms that one account made and that are still there: a family has a dozen.
+pub const ROOMS_PER_ACCOUNT_MAX: usize = 100;
+/// Nicknames in one room at a time. Each message and each change of presence is a stanza for every one.
+pub const ROOM_OCCUPANTS_MAX: usize = 1_000;
+/// Places beyond that for owners and admins, who must get into a room that somebody filled (XEP-0045 §7.2.9).
+pub const ROOM_OCCUPANTS_RESERVE: usize = 10;
+/// Bytes of a nickname: every list of occupants shows it.
+pub const ROOM_NICK_BYTES_MAX: usize = 128;
+/// Bytes of what a client says in its presence, in a room where everybody gets it.
+pub const ROOM_PRESENCE_BYTES_MAX: usize = 4_096;
+/// Bytes of a subject in all its languages: everybody who enters gets it.
+pub const ROOM_SUBJECT_BYTES_MAX: usize = 4_096;
+/// Messages of history for whoever enters and asks for no number: what fits on a few screens.
+pub const ROOM_HISTORY_DEFAULT: u32 = 20;
+/// Messages of history for whoever asks for more: the archive has the rest.
+pub const ROOM_HISTORY_MAX: usize = 100;
+/// Messages that are remembered for those who wait for the disk to enter. More are in the archive.
+pub const ROOM_MEANWHILE_MAX: usize = 100;
+
 // --- Push ---
 
 /// Registrations of one account: each device that is remembered has one. Of more, the oldest goes.

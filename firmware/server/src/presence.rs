@@ -77,7 +77,8 @@ pub(crate) fn concerns_the_absent(passing: &Passing) -> bool {
     }
 }
 
-/// §8.5.3.1: whether a resource shares presence with somebody, who may then send it requests.
+/// §8.5.3.1: whether a resource shares presence with somebody, who may then send it requests. Directed presence
+/// to somebody in a room is shared with the whole room (XEP-0045 §17.4).
 pub(crate) fn is_shared(cx: &mut Cx<'_>, resource: &Jid, with: &Jid) -> bool {
     let bare = with.bare();
     if bare == *cx.jid() || with.localpart().is_none() && bare == *cx.server.domain() {
@@ -87,7 +88,7 @@ pub(crate) fn is_shared(cx: &mut Cx<'_>, resource: &Jid, with: &Jid) -> bool {
         || cx
             .state
             .resource(resource)
-            .is_some_and(|r| r.directed.contains(with) || r.directed.contains(&bare))
+            .is_some_and(|r| r.directed.iter().any(|to| to.bare_str() == bare.as_str()))
 }
 
 /// The session is gone, with or without a word (§4.5.2): contacts are told, the resource leaves the account.

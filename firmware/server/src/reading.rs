@@ -2,7 +2,7 @@
 //! account's lock (DESIGN §4).
 
 use crate::{
-    account::Account,
+    account::{Account, Cx},
     feature::{Plan, Read},
     router::{answer_entry, answered},
     server::Server,
@@ -15,12 +15,28 @@ use std::{
 use store::Snapshot;
 use tokio::sync::oneshot;
 use tracing::error;
-use xmpp::{Passing, StanzaError};
+use xmpp::{Entry, Jid, Passing, StanzaError};
 
-/// A request of a session, and what is to be read for it.
+/// A stanza, and what is to be read before it is dealt with.
 pub(crate) struct Question {
     pub(crate) passing: Passing,
     pub(crate) plan: Plan,
+    /// Nothing for a request, which is answered with what was read.
+    pub(crate) then: Option<Then>,
+}
+
+/// Goes on with a stanza under the lock of the account or room that read something for it.
+pub(crate) type Then = fn(&mut Cx<'_>, Passing, Result<Read, StanzaError>);
+
+impl Question {
+    /// A request.
+    pub(crate) fn new(passing: Passing, plan: Plan) -> Question {
+        Question {
+            passing,
+            plan,
+            then: None,
+        }
+    }
 }
 
 impl Server {
@@ -28,7 +44,7 @@ impl Server {
     /// now, whoever caused it. What is delivered to the session meanwhile stands before the answer, which
     /// does not show it.
     pub(crate) async fn read_for(self: &Arc<Self>, session: &Arc<Session>, question: Question) {
-        let Question { passing, plan } = question;
+        let Question { passing, plan, .. } = question;
         let read = self.read_after(&session.account, plan).await;
         self.at(&session.account, 0, |cx| {
             if !cx.state.has(session) {
@@ -51,11 +67,24 @@ impl Server {
         question: Question,
         (depth, cause): (u8, Option<Cause>),
     ) {
-        let Question { passing, plan } = question;
+        let Question {
+            passing,
+            plan,
+            then,
+        } = question;
         let read = self.read_after(account, plan).await;
         self.at(account, depth, |cx| {
             cx.cause = cause;
-            cx.route(answered(&passing, read.map(|read| read.result)));
+            if let Some(then) = then {
+                return then(cx, passing, read);
+            }
+            let answer = read.map(|read| {
+                for stanza in read.stanzas {
+                    route_entry(cx, &stanza, &passing.from);
+                }
+                read.result
+            });
+            cx.route(answered(&passing, answer));
         });
     }
 
@@ -89,4 +118,14 @@ impl Server {
             }
         }
     }
+}
+
+/// Sends what was read for somebody elsewhere on its way, from whom it says it is.
+pub(crate) fn route_entry(cx: &mut Cx<'_>, entry: &Entry, to: &Jid) {
+    let Some(stanza) = entry.to_stanza() else {
+        return;
+    };
+    let from = stanza.from().ok().flatten();
+    let from = from.unwrap_or_else(|| cx.jid().clone());
+    cx.route(Passing::new(Arc::new(stanza), from, to.clone()));
 }

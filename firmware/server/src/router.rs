@@ -11,7 +11,7 @@ use crate::{
         Answer, BoundHook, DeliveredHook, Delivery, Feature, Iq, IqHook, Nonza, On, Plan, Read,
         StanzaHook, StreamFeatures, Verdict,
     },
-    features::{ALL, answered_us, message_to_service, worth_keeping},
+    features::{ALL, answered_us, message_to_service, muc, worth_keeping},
     presence,
     reading::Question,
     roster::Verb,
@@ -21,7 +21,7 @@ use crate::{
         intake::{Cause, Intake},
     },
 };
-use find::Found;
+pub(crate) use find::Found;
 use std::{collections::HashMap, sync::Arc};
 use xmpp::{Element, Entry, Jid, Kind, Passing, Stanza, StanzaError, StreamError};
 
@@ -130,7 +130,7 @@ impl Router {
             return None;
         }
         // The sender's account is the one whose queue is being worked off: the answer joins that queue.
-        let sender = server.directory().get(passing.from.localpart()?)?;
+        let sender = server.in_memory(&passing.from)?;
         server.at(&sender, depth, |cx| {
             cx.cause = cause;
             cx.route(answered(&passing, answer));
@@ -147,14 +147,41 @@ impl Router {
         passing: Passing,
         (depth, cause): (u8, &Option<Cause>),
     ) -> Result<(bool, Option<Question>), Passing> {
-        server.at(account, depth, |cx| {
+        let (handed, destroyed) = server.at(account, depth, |cx| {
             if cx.state.is_gone() {
-                return Err(passing);
+                return (Err(passing), cx.state.is_destroyed());
             }
             cx.cause.clone_from(cause);
-            let question = self.arrive(cx, passing);
-            Ok((cx.state.is_leaving(), question))
-        })
+            let question = if cx.is_room() {
+                self.at_room(cx, passing)
+            } else {
+                self.arrive(cx, passing)
+            };
+            (
+                Ok((cx.state.is_leaving(), question)),
+                cx.state.is_destroyed(),
+            )
+        });
+        if destroyed {
+            server.directory().forget(account);
+        }
+        handed
+    }
+
+    /// At a room.
+    fn at_room(&self, cx: &mut Cx<'_>, passing: Passing) -> Option<Question> {
+        match (passing.stanza.kind, passing.stanza.type_()) {
+            (Kind::Iq, "get" | "set") if passing.to.is_bare() => self.answer_other(cx, passing),
+            (Kind::Iq, _) => {
+                muc::iq(cx, passing);
+                None
+            }
+            (Kind::Message, _) => {
+                muc::message(cx, passing);
+                None
+            }
+            (Kind::Presence, _) => muc::presence(cx, passing),
+        }
     }
 
     /// In the sender's account, whatever it is. A question that the disk answers comes back.
@@ -296,7 +323,7 @@ impl Router {
         let on = if own { On::OwnAccount } else { On::Server };
         let answer = match self.plan(cx, on, &passing) {
             None => self.answer(cx, on, &passing),
-            Some(Ok(plan)) => return Some(Question { passing, plan }),
+            Some(Ok(plan)) => return Some(Question::new(passing, plan)),
             Some(Err(refusal)) => Err(refusal),
         };
         let broken = answer_entry(&passing, Err(StanzaError::RESOURCE_CONSTRAINT));
@@ -344,20 +371,22 @@ impl Router {
     /// A request of somebody else to this account or service. What must be read first is given back; so is
     /// the result of a change, which waits for the disk as results of sessions do (house rule 5).
     fn answer_other(&self, cx: &mut Cx<'_>, passing: Passing) -> Option<Question> {
-        let on = if cx.is_service() {
+        let on = if cx.is_room() {
+            On::Room
+        } else if cx.is_service() {
             On::PubsubService
         } else {
             On::OtherAccount
         };
         let answer = match self.plan(cx, on, &passing) {
-            Some(Ok(plan)) => return Some(Question { passing, plan }),
+            Some(Ok(plan)) => return Some(Question::new(passing, plan)),
             Some(Err(refusal)) => Err(refusal),
             None => self.answer(cx, on, &passing),
         };
         match answer {
             Ok(result) if passing.stanza.type_() == "set" => {
                 let plan: Plan = Box::new(|_| Ok(Read::of(result)));
-                Some(Question { passing, plan })
+                Some(Question::new(passing, plan))
             }
             answer => {
                 cx.route(answered(&passing, answer));

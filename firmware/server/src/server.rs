@@ -15,6 +15,7 @@ use crate::{
     limits::{LEAVING_MAX, RESOURCES_MAX, UNDURABLE_MAX},
     negotiation::Logins,
     presence, push,
+    room::Rooms,
     router::Router,
     session::{Session, waiting::Ended},
     world::{Clock, Dice, Timestamp, random_id},
@@ -71,6 +72,7 @@ pub struct Server {
     domain: Jid,
     /// The address of the publish-subscribe service.
     pubsub: Jid,
+    rooms: Rooms,
     config: ArcSwap<Config>,
     store: Arc<Store>,
     clock: Arc<dyn Clock>,
@@ -121,10 +123,14 @@ impl Server {
         let domain = domain.domain();
         let pubsub = Jid::parse(&format!("{}.{domain}", config.names.pubsub));
         let pubsub = pubsub.map_err(|_| StartError::Domain)?;
+        let rooms = Jid::parse(&format!("{}.{domain}", config.names.rooms));
+        let rooms = rooms.map_err(|_| StartError::Domain)?;
+        let rooms = Rooms::open(&store, &*dice, rooms).map_err(StartError::Store)?;
         let capabilities = Known::load(&store).map_err(StartError::Store)?;
         let server = Arc::new_cyclic(|this| Server {
             this: this.clone(),
             pubsub,
+            rooms,
             domain,
             capabilities,
             config: ArcSwap::new(config),
@@ -205,6 +211,11 @@ impl Server {
     /// The address of the publish-subscribe service.
     pub(crate) fn pubsub(&self) -> &Jid {
         &self.pubsub
+    }
+
+    /// The book of rooms.
+    pub(crate) fn rooms(&self) -> &Rooms {
+        &self.rooms
     }
 
     /// What kinds of clients ask for.
@@ -304,6 +315,7 @@ impl Server {
         let accounts = self.directory.all();
         let people = accounts
             .iter()
+            .filter(|account| account.jid.domainpart() == self.domain.as_str())
             .filter(|account| account.jid.localpart().is_some());
         let sessions = accounts
             .iter()

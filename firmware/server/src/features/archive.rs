@@ -45,6 +45,17 @@ pub(crate) fn worth_keeping(message: &Passing) -> bool {
     worth(message) != Worth::Nothing
 }
 
+/// Whether what was said in a room is kept there. Of a subject the room keeps the last anyway, and that it
+/// changed is part of what happened.
+pub(crate) fn worth_keeping_in_room(message: &Passing) -> bool {
+    !hints::no_store(message)
+        && (hints::store(message)
+            || message
+                .stanza
+                .children()
+                .any(|child| is_listed(MEANING, child)))
+}
+
 /// What becomes of a message beyond those who get it now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Worth {

@@ -120,9 +120,9 @@ fn items_of_server(server: &Server, iq: &Iq<'_>) -> Answer {
     if iq.payload.attr("node").is_some() {
         return Err(StanzaError::ITEM_NOT_FOUND);
     }
-    let jid = server.pubsub();
+    let (rooms, pubsub) = (server.rooms().service(), server.pubsub());
     Ok(format!(
-        "<query xmlns='{ITEMS}'><item jid='{jid}'/></query>"
+        "<query xmlns='{ITEMS}'><item jid='{rooms}'/><item jid='{pubsub}'/></query>"
     ))
 }
 

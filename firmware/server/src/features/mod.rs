@@ -20,6 +20,7 @@ mod hints;
 pub(crate) mod last;
 pub(crate) mod mam;
 pub(crate) mod management;
+pub(crate) mod muc;
 mod nick;
 pub(crate) mod notification_settings;
 pub(crate) mod offline;
@@ -40,7 +41,7 @@ pub(crate) mod vcard;
 mod vcard4;
 mod version;
 
-pub(crate) use archive::{says_nothing, worth_keeping};
+pub(crate) use archive::{says_nothing, worth_keeping, worth_keeping_in_room};
 pub(crate) use csi::{is_encrypted, mentions};
 pub(crate) use pubsub::message_to_service;
 
@@ -82,6 +83,7 @@ pub(crate) const ALL: &[&Feature] = &[
     &pep::PUBLIC_FEATURE,
     &pep::PRIVATE_FEATURE,
     &pubsub::FEATURE,
+    &muc::FEATURE,
     &bookmarks::FEATURE,
     &bookmarks::LIST_FEATURE,
     &bookmarks::CONVERSION_FEATURE,

@@ -1,10 +1,12 @@
-//! Where an address leads: to an account of ours, to the publish-subscribe service, or to nobody.
+//! Where an address leads: to an account of ours, to a room or its service, to the publish-subscribe service,
+//! or to nobody.
 
 use super::{Router, request};
 use crate::{
     account::Account,
     directory,
     feature::{Answer, IqHook, On},
+    features::muc,
     presence,
     server::Server,
 };
@@ -13,7 +15,7 @@ use tracing::error;
 use xmpp::{Kind, Passing, StanzaError};
 
 /// Where an address leads.
-pub(super) enum Found {
+pub(crate) enum Found {
     Account(Arc<Account>),
     /// Nowhere, and nobody is told.
     Nobody,
@@ -25,6 +27,9 @@ pub(super) enum Found {
 impl Router {
     /// Where the address leads (RFC 6120 §10, RFC 6121 §8).
     pub(super) async fn find(&self, server: &Arc<Server>, passing: &Passing) -> Found {
+        if passing.to.domainpart() == server.rooms().service().domainpart() {
+            return self.find_room(server, passing).await;
+        }
         let for_service = passing.to == *server.pubsub();
         if !for_service && passing.to.domainpart() == server.pubsub().domainpart() {
             return nobody(passing); // no node has an address of its own (XEP-0060 §4.6.1)
@@ -50,6 +55,33 @@ impl Router {
                 error!(localpart, %error, "account cannot be loaded");
                 Found::Refused(StanzaError::RESOURCE_CONSTRAINT)
             }
+        }
+    }
+
+    /// A room that is there; one that somebody enters is made (XEP-0045 §7.2.11).
+    async fn find_room(&self, server: &Arc<Server>, passing: &Passing) -> Found {
+        if passing.to.localpart().is_none() {
+            return self.at_room_service(server, passing);
+        }
+        match server.load(passing.to.bare_str()).await {
+            Ok(Some(room)) => Found::Account(room),
+            Ok(None) if passing.stanza.kind == Kind::Presence => muc::enter_none(server, passing),
+            Ok(None) => Found::Refused(StanzaError::ITEM_NOT_FOUND),
+            Err(error) => {
+                error!(room = %passing.to.bare_str(), %error, "room cannot be loaded");
+                Found::Refused(StanzaError::RESOURCE_CONSTRAINT)
+            }
+        }
+    }
+
+    fn at_room_service(&self, server: &Server, passing: &Passing) -> Found {
+        let iq = request(passing).filter(|_| passing.stanza.kind == Kind::Iq);
+        let Some(iq) = iq.filter(|_| passing.to.is_bare()) else {
+            return nobody(passing);
+        };
+        match self.hook(On::RoomService, &iq) {
+            Some(IqHook::Server(hook)) => Found::Answered(hook(server, &iq)),
+            _ => Found::Refused(StanzaError::SERVICE_UNAVAILABLE),
         }
     }
 

@@ -1,0 +1,128 @@
+//! Who is in a room (XEP-0045 §7): nicknames, and the sessions behind each.
+//!
+//! Somebody may be there with several devices under one nickname (§7.2.8). What the others see is the presence
+//! that came last from any of them; the nickname is gone with the last device.
+
+use super::standing::Role;
+use std::sync::Arc;
+use xmpp::Jid;
+
+/// Everybody in a room, in the order in which they came.
+#[derive(Default)]
+pub(crate) struct Occupants(Vec<Occupant>);
+
+/// A nickname and whoever has it.
+pub(crate) struct Occupant {
+    /// The occupant JID: the room's, with the nickname.
+    pub(crate) jid: Jid,
+    pub(crate) role: Role,
+    /// By which others recognise it without knowing its address (XEP-0421).
+    pub(crate) id: Box<str>,
+    /// The sessions; what the last one said of itself is shown.
+    pub(crate) seats: Vec<Seat>,
+}
+
+/// A session in a room.
+#[derive(Clone)]
+pub(crate) struct Seat {
+    /// The real full JID.
+    pub(crate) jid: Jid,
+    /// What its client said last in its presence, as XML. Shared by all that say the same.
+    pub(crate) presence: Arc<str>,
+}
+
+impl Occupant {
+    /// The real bare JID.
+    pub(crate) fn real(&self) -> Jid {
+        self.shown()
+            .map_or_else(|| self.jid.bare(), |seat| seat.jid.bare())
+    }
+
+    pub(crate) fn is(&self, bare: &str) -> bool {
+        self.seats.iter().any(|seat| seat.jid.bare_str() == bare)
+    }
+
+    pub(crate) fn nick(&self) -> &str {
+        self.jid.resourcepart().unwrap_or_default()
+    }
+
+    /// The session whose presence is that of the nickname.
+    pub(crate) fn shown(&self) -> Option<&Seat> {
+        self.seats.last()
+    }
+}
+
+impl Occupants {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Occupant> {
+        self.0.iter()
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Occupant> {
+        self.0.iter_mut()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whoever has this occupant JID.
+    pub(crate) fn get(&self, jid: &Jid) -> Option<&Occupant> {
+        self.0.iter().find(|occupant| occupant.jid == *jid)
+    }
+
+    pub(crate) fn get_mut(&mut self, jid: &Jid) -> Option<&mut Occupant> {
+        self.0.iter_mut().find(|occupant| occupant.jid == *jid)
+    }
+
+    /// The occupant that this real full JID is.
+    pub(crate) fn of(&self, real: &Jid) -> Option<&Occupant> {
+        let mut occupants = self.0.iter();
+        occupants.find(|occupant| occupant.seats.iter().any(|seat| seat.jid == *real))
+    }
+
+    /// Every session, with its occupant.
+    pub(crate) fn seats(&self) -> impl Iterator<Item = (&Occupant, &Seat)> {
+        let occupants = self.0.iter();
+        occupants.flat_map(|occupant| occupant.seats.iter().map(move |seat| (occupant, seat)))
+    }
+
+    /// Seats a session at the occupant of that JID, or at a new one.
+    pub(crate) fn seat(&mut self, jid: &Jid, new: impl FnOnce() -> Occupant, seat: Seat) {
+        let at = self.0.iter().position(|occupant| occupant.jid == *jid);
+        let at = at.unwrap_or_else(|| {
+            self.0.push(new());
+            self.0.len() - 1
+        });
+        let seats = &mut self.0[at].seats;
+        seats.retain(|known| known.jid != seat.jid);
+        seats.reserve_exact(1); // most people have one
+        seats.push(seat);
+    }
+
+    /// The session with this real full JID leaves. Gives its occupant if that was its last one.
+    pub(crate) fn unseat(&mut self, real: &Jid) -> Option<Occupant> {
+        let at = self.0.iter().position(|occupant| {
+            let mut seats = occupant.seats.iter();
+            seats.any(|seat| seat.jid == *real)
+        })?;
+        self.0[at].seats.retain(|seat| seat.jid != *real);
+        self.0[at].seats.is_empty().then(|| self.0.remove(at))
+    }
+
+    /// The occupant of that JID leaves with all sessions.
+    pub(crate) fn remove(&mut self, jid: &Jid) -> Option<Occupant> {
+        let at = self.0.iter().position(|occupant| occupant.jid == *jid)?;
+        Some(self.0.remove(at))
+    }
+
+    /// A presence as others have it already, so that the many that say the same cost one.
+    pub(crate) fn shared(&self, presence: &str) -> Arc<str> {
+        let mut seats = self.seats();
+        let known = seats.find(|(_, seat)| *seat.presence == *presence);
+        known.map_or_else(|| presence.into(), |(_, seat)| seat.presence.clone())
+    }
+}
