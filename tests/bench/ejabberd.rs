@@ -156,6 +156,10 @@ modules:
   mod_disco: {}
   mod_last: {}
   mod_mam: {default: always}
+  mod_muc:
+    host: "groupchat.DOMAIN"
+    max_users: 500
+    default_room_options: {mam: true}
   mod_offline: {}
   mod_ping: {}
   mod_pubsub: {plugins: [flat, pep], max_items_node: 1000}

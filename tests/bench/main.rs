@@ -26,6 +26,7 @@ mod process;
 mod prosody;
 mod quick;
 mod restart;
+mod room;
 mod route;
 mod router;
 mod scram;
@@ -98,6 +99,8 @@ enum Scenario {
     Presence,
     /// Processor time, waiting time and bytes on the disk of a publication that 40 devices hear of
     Pep,
+    /// Processor time and latency of a message in rooms of 50 and 200, and of entering one
+    Room,
     /// Processor time and waiting time of a page of the archive
     Archive,
     /// Processor time until everybody is back after the router's restart
@@ -237,6 +240,7 @@ impl Scenario {
             Scenario::Lone => lone::run(bench, server).await,
             Scenario::Presence => presence::run(bench, server).await,
             Scenario::Pep => pep::run(bench, server).await,
+            Scenario::Room => room::run(bench, server).await,
             Scenario::Archive => archive::run(bench, server).await,
             Scenario::Router => router::run(bench, server).await,
             Scenario::Start => start::run(bench, server).await,

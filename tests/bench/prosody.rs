@@ -99,7 +99,13 @@ impl Kind for Prosody {
                 },
             );
         let file = place.path("prosody.cfg.lua");
-        fs::write(&file, format!("{configuration}\nVirtualHost {DOMAIN:?}\n"))?;
+        let rooms = format!(
+            "Component \"groupchat.{DOMAIN}\" \"muc\"\nmodules_enabled = {{ \"muc_mam\" }}\n"
+        );
+        fs::write(
+            &file,
+            format!("{configuration}\nVirtualHost {DOMAIN:?}\n{rooms}"),
+        )?;
         let mut command = Command::new(PROGRAM);
         command
             .arg("-F")
@@ -192,7 +198,8 @@ https_ports = { }
 authentication = "internal_hashed"
 password_hash = "SHA-256"
 default_storage = "internal"
-storage = { archive = "sql", pep_data = "sql" }
+storage = { archive = "sql", pep_data = "sql", muc_log = "sql" }
+muc_log_by_default = true
 sql = { driver = "SQLite3", database = "archive.sqlite" }
 archive_expires_after = "1y"
 default_archive_policy = true

@@ -48,6 +48,8 @@ pub(crate) struct Sizes {
     pub(crate) changes: usize,
     /// Publications, one at a time.
     pub(crate) publications: usize,
+    /// Messages of each who talks in a room.
+    pub(crate) spoken: usize,
     /// Messages in the archive that is paged, and pages.
     pub(crate) archived: usize,
     pub(crate) pages: usize,
@@ -68,6 +70,7 @@ const WHOLE: Sizes = Sizes {
     moody: 210,
     changes: 20,
     publications: 200,
+    spoken: 100,
     archived: 100_000,
     pages: 1_000,
     returning: 300,
@@ -84,6 +87,7 @@ const QUICK: Sizes = Sizes {
     moody: 105,
     changes: 10,
     publications: 30,
+    spoken: 20,
     archived: 100_000,
     pages: 50,
     returning: 105,
