@@ -26,7 +26,7 @@ use xmpp::{
 
 /// Bytes of the message as its sender writes it.
 const MESSAGE_BYTES: usize = 400;
-const DOMAIN: &str = "home.example";
+pub(crate) const DOMAIN: &str = "home.example";
 
 /// Romeo, who writes, and Juliet, who reads.
 pub(crate) struct InMemory {
@@ -44,7 +44,7 @@ impl InMemory {
     /// A server with both of them online. `payload` goes into every message: a hint of XEP-0334, or
     /// nothing.
     pub(crate) fn new(payload: &str) -> InMemory {
-        let store = store();
+        let store = store(&SimDisk::new(), &["romeo", "juliet"]);
         InMemory::over(store, Arc::new(Still), DOMAIN, ["romeo", "juliet"], payload)
     }
 
@@ -58,18 +58,11 @@ impl InMemory {
     ) -> InMemory {
         let head =
             format!("<message to='{juliet}@{domain}' type='chat' id='0123456789'>{payload}<body>");
-        let parts = Parts {
-            config: Arc::new(Config {
-                domain: domain.into(),
-                ..Config::default()
-            }),
-            store,
-            clock,
-            dice: Arc::new(Fixed(AtomicU8::new(0))),
-            readers: Arc::new(Inline),
-        };
-        let server = Server::new(parts).expect("a server over an open store");
-        let (romeo, juliet) = (online(&server, romeo), online(&server, juliet));
+        let server = server(store, clock, domain);
+        let (romeo, juliet) = (
+            online(&server, romeo, "bench"),
+            online(&server, juliet, "bench"),
+        );
         let mut reader = Reader::new(ns::CLIENT, xmpp::limits::STANZA_BYTES_MAX);
         reader.push(
             format!(
@@ -124,24 +117,24 @@ impl InMemory {
     }
 }
 
-/// A store in memory that has both accounts.
-fn store() -> Arc<Store> {
+/// A store in memory that has these accounts.
+pub(crate) fn store(disk: &SimDisk, localparts: &[&'static str]) -> Arc<Store> {
     let clock: store::Clock = Arc::new(std::time::Duration::default);
     let options = Options {
         clock,
         free_bytes_min: 0,
         ..Options::default()
     };
-    let store = Store::open(Arc::new(SimDisk::new()), options).expect("an empty disk");
+    let store = Store::open(Arc::new(disk.clone()), options).expect("an empty disk");
     let snapshot = store.snapshot().expect("an open store");
-    let account = |localpart| NewAccount {
+    let account = |localpart: &&'static str| NewAccount {
         localpart,
         password: "secret",
         display_name: "",
         admin: false,
     };
-    let both = [account("romeo"), account("juliet")];
-    let writes = accounts::import(&snapshot, DOMAIN, &both, 0, &Fixed(AtomicU8::new(0)));
+    let all: Vec<NewAccount<'_>> = localparts.iter().map(account).collect();
+    let writes = accounts::import(&snapshot, DOMAIN, &all, 0, &Fixed(AtomicU8::new(0)));
     store.queue(
         writes.unwrap_or_else(|(_, refusal)| panic!("{refusal}")),
         Urgency::Now,
@@ -150,9 +143,24 @@ fn store() -> Arc<Store> {
     store
 }
 
+/// A server over a store, where time is what the clock says and everything else is the same in every run.
+pub(crate) fn server(store: Arc<Store>, clock: Arc<dyn Clock>, domain: &str) -> Arc<Server> {
+    let parts = Parts {
+        config: Arc::new(Config {
+            domain: domain.into(),
+            ..Config::default()
+        }),
+        store,
+        clock,
+        dice: Arc::new(Fixed(AtomicU8::new(0))),
+        readers: Arc::new(Inline),
+    };
+    Server::new(parts).expect("a server over an open store")
+}
+
 /// An available session with an empty outbox.
-fn online(server: &Arc<Server>, localpart: &str) -> Arc<Session> {
-    let session = at_once(server.bind(localpart, Some("bench"))).expect("an account that exists");
+pub(crate) fn online(server: &Arc<Server>, localpart: &str, resource: &str) -> Arc<Session> {
+    let session = at_once(server.bind(localpart, Some(resource))).expect("an account that exists");
     at_once(server.receive(&session, Stanza::parse("<presence/>").expect("a stanza")));
     while server.store().turn() {}
     session.outbox.take();
@@ -160,7 +168,7 @@ fn online(server: &Arc<Server>, localpart: &str) -> Arc<Session> {
 }
 
 /// In memory nothing waits for anything.
-fn at_once<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn at_once<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,
         Poll::Pending => panic!("something waits in a world where nothing does"),
@@ -168,7 +176,7 @@ fn at_once<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// Time stands still.
-struct Still;
+pub(crate) struct Still;
 
 impl Clock for Still {
     fn now(&self) -> Timestamp {

@@ -4,20 +4,32 @@
 #[path = "../bench/in_memory.rs"]
 mod in_memory;
 
+#[path = "../bench/in_room.rs"]
+mod in_room;
+
 use expect_test::{Expect, expect};
 use in_memory::InMemory;
+use in_room::{InRoom, OCCUPANTS_MAX};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::{alloc::System, fmt::Write};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
+/// Rooms of one count.
+const ROOMS: usize = 100;
+
 /// Messages of one count: a queue that doubles now and then is no part of what every message costs.
 const MESSAGES: usize = 100;
 
 // One test: the counters are those of the whole process.
 #[test]
-fn a_message_of_400_bytes_on_its_way_through_memory() {
+fn what_messages_and_rooms_take_in_memory() {
+    a_message_of_400_bytes_on_its_way();
+    a_room_of_200();
+}
+
+fn a_message_of_400_bytes_on_its_way() {
     let mut report = String::new();
     for (what, payload) in [
         ("routed and not kept", "<no-store xmlns='urn:xmpp:hints'/>"),
@@ -34,6 +46,49 @@ fn a_message_of_400_bytes_on_its_way_through_memory() {
             routed and not kept: 8
             routed and queued for both archives: 30
         "]],
+    );
+}
+
+/// What a room with somebody in it keeps, each occupant more (DESIGN §8: less than 4 KB and 400 bytes), and how
+/// often somebody's message makes the server allocate for each who gets it.
+fn a_room_of_200() {
+    let mut room = InRoom::new();
+    room.enter();
+    room.settle();
+    room.pass();
+    room.settle();
+    room.break_disk();
+    let mut held = Region::new(&INSTRUMENTED_SYSTEM);
+    let kept = |held: &mut Region<'_, System>| {
+        let change = held.change_and_reset();
+        change.bytes_allocated as isize - change.bytes_deallocated as isize
+    };
+    (0..ROOMS).for_each(|number| room.make(number));
+    let each_room = kept(&mut held) / ROOMS as isize;
+    for _ in room.present()..OCCUPANTS_MAX {
+        room.enter();
+    }
+    room.settle();
+    let each = kept(&mut held) / (OCCUPANTS_MAX as isize - 1);
+    room.mend_disk();
+    room.pass();
+    room.settle();
+    let region = Region::new(&INSTRUMENTED_SYSTEM);
+    room.pass();
+    let change = region.change();
+    let delivery = (change.allocations + change.reallocations) as f64 / OCCUPANTS_MAX as f64;
+    room.settle();
+    check(
+        &format!(
+            "a room with one occupant, bytes: {each_room}\n\
+             each further occupant, bytes: {each}\n\
+             allocations per delivery: {delivery:.1}\n"
+        ),
+        expect![[r#"
+            a room with one occupant, bytes: 3160
+            each further occupant, bytes: 235
+            allocations per delivery: 9.7
+        "#]],
     );
 }
 

@@ -9,6 +9,7 @@ use crate::{
     directory,
     features::{ALL, PerAccount, PerResource},
     limits::{LEAVING_KEPT, REMOVALS_MAX, ROUTED_MAX},
+    presence::Directed,
     pubsub,
     room::Room,
     roster::Roster,
@@ -22,7 +23,7 @@ use crate::{
     world::Timestamp,
 };
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use store::{Durable, Store, Ticket, Write};
@@ -93,7 +94,7 @@ pub(crate) struct Resource {
     /// Asked for the roster, so gets pushes (RFC 6121 §2.2).
     pub(crate) interested: bool,
     /// Who got directed presence and is no subscriber (RFC 6121 §4.6).
-    pub(crate) directed: BTreeSet<Jid>,
+    pub(crate) directed: Directed,
     /// While the session has no connection (XEP-0198).
     pub(crate) away: Option<Away>,
     pub(crate) memory: PerResource,
@@ -267,7 +268,7 @@ impl Resource {
             session,
             presence: None,
             interested: false,
-            directed: BTreeSet::new(),
+            directed: Directed::default(),
             away: None,
             memory: PerResource::default(),
         }

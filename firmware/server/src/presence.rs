@@ -1,5 +1,9 @@
 //! Presence (RFC 6121 §3, §4): who is available, who is told, and the stanzas that manage subscriptions.
 
+mod directed;
+
+pub(crate) use directed::Directed;
+
 use crate::{
     account::{Cx, Presence},
     features::{ALL, passes},
@@ -88,7 +92,7 @@ pub(crate) fn is_shared(cx: &mut Cx<'_>, resource: &Jid, with: &Jid) -> bool {
         || cx
             .state
             .resource(resource)
-            .is_some_and(|r| r.directed.iter().any(|to| to.bare_str() == bare.as_str()))
+            .is_some_and(|r| r.directed.reaches(&bare))
 }
 
 /// The session is gone, with or without a word (§4.5.2): contacts are told, the resource leaves the account.

@@ -232,10 +232,10 @@ fn take_back_directed(cx: &mut Cx<'_>, told: &BTreeSet<Jid>) {
     let mut ended = Vec::new();
     for resource in resources {
         let directed = std::mem::take(&mut resource.directed);
-        let (blocked, kept): (BTreeSet<Jid>, _) = directed
+        let (blocked, kept): (Vec<Jid>, Vec<Jid>) = directed
             .into_iter()
             .partition(|to| memory.blocked.matches(to) && !is_spared(&own, &domain, to));
-        resource.directed = kept;
+        resource.directed = kept.into_iter().collect();
         let available = resource.presence.is_some();
         let untold = blocked
             .into_iter()
