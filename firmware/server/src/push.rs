@@ -224,6 +224,11 @@ pub(crate) fn device_gone(cx: &mut Cx<'_>, device: devices::Id) {
     disable_if(cx, |enabled| enabled.settings.device() == Some(device));
 }
 
+/// A device was away for so long that it is not remembered; nobody waits for that to be on disk.
+pub(crate) fn device_forgotten(cx: &mut Cx<'_>, device: devices::Id) {
+    publish::give_up(cx, |enabled| enabled.settings.device() == Some(device));
+}
+
 /// What memory does about [`lock_out`]: every device has to sign in again, and asks anew when it has. The one
 /// of that session, which gave the account its new password, goes on; what it asked for is written once more.
 pub(crate) fn locked_out(cx: &mut Cx<'_>, by: Option<u64>) {

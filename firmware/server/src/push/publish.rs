@@ -177,6 +177,11 @@ pub(crate) fn write_anew(cx: &mut Cx<'_>) {
     });
 }
 
+/// Forgets registrations when something else is written.
+pub(super) fn give_up(cx: &mut Cx<'_>, is_meant: impl Fn(&Enabled) -> bool) {
+    for_each(cx, |_, enabled| enabled.is_dead |= is_meant(enabled));
+}
+
 /// With the registrations out of the account's state, so that both can be changed.
 fn for_each(cx: &mut Cx<'_>, mut f: impl FnMut(&mut Cx<'_>, &mut Enabled)) {
     if cx.state.memory.push.is_empty() {
