@@ -1,6 +1,6 @@
 //! Push (XEP-0357): which devices asked to be woken, and by whom. What a message is worth is in
-//! `push/note.rs`, who wants to hear of it in `filter.rs`, when a push service is told in `publish.rs`, and
-//! what it is told in `notification.rs`.
+//! `push/note.rs`, who wants to hear of it in `filter.rs`, what a device only seems to have got in
+//! `carried.rs`, when a push service is told in `publish.rs`, and what it is told in `notification.rs`.
 //!
 //! A registration belongs to an account, a push service and a node there; it stays over reconnects, restarts
 //! and updates, until its device takes it back, loses its access, or the push service knows it no more.
@@ -9,6 +9,7 @@
 //! for, `push.progress` what came of it since.
 
 mod alarm;
+mod carried;
 mod filter;
 mod note;
 mod notification;
@@ -17,8 +18,9 @@ mod settings;
 mod trial;
 
 pub(crate) use alarm::Alarm;
+pub(crate) use carried::{may_end_a_call, session_gone};
 pub(crate) use filter::Filters;
-pub(crate) use publish::{answered, arrived, looked_at, session_gone, work, write_anew};
+pub(crate) use publish::{answered, arrived, looked_at, work, write_anew};
 pub(crate) use settings::{Encryption, Room, Settings};
 pub use trial::{Outcome, Trial};
 
@@ -29,6 +31,7 @@ use crate::{
     session::Session,
     world::Timestamp,
 };
+use carried::Carried;
 use note::Note;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -86,19 +89,6 @@ struct Outstanding {
     /// In elapsed milliseconds.
     at: u64,
     note: Arc<Note>,
-}
-
-/// What the device's own session was given while somebody looked at it, and may not have got.
-struct Carried {
-    /// The session's number.
-    session: u64,
-    /// The latest.
-    note: Arc<Note>,
-    count: u32,
-    /// The latest call, if something was written since: it does not wait as long as that.
-    call: Option<Arc<Note>>,
-    /// When the first of them was handed over, in elapsed milliseconds.
-    since: u64,
 }
 
 /// Where the device of a registration is.

@@ -53,6 +53,8 @@ pub(super) const FEATURE: Feature = Feature {
         set(On::OwnAccount, (NS, "disable"), disable),
     ],
     stanza_in: Some(disabled_remotely),
+    message_out: Some(end_of_call),
+    message_in: Some(end_of_call),
     message_delivered: Some(delivered),
     available: Some(looked_at),
     waits: Some(|cx, _| push::work(cx)),
@@ -211,6 +213,11 @@ fn disabled_remotely(cx: &mut Cx<'_>, stanza: &mut Passing) -> Verdict {
         }
         _ => Verdict::Pass,
     }
+}
+
+fn end_of_call(cx: &mut Cx<'_>, message: &mut Passing) -> Verdict {
+    push::may_end_a_call(cx, message);
+    Verdict::Pass
 }
 
 fn delivered(cx: &mut Cx<'_>, message: &Passing, delivery: &mut Delivery<'_>) {

@@ -117,6 +117,40 @@ fn call(message: &Passing) -> Option<What> {
     })
 }
 
+/// A call is answered, rejected or taken back (XEP-0353 §3.3-§3.5).
+pub(super) struct EndOfCall {
+    sid: Box<str>,
+    /// The other side's bare JID, where it is named.
+    with: Option<Jid>,
+}
+
+impl EndOfCall {
+    pub(super) fn is_of(&self, note: &Note) -> bool {
+        let is_with = |with: &Jid| note.sender.bare_str() == with.as_str();
+        matches!(&note.what, What::Call { sid, .. } if *sid == self.sid)
+            && self.with.as_ref().is_none_or(is_with)
+    }
+}
+
+/// What a message that arrived for `own`, or that `own` sent, ends.
+pub(super) fn end_of_call(message: &Passing, own: &Jid) -> Option<EndOfCall> {
+    let is_ours = message.from.bare_str() == own.as_str();
+    let ends: &[&str] = if is_ours {
+        &["accept", "proceed", "reject", "finish"]
+    } else {
+        &["retract", "reject", "finish"]
+    };
+    let mut children = message.stanza.children();
+    let end = children.find(|child| CALLS.contains(&child.ns()) && ends.contains(&child.name()))?;
+    let with = if is_ours { &message.to } else { &message.from };
+    // Devices of old say to their own account what they accept.
+    let with = (with.bare_str() != own.as_str()).then(|| with.bare());
+    Some(EndOfCall {
+        sid: end.attr("id")?.as_ref().into(),
+        with,
+    })
+}
+
 /// What a message says; `None` where it says nothing to anybody who does not look.
 fn text(message: &Passing) -> Option<Text> {
     let children = || message.stanza.children();

@@ -6,7 +6,8 @@
 //! [`PUSH_INTERVAL_MS`] are over: a registration has one notification under way at a time.
 
 use super::{
-    Carried, Device, Enabled, Outstanding, PROGRESS, REGISTRATION,
+    Device, Enabled, Outstanding, PROGRESS, REGISTRATION,
+    carried::{self, carry, owes},
     note::{Note, What},
     notification,
     trial::{self, Outcome},
@@ -14,14 +15,13 @@ use super::{
 use crate::{
     account::{Cx, State},
     limits::{
-        PUSH_ANSWER_MS, PUSH_CALL_INTERVAL_MS, PUSH_CALL_UNACKNOWLEDGED_MS, PUSH_FAILURES_MAX,
-        PUSH_INTERVAL_MS, PUSH_RETRY_MS_FIRST, PUSH_RETRY_MS_MAX, PUSH_UNACKNOWLEDGED_MS,
+        PUSH_ANSWER_MS, PUSH_CALL_INTERVAL_MS, PUSH_FAILURES_MAX, PUSH_INTERVAL_MS,
+        PUSH_RETRY_MS_FIRST, PUSH_RETRY_MS_MAX,
     },
-    session::Session,
 };
 use std::sync::Arc;
 use tracing::{debug, info};
-use xmpp::{Class, Jid, Kind, Passing, Stanza, ns};
+use xmpp::{Jid, Kind, Passing, Stanza, ns};
 
 /// A message arrived for the account. `urgent` is how XEP-0352 sees it; `gets` says whether a resource is
 /// given it.
@@ -48,8 +48,7 @@ pub(crate) fn arrived(
         }
         match enabled.device(cx.state, None) {
             Device::Watched(session) => {
-                // What it still owes goes on ageing, or a lively chat would never reach a silent line.
-                let carried = enabled.carried.take();
+                let carried = enabled.carried.take(); // it is still owed
                 was_looked_at(cx, enabled);
                 enabled.carried = carried;
                 if gets(&session.jid) {
@@ -75,31 +74,10 @@ fn is_for_it(state: &State, enabled: &Enabled, note: &Note, gets: impl Fn(&Jid) 
 pub(crate) fn work(cx: &mut Cx<'_>) {
     for_each(cx, |cx, enabled| {
         forget_what_is_known(cx, enabled);
-        look_after_carried(cx, enabled);
+        carried::look_after(cx, enabled);
         look_after_outstanding(cx, enabled);
         if !enabled.is_dead {
             send_if_free(cx, enabled);
-        }
-    });
-}
-
-/// A session is gone, and still listed: what it did not get its device is told by push.
-pub(crate) fn session_gone(cx: &mut Cx<'_>, jid: &Jid) {
-    let Some(session) = cx.state.resource(jid).map(|gone| gone.session.clone()) else {
-        return;
-    };
-    for_each(cx, |cx, enabled| {
-        let carried = enabled.carried.take_if(|it| it.session == session.number);
-        let Some(carried) = carried.filter(|it| owes(&session, &it.note)) else {
-            return;
-        };
-        if let Device::Away = enabled.device(cx.state, Some(session.number)) {
-            if session.outbox.is_ended() {
-                // By us, as a rule because its device is signing in again: that gets a moment.
-                enabled.sent_at = Some(cx.server.clock().elapsed_ms());
-            }
-            owe_call(cx, enabled, &session, carried.call);
-            owe(cx, enabled, carried.note, carried.count);
         }
     });
 }
@@ -183,7 +161,7 @@ pub(super) fn give_up(cx: &mut Cx<'_>, is_meant: impl Fn(&Enabled) -> bool) {
 }
 
 /// With the registrations out of the account's state, so that both can be changed.
-fn for_each(cx: &mut Cx<'_>, mut f: impl FnMut(&mut Cx<'_>, &mut Enabled)) {
+pub(super) fn for_each(cx: &mut Cx<'_>, mut f: impl FnMut(&mut Cx<'_>, &mut Enabled)) {
     if cx.state.memory.push.is_empty() {
         return;
     }
@@ -201,7 +179,7 @@ fn for_each(cx: &mut Cx<'_>, mut f: impl FnMut(&mut Cx<'_>, &mut Enabled)) {
 }
 
 /// The push service is to be told of it: of a message when that may be, of a call now or never.
-fn owe(cx: &mut Cx<'_>, enabled: &mut Enabled, note: Arc<Note>, count: u32) {
+pub(super) fn owe(cx: &mut Cx<'_>, enabled: &mut Enabled, note: Arc<Note>, count: u32) {
     if count > 0 {
         enabled.progress.unread = enabled.progress.unread.saturating_add(count);
         note_progress(cx, enabled);
@@ -224,7 +202,7 @@ fn owe(cx: &mut Cx<'_>, enabled: &mut Enabled, note: Arc<Note>, count: u32) {
 }
 
 /// How many messages it is.
-fn count(note: &Note) -> u32 {
+pub(super) fn count(note: &Note) -> u32 {
     u32::from(!note.is_call())
 }
 
@@ -237,50 +215,6 @@ fn under_way(cx: &Cx<'_>, enabled: &mut Enabled, id: u64, note: Arc<Note>) {
     cx.server.push_alarm().set(at + PUSH_ANSWER_MS);
 }
 
-/// Its own session is given it; that has a while to say so.
-fn carry(cx: &Cx<'_>, enabled: &mut Enabled, session: &Arc<Session>, note: Arc<Note>) {
-    let before = enabled.carried.take();
-    let before = before.filter(|it| it.session == session.number && owes(session, &it.note));
-    let (before_it, call, since) = match before {
-        Some(before) if before.note.is_call() => (before.count, Some(before.note), before.since),
-        Some(before) => (before.count, before.call, before.since),
-        None => (0, None, cx.server.clock().elapsed_ms()),
-    };
-    cx.server.push_alarm().set(since + patience(&note));
-    enabled.carried = Some(Box::new(Carried {
-        session: session.number,
-        count: before_it.saturating_add(count(&note)),
-        call: call.filter(|_| !note.is_call()),
-        since,
-        note,
-    }));
-}
-
-/// A call that its session still owes, if there is one.
-fn owe_call(cx: &mut Cx<'_>, enabled: &mut Enabled, session: &Session, call: Option<Arc<Note>>) {
-    if let Some(call) = call.filter(|call| owes(session, call)) {
-        owe(cx, enabled, call, 0);
-    }
-}
-
-/// How long a session may keep silent about a message.
-fn patience(note: &Note) -> u64 {
-    if note.is_call() {
-        PUSH_CALL_UNACKNOWLEDGED_MS
-    } else {
-        PUSH_UNACKNOWLEDGED_MS
-    }
-}
-
-/// Whether a session has not acknowledged it, or not even written it where nothing is acknowledged.
-fn owes(session: &Session, note: &Note) -> bool {
-    session.outbox.any_unacknowledged(|entry| {
-        entry.kind == Kind::Message
-            && entry.position == note.position
-            && (note.position.is_some() || entry.class == Class::Urgent)
-    })
-}
-
 /// A device that somebody looks at, or that has acknowledged everything, need not be woken any more.
 fn forget_what_is_known(cx: &mut Cx<'_>, enabled: &mut Enabled) {
     match enabled.device(cx.state, None) {
@@ -290,32 +224,6 @@ fn forget_what_is_known(cx: &mut Cx<'_>, enabled: &mut Enabled) {
             let has = |note: &mut Arc<Note>| session.outbox.is_managed() && !owes(&session, note);
             enabled.waiting.take_if(has);
         }
-    }
-}
-
-fn look_after_carried(cx: &mut Cx<'_>, enabled: &mut Enabled) {
-    let Some(mut carried) = enabled.carried.take() else {
-        return;
-    };
-    let mut resources = cx.state.resources.iter();
-    let by = resources.find(|resource| resource.session.number == carried.session);
-    let Some(resource) = by.filter(|by| owes(&by.session, &carried.note)) else {
-        return;
-    };
-    let (is_away, session) = (resource.away.is_some(), resource.session.clone());
-    let is_due = |due| is_away || due <= cx.server.clock().elapsed_ms();
-    let rings = carried.since + PUSH_CALL_UNACKNOWLEDGED_MS;
-    let due = carried.since + patience(&carried.note);
-    let (is_due, has_rung) = (is_due(due), is_due(rings));
-    if has_rung {
-        owe_call(cx, enabled, &session, carried.call.take());
-    }
-    if is_due {
-        owe(cx, enabled, carried.note, carried.count);
-    } else {
-        let next = carried.call.as_ref().map_or(due, |_| rings);
-        cx.server.push_alarm().set(next);
-        enabled.carried = Some(carried);
     }
 }
 
