@@ -20,7 +20,7 @@ mod trial;
 pub(crate) use alarm::Alarm;
 pub(crate) use carried::{may_end_a_call, session_gone};
 pub(crate) use filter::Filters;
-pub(crate) use publish::{answered, arrived, looked_at, work, write_anew};
+pub(crate) use publish::{answered, arrived, contact_requested, looked_at, work, write_anew};
 pub(crate) use settings::{Encryption, Room, Settings};
 pub use trial::{Outcome, Trial};
 

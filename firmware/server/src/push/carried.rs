@@ -4,7 +4,7 @@
 
 use super::{
     Device, Enabled,
-    note::{self, Note},
+    note::{self, Note, What},
     publish::{count, for_each, owe},
 };
 use crate::{
@@ -82,8 +82,12 @@ impl Carried {
 
 /// Whether a session has not acknowledged it, or not even written it where nothing is acknowledged.
 pub(super) fn owes(session: &Session, note: &Note) -> bool {
+    let kind = match note.what {
+        What::Request => Kind::Presence,
+        _ => Kind::Message,
+    };
     session.outbox.any_unacknowledged(|entry| {
-        entry.kind == Kind::Message
+        entry.kind == kind
             && entry.position == note.position
             && (note.position.is_some() || entry.class == Class::Urgent)
     })

@@ -35,7 +35,7 @@ impl Filters {
                     .is_some_and(|room| concerns(room, note)),
                 None => urgent,
             },
-            What::Chat { .. } | What::Call { .. } => {
+            What::Chat { .. } | What::Call { .. } | What::Request => {
                 let contact = roster.get(&note.sender.bare());
                 !self.ignore_unknown || contact.is_some_and(|contact| contact.listed)
             }

@@ -44,6 +44,8 @@ pub(super) enum What {
         sid: Box<str>,
         media: Vec<Box<str>>,
     },
+    /// Somebody asks to become a contact (RFC 6121 §3.1).
+    Request,
     /// Somebody wants to know whether push works.
     Trial,
 }
@@ -89,6 +91,15 @@ impl Note {
             what,
             position: message.position,
         })
+    }
+
+    /// Presence that asks for a subscription.
+    pub(super) fn of_request(presence: &Passing) -> Note {
+        Note {
+            sender: presence.from.bare(),
+            what: What::Request,
+            position: None,
+        }
     }
 
     pub(super) fn is_call(&self) -> bool {
@@ -208,7 +219,7 @@ mod tests {
             Some(What::Chat { text }) => format!("chat {}", show(text)),
             Some(What::Room { text }) => format!("room {}", show(text)),
             Some(What::Call { sid, media }) => format!("call {sid} {}", media.join(",")),
-            Some(What::Trial) => "trial".into(),
+            Some(What::Request | What::Trial) => "no message".into(),
         }
     }
 

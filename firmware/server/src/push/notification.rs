@@ -129,6 +129,7 @@ const WRAPPING: usize = 64;
 
 const ENCRYPTED: &str = "You have a new encrypted message.";
 const CALL: &str = "Somebody calls you.";
+const REQUEST: &str = "Asks to become a contact.";
 const TRIAL: &str = "This is a test: push works.";
 
 /// Bytes that there is room for before they are encrypted, which grow by a third in base 64.
@@ -152,6 +153,7 @@ fn told(max_bytes: usize, rings: bool, summary: &Summary, note: &Note) -> String
         },
         What::Call { .. } if rings => None,
         What::Call { .. } => Some(CALL),
+        What::Request => Some(REQUEST),
         What::Trial => Some(TRIAL),
     };
     let head = head(rings, summary, note);
@@ -184,7 +186,10 @@ fn head(rings: bool, summary: &Summary, note: &Note) -> String {
         What::Room { .. } => ("groupchat", note.sender.bare_str()),
         // Calls are answered to the device that began them.
         What::Call { .. } if rings => ("call", note.sender.as_str()),
-        What::Chat { .. } | What::Call { .. } | What::Trial => ("chat", note.sender.bare_str()),
+        // To Siskin everything else is a chat, and it knows no other word.
+        What::Chat { .. } | What::Call { .. } | What::Request | What::Trial => {
+            ("chat", note.sender.bare_str())
+        }
     };
     let mut out = format!(
         "{{\"unread\":{unread},\"sender\":{},\"type\":\"{type_}\"",
@@ -205,7 +210,7 @@ fn head(rings: bool, summary: &Summary, note: &Note) -> String {
                 media.join(",")
             );
         }
-        What::Chat { .. } | What::Call { .. } | What::Trial => {}
+        What::Chat { .. } | What::Call { .. } | What::Request | What::Trial => {}
     }
     out
 }
@@ -283,6 +288,7 @@ mod tests {
         let groupchat = r#""type":"groupchat","nickname":"orchard","message":"Hark""#;
         let encrypted = r#""type":"chat","message":"You have a new encrypted message.""#;
         let ringing = r#""type":"call","sid":"c\"1","media":["audio","video"]"#;
+        let request = r#""type":"chat","message":"Asks to become a contact.""#;
         let silent = r#""type":"chat","message":"Somebody calls you.""#;
         let (bare, full) = ("romeo@h", "romeo@h/orchard");
         let rows = [
@@ -291,6 +297,7 @@ mod tests {
             (note(secret), true, bare, encrypted),
             (call(), true, full, ringing),
             (call(), false, bare, silent),
+            (note(What::Request), true, bare, request),
         ];
         for (note, rings, sender, rest) in rows {
             let expected = format!("{{\"unread\":2,\"sender\":\"{sender}\",{rest}}}");

@@ -62,6 +62,25 @@ pub(crate) fn arrived(
     });
 }
 
+/// Somebody asks to become a contact, and was noted. Whoever looks is shown that at once, all others when they
+/// come (RFC 6121 §3.1.3).
+pub(crate) fn contact_requested(cx: &mut Cx<'_>, presence: &Passing) {
+    if cx.state.memory.push.is_empty() {
+        return;
+    }
+    let note = Arc::new(Note::of_request(presence));
+    for_each(cx, |cx, enabled| {
+        let filters = &enabled.settings.filters;
+        if !filters.let_pass(&note, &cx.state.roster, true) {
+            return;
+        }
+        match enabled.device(cx.state, None) {
+            Device::Watched(session) => carry(cx, enabled, &session, note.clone()),
+            Device::Unwatched(_) | Device::Away => owe(cx, enabled, note.clone(), 0),
+        }
+    });
+}
+
 /// Whether the device will have it once it is there: the archive keeps it, or a session of its own is given
 /// it. What is said in a room a room sends to each device by itself.
 fn is_for_it(state: &State, enabled: &Enabled, note: &Note, gets: impl Fn(&Jid) -> bool) -> bool {
@@ -203,7 +222,7 @@ pub(super) fn owe(cx: &mut Cx<'_>, enabled: &mut Enabled, note: Arc<Note>, count
 
 /// How many messages it is.
 pub(super) fn count(note: &Note) -> u32 {
-    u32::from(!note.is_call())
+    u32::from(matches!(note.what, What::Chat { .. } | What::Room { .. }))
 }
 
 /// Its answer is waited for, if none is.
@@ -264,11 +283,9 @@ const ID: &str = "push-";
 /// §7: from the account's bare JID, which a push service lets publish as it lets the domain (§3.2).
 fn send(cx: &mut Cx<'_>, enabled: &Enabled, note: &Note) -> u64 {
     let id = cx.server.next_number();
-    let contacts = cx.state.roster.iter();
-    let requests = contacts.filter(|(_, item)| item.subscription.pending_in);
     let summary = notification::Summary {
         unread: enabled.progress.unread,
-        requests: requests.count(),
+        requests: cx.state.roster.requests(),
     };
     let dice = cx.server.dice();
     let publish = notification::publish(&enabled.node, &enabled.settings, &summary, note, dice);
