@@ -20,13 +20,15 @@ mod trial;
 pub(crate) use alarm::Alarm;
 pub(crate) use carried::{may_end_a_call, session_gone};
 pub(crate) use filter::Filters;
-pub(crate) use publish::{answered, arrived, contact_requested, looked_at, work, write_anew};
+pub(crate) use publish::{
+    answered, arrived, contact_requested, loaded, looked_at, work, write_anew,
+};
 pub(crate) use settings::{Encryption, Room, Settings};
 pub use trial::{Outcome, Trial};
 
 use crate::{
     account::{Cx, State},
-    devices,
+    accounts, devices,
     limits::{PUSHES_MAX, PUSHES_PER_DEVICE_MAX},
     session::Session,
     world::Timestamp,
@@ -34,7 +36,7 @@ use crate::{
 use carried::Carried;
 use note::Note;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 use store::{Record, Snapshot, Table, Write};
 use tokio::sync::oneshot;
 use tracing::info;
@@ -252,6 +254,26 @@ fn remove(cx: &mut Cx<'_>, enabled: &Enabled) {
     let key = enabled.key(cx.id());
     cx.write(REGISTRATION.remove(&key));
     cx.write(PROGRESS.remove(&key));
+}
+
+/// Localparts of accounts for which some push service failed last: it may still have to be told something.
+///
+/// # Errors
+/// The disk's.
+pub(crate) fn unfinished(snapshot: &Snapshot) -> Result<Vec<String>, store::Error> {
+    let mut failing = HashSet::new();
+    for row in PROGRESS.range(snapshot, ..)? {
+        let ((account, ..), progress) = row?;
+        if progress.failures > 0 {
+            failing.insert(account);
+        }
+    }
+    if failing.is_empty() {
+        return Ok(Vec::new());
+    }
+    let accounts = accounts::all(snapshot)?.into_iter();
+    let accounts = accounts.filter(|(_, id)| failing.contains(id));
+    Ok(accounts.map(|(localpart, _)| localpart).collect())
 }
 
 /// Removes what [`device_gone`] does, of an account that may not be in memory.

@@ -56,6 +56,7 @@ pub(super) const FEATURE: Feature = Feature {
     message_out: Some(end_of_call),
     message_in: Some(end_of_call),
     message_delivered: Some(delivered),
+    loaded: Some(push::loaded),
     available: Some(looked_at),
     waits: Some(|cx, _| push::work(cx)),
     gone: Some(push::session_gone),

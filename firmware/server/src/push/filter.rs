@@ -39,7 +39,7 @@ impl Filters {
                 let contact = roster.get(&note.sender.bare());
                 !self.ignore_unknown || contact.is_some_and(|contact| contact.listed)
             }
-            What::Trial => true,
+            What::Backlog | What::Trial => true,
         }
     }
 }

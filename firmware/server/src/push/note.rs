@@ -46,6 +46,8 @@ pub(super) enum What {
     },
     /// Somebody asks to become a contact (RFC 6121 §3.1).
     Request,
+    /// Something of before a restart, of which nothing else is known.
+    Backlog,
     /// Somebody wants to know whether push works.
     Trial,
 }
@@ -219,7 +221,7 @@ mod tests {
             Some(What::Chat { text }) => format!("chat {}", show(text)),
             Some(What::Room { text }) => format!("room {}", show(text)),
             Some(What::Call { sid, media }) => format!("call {sid} {}", media.join(",")),
-            Some(What::Request | What::Trial) => "no message".into(),
+            Some(What::Request | What::Backlog | What::Trial) => "no message".into(),
         }
     }
 

@@ -129,6 +129,7 @@ const WRAPPING: usize = 64;
 
 const ENCRYPTED: &str = "You have a new encrypted message.";
 const CALL: &str = "Somebody calls you.";
+const BACKLOG: &str = "Something waits for you.";
 const REQUEST: &str = "Asks to become a contact.";
 const TRIAL: &str = "This is a test: push works.";
 
@@ -154,6 +155,7 @@ fn told(max_bytes: usize, rings: bool, summary: &Summary, note: &Note) -> String
         What::Call { .. } if rings => None,
         What::Call { .. } => Some(CALL),
         What::Request => Some(REQUEST),
+        What::Backlog => Some(BACKLOG),
         What::Trial => Some(TRIAL),
     };
     let head = head(rings, summary, note);
@@ -187,9 +189,7 @@ fn head(rings: bool, summary: &Summary, note: &Note) -> String {
         // Calls are answered to the device that began them.
         What::Call { .. } if rings => ("call", note.sender.as_str()),
         // To Siskin everything else is a chat, and it knows no other word.
-        What::Chat { .. } | What::Call { .. } | What::Request | What::Trial => {
-            ("chat", note.sender.bare_str())
-        }
+        _ => ("chat", note.sender.bare_str()),
     };
     let mut out = format!(
         "{{\"unread\":{unread},\"sender\":{},\"type\":\"{type_}\"",
@@ -210,7 +210,7 @@ fn head(rings: bool, summary: &Summary, note: &Note) -> String {
                 media.join(",")
             );
         }
-        What::Chat { .. } | What::Call { .. } | What::Request | What::Trial => {}
+        _ => {}
     }
     out
 }
@@ -289,6 +289,7 @@ mod tests {
         let encrypted = r#""type":"chat","message":"You have a new encrypted message.""#;
         let ringing = r#""type":"call","sid":"c\"1","media":["audio","video"]"#;
         let request = r#""type":"chat","message":"Asks to become a contact.""#;
+        let backlog = r#""type":"chat","message":"Something waits for you.""#;
         let silent = r#""type":"chat","message":"Somebody calls you.""#;
         let (bare, full) = ("romeo@h", "romeo@h/orchard");
         let rows = [
@@ -298,6 +299,7 @@ mod tests {
             (call(), true, full, ringing),
             (call(), false, bare, silent),
             (note(What::Request), true, bare, request),
+            (note(What::Backlog), true, bare, backlog),
         ];
         for (note, rings, sender, rest) in rows {
             let expected = format!("{{\"unread\":2,\"sender\":\"{sender}\",{rest}}}");

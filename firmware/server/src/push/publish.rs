@@ -62,7 +62,7 @@ pub(crate) fn arrived(
     });
 }
 
-/// Somebody asks to become a contact, and was noted. Whoever looks is shown that at once, all others when they
+/// Somebody asks to become a contact, and was noted. Who looks is shown that at once, all others when they
 /// come (RFC 6121 §3.1.3).
 pub(crate) fn contact_requested(cx: &mut Cx<'_>, presence: &Passing) {
     if cx.state.memory.push.is_empty() {
@@ -96,6 +96,26 @@ pub(crate) fn work(cx: &mut Cx<'_>) {
         carried::look_after(cx, enabled);
         look_after_outstanding(cx, enabled);
         if !enabled.is_dead {
+            send_if_free(cx, enabled);
+        }
+    });
+}
+
+/// The account was read from the disk. What a push service that is unwell was still to be told is not there,
+/// only that it failed, and what nobody has looked at since: of that it is told when it is tried again.
+/// Devices that wait for the server to come back get a moment to do so.
+pub(crate) fn loaded(cx: &mut Cx<'_>) {
+    let (now, own) = (cx.server.clock().elapsed_ms(), cx.jid().clone());
+    let requests = cx.state.roster.requests();
+    for_each(cx, |cx, enabled| {
+        let progress = &enabled.progress;
+        if progress.failures > 0 && (progress.unread > 0 || requests > 0) {
+            enabled.sent_at = Some(now);
+            enabled.waiting = Some(Arc::new(Note {
+                sender: own.clone(),
+                what: What::Backlog,
+                position: None,
+            }));
             send_if_free(cx, enabled);
         }
     });
@@ -332,7 +352,9 @@ fn failed(cx: &mut Cx<'_>, enabled: &mut Enabled, note: Option<Arc<Note>>) {
             enabled.is_dead = true;
             return;
         }
-        note_progress(cx, enabled);
+        // At once: what is tried again after a power cut, and when, is known from this alone.
+        let key = enabled.key(cx.id());
+        cx.write_at_once(PROGRESS.put(&key, &enabled.progress));
     }
     // Of what came meanwhile the latest is told. A call is over by then.
     if let Some(note) = note.filter(|note| !note.is_call()) {
