@@ -1,6 +1,7 @@
 //! Push (XEP-0357): which devices asked to be woken, and by whom. What a message is worth is in
-//! `push/note.rs`, who wants to hear of it in `filter.rs`, what a device only seems to have got in
-//! `carried.rs`, when a push service is told in `publish.rs`, and what it is told in `notification.rs`.
+//! `push/note.rs`, who wants to hear of it in `chat.rs` (people) and `filter.rs` (devices), what a device
+//! only seems to have got in `carried.rs`, what rooms say to members who are away in `room.rs`; when a push
+//! service is told in `publish.rs`, and what it is told in `notification.rs`.
 //!
 //! A registration belongs to an account, a push service and a node there; it stays over reconnects, restarts
 //! and updates, until its device takes it back, loses its access, or the push service knows it no more.
@@ -10,10 +11,12 @@
 
 mod alarm;
 mod carried;
+mod chat;
 mod filter;
 mod note;
 mod notification;
 mod publish;
+pub(crate) mod room;
 mod settings;
 mod trial;
 
@@ -43,7 +46,7 @@ use tracing::info;
 use xmpp::Jid;
 
 /// By account, push service and node.
-pub(crate) const REGISTRATION: Table<Key, Settings> = Table::per_account("push.registration", 1);
+pub(crate) const REGISTRATION: Table<Key, Settings> = Table::per_account("push.registration", 2);
 /// By account, push service and node: apart from what was asked for, because it changes with every message.
 pub(crate) const PROGRESS: Table<Key, Progress> = Table::per_account("push.progress", 1);
 
@@ -189,9 +192,13 @@ impl Enabled {
 }
 
 /// §5: keeps a registration; one of the same service and node is replaced, with everything that it said.
-pub(crate) fn enable(cx: &mut Cx<'_>, service: Jid, node: &str, settings: Settings) {
+pub(crate) fn enable(cx: &mut Cx<'_>, service: Jid, node: &str, mut settings: Settings) {
     disable_if(cx, |enabled| {
-        enabled.service == service && *enabled.node == *node
+        let is_it = enabled.service == service && *enabled.node == *node;
+        if is_it && settings.kind.is_empty() {
+            settings.kind = enabled.settings.kind.clone();
+        }
+        is_it
     });
     while let Some(at) = cx.state.memory.push.without_place(&settings) {
         let replaced = cx.state.memory.push.0.remove(at);
@@ -241,7 +248,7 @@ pub(crate) fn locked_out(cx: &mut Cx<'_>, by: Option<u64>) {
     cx.state.memory.push.0 = kept;
 }
 
-fn disable_if(cx: &mut Cx<'_>, is_meant: impl Fn(&Enabled) -> bool) {
+fn disable_if(cx: &mut Cx<'_>, is_meant: impl FnMut(&Enabled) -> bool) {
     let pushes = std::mem::take(&mut cx.state.memory.push.0);
     let (gone, kept): (Vec<_>, Vec<_>) = pushes.into_iter().partition(is_meant);
     cx.state.memory.push.0 = kept;

@@ -81,7 +81,10 @@ fn enable(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Answer {
         return Err(TOO_LONG);
     }
     let resource = cx.state.resource(&iq.passing.from);
-    let device = resource.and_then(|resource| resource.memory.device);
+    let memory = resource.map(|resource| &resource.memory);
+    let device = memory.and_then(|memory| memory.device);
+    let kind = memory.and_then(|memory| memory.capabilities.kind());
+    let kind = kind.unwrap_or_default().into();
     let settings = Settings {
         enabled_ms: cx.now(),
         resource: iq.passing.from.resourcepart().unwrap_or_default().into(),
@@ -91,6 +94,7 @@ fn enable(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Answer {
         filters: filters(&request)?,
         priority: request.child(PRIORITY, "priority").is_some(),
         calls: request.child(CALLS, "jingle").is_some(),
+        kind,
     };
     push::enable(cx, service, node, settings);
     Ok(String::new())
@@ -227,17 +231,18 @@ fn delivered(cx: &mut Cx<'_>, message: &Passing, delivery: &mut Delivery<'_>) {
     if cx.state.memory.push.is_empty() || !taken {
         return;
     }
-    let urgent = delivery.entry.class == Class::Urgent;
     let gets = |jid: &Jid| {
         let mut copies = delivery.copies.iter();
         delivery.receivers.contains(jid) || copies.any(|(copied, _)| copied == jid)
     };
-    push::arrived(cx, message, urgent, gets);
+    if push::arrived(cx, message, gets) {
+        delivery.entry.class = Class::Urgent; // whom that wakes shall find it
+    }
 }
 
 /// It waits for somebody to come, if it was kept.
 fn undelivered(cx: &mut Cx<'_>, message: &mut Passing) -> Verdict {
-    push::arrived(cx, message, true, |_| false);
+    push::arrived(cx, message, |_| false);
     Verdict::Pass
 }
 

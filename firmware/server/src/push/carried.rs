@@ -3,7 +3,7 @@
 //! and a call that is over meanwhile (XEP-0353 §3.3-§3.5) no longer.
 
 use super::{
-    Device, Enabled,
+    Device, Enabled, REGISTRATION,
     note::{self, Note, What},
     publish::{count, for_each, owe},
 };
@@ -140,6 +140,7 @@ pub(crate) fn session_gone(cx: &mut Cx<'_>, jid: &Jid) {
         return;
     };
     for_each(cx, |cx, enabled| {
+        note_kind(cx, enabled, jid);
         let carried = enabled.carried.take_if(|it| it.session == session.number);
         let carried = carried.map(|it| it.still_owed_by(&session));
         let Some(mut carried) = carried.filter(|it| it.owed().next().is_some()) else {
@@ -153,6 +154,19 @@ pub(crate) fn session_gone(cx: &mut Cx<'_>, jid: &Jid) {
             carried.tell(cx, enabled, |_| true);
         }
     });
+}
+
+/// What kind of client a device has is known as long as that is there (XEP-0115), and to be known after.
+fn note_kind(cx: &mut Cx<'_>, enabled: &mut Enabled, leaving: &Jid) {
+    let resource = cx.state.resource(leaving);
+    let own = resource.filter(|resource| enabled.settings.is_of(resource));
+    let kind = own.as_ref().and_then(|own| own.memory.capabilities.kind());
+    let Some(kind) = kind.filter(|kind| **kind != *enabled.settings.kind) else {
+        return;
+    };
+    enabled.settings.kind = kind.into();
+    let write = REGISTRATION.put(&enabled.key(cx.id()), &enabled.settings);
+    cx.write_soon(write);
 }
 
 /// A message that somebody wrote to the account, or one of its own devices to somebody: where it ends a call

@@ -60,15 +60,6 @@ pub(super) enum Text {
     Nothing,
 }
 
-impl Text {
-    pub(super) fn plain(&self) -> Option<&str> {
-        match self {
-            Text::Plain(text) => Some(text),
-            Text::Encrypted | Text::Nothing => None,
-        }
-    }
-}
-
 impl Note {
     /// What a message that arrived for `own` is worth; `None` for what may be read whenever somebody looks:
     /// chat states, receipts, markers, reactions, what one wrote oneself.

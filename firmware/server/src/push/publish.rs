@@ -8,6 +8,7 @@
 use super::{
     Device, Enabled, Outstanding, PROGRESS, REGISTRATION,
     carried::{self, carry, owes},
+    chat::Chat,
     note::{Note, What},
     notification,
     trial::{self, Outcome},
@@ -23,27 +24,19 @@ use std::sync::Arc;
 use tracing::{debug, info};
 use xmpp::{Jid, Kind, Passing, Stanza, ns};
 
-/// A message arrived for the account. `urgent` is how XEP-0352 sees it; `gets` says whether a resource is
-/// given it.
-pub(crate) fn arrived(
-    cx: &mut Cx<'_>,
-    message: &Passing,
-    urgent: bool,
-    gets: impl Fn(&Jid) -> bool,
-) {
+/// A message arrived for the account; `gets` says whether a resource is given it. Tells whether one that is
+/// connected is pushed for it.
+pub(crate) fn arrived(cx: &mut Cx<'_>, message: &Passing, gets: impl Fn(&Jid) -> bool) -> bool {
+    let mut is_awaited = false;
     if cx.state.memory.push.is_empty() {
-        return;
+        return is_awaited;
     }
     let Some(note) = Note::of(message, cx.jid()).map(Arc::new) else {
-        return;
+        return is_awaited;
     };
+    let chat = Chat::of(cx, message, &note);
     for_each(cx, |cx, enabled| {
-        if !is_for_it(cx.state, enabled, &note, &gets)
-            || !enabled
-                .settings
-                .filters
-                .let_pass(&note, &cx.state.roster, urgent)
-        {
+        if !is_for_it(cx.state, enabled, &note, &gets) || !is_wanted(cx.state, enabled, &chat) {
             return;
         }
         match enabled.device(cx.state, None) {
@@ -55,11 +48,13 @@ pub(crate) fn arrived(
                     carry(cx, enabled, &session, note.clone());
                 }
             }
-            Device::Unwatched(_) | Device::Away => {
+            device @ (Device::Unwatched(_) | Device::Away) => {
+                is_awaited |= matches!(device, Device::Unwatched(_));
                 owe(cx, enabled, note.clone(), count(&note));
             }
         }
     });
+    is_awaited
 }
 
 /// Somebody asks to become a contact, and was noted. Who looks is shown that at once, all others when they
@@ -69,9 +64,9 @@ pub(crate) fn contact_requested(cx: &mut Cx<'_>, presence: &Passing) {
         return;
     }
     let note = Arc::new(Note::of_request(presence));
+    let chat = Chat::of(cx, presence, &note);
     for_each(cx, |cx, enabled| {
-        let filters = &enabled.settings.filters;
-        if !filters.let_pass(&note, &cx.state.roster, true) {
+        if !is_wanted(cx.state, enabled, &chat) {
             return;
         }
         match enabled.device(cx.state, None) {
@@ -87,6 +82,14 @@ fn is_for_it(state: &State, enabled: &Enabled, note: &Note, gets: impl Fn(&Jid) 
     let mut resources = state.resources.iter();
     note.position.is_some()
         || resources.any(|own| enabled.settings.is_of(own) && gets(&own.session.jid))
+}
+
+/// Whether its user wants to hear of it on this device, and the device itself does.
+pub(super) fn is_wanted(state: &State, enabled: &Enabled, chat: &Chat<'_>) -> bool {
+    let settings = &enabled.settings;
+    let names = |nickname: &str| chat.names(nickname);
+    settings.filters.let_pass(chat.note, &state.roster, names)
+        && chat.is_for(settings.identity(&state.resources))
 }
 
 /// Something is due, or an account lost a line: looks after every registration.

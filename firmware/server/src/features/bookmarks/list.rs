@@ -313,7 +313,6 @@ impl Bookmarks {
     }
 
     /// The bookmark of a room, as XEP-0402 §2 has it.
-    #[allow(dead_code, reason = "for push, which asks what may ring (XEP-0492)")]
     pub(crate) fn room(&self, address: &Jid) -> Option<Element> {
         let mut newest = self.rooms.iter().rev();
         let room = newest.find(|room| room_address(&room.id).as_ref() == Some(address))?;
