@@ -178,10 +178,10 @@ fn says_it_in_secret(child: Child<'_>) -> bool {
     ) || is_encrypted(child)
 }
 
-/// XEP-0249; XEP-0045 §7.8.2.
+/// XEP-0249; XEP-0045 §7.8.2; XEP-0482 §2.1, to a call of several.
 fn invites(child: Child<'_>) -> bool {
     match (child.ns(), child.name()) {
-        ("jabber:x:conference", "x") => true,
+        ("jabber:x:conference", "x") | ("urn:xmpp:call-invites:0", "invite") => true,
         (ROOM_USER, "x") => child.element().child(ROOM_USER, "invite").is_some(),
         _ => false,
     }
@@ -242,6 +242,7 @@ mod tests {
             ("chat", openpgp, "chat secret"),
             ("chat", propose, "call c1 audio"),
             ("normal", invitation, "chat "),
+            ("chat", "<invite xmlns='urn:xmpp:call-invites:0'/>", "chat "),
         ]);
     }
 
@@ -253,6 +254,7 @@ mod tests {
         let retract = "<retract xmlns='urn:xmpp:jingle-message:0' id='c1'/>";
         let composing = "<composing xmlns='http://jabber.org/protocol/chatstates'/>";
         let displayed = "<displayed xmlns='urn:xmpp:chat-markers:0' id='1'/>";
+        let left = "<left xmlns='urn:xmpp:call-invites:0' id='1'/>";
         let reaction = "<body>+1</body><reactions xmlns='urn:xmpp:reactions:0' id='1'/>";
         check(&[
             ("headline", BODY, "-"),
@@ -267,6 +269,7 @@ mod tests {
             ("chat", "<received xmlns='urn:xmpp:receipts' id='1'/>", "-"),
             ("chat", displayed, "-"),
             ("chat", reaction, "-"),
+            ("chat", left, "-"),
             ("groupchat", "<subject>Tonight</subject>", "-"),
         ]);
         assert_eq!(note("chat", "j@h/laptop", BODY), "-", "a note to oneself");
