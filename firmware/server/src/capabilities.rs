@@ -1,5 +1,5 @@
 //! What clients ask for: the nodes whose events they want (`+notify`, XEP-0060 §9.2), told in their
-//! capabilities (XEP-0115).
+//! capabilities (XEP-0115), as is what kind of client they are.
 //!
 //! State: the kinds of clients that were asked and whose answers fit their verification strings, for all
 //! accounts, in memory and in table `capabilities.known`; for each resource what it announced; for each
@@ -12,18 +12,18 @@ pub(crate) use neighbours::Neighbours;
 pub(crate) use verification::verification;
 
 use crate::limits::{
-    CAPABILITIES_BYTES_MAX, CAPABILITIES_MAX, CAPABILITIES_NODES_MAX, CAPABILITIES_VER_BYTES_MAX,
-    PUBSUB_ID_BYTES_MAX,
+    CAPABILITIES_BYTES_MAX, CAPABILITIES_KIND_BYTES_MAX, CAPABILITIES_MAX, CAPABILITIES_NODES_MAX,
+    CAPABILITIES_VER_BYTES_MAX, PUBSUB_ID_BYTES_MAX,
 };
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
-use store::{Record, Store, Table, Urgency};
+use store::{Record, Store, Table, Urgency, Value};
 use xmpp::{Element, Passing};
 
 /// By the verification string, behind its method.
-const KNOWN: Table<String, KnownRecord> = Table::new("capabilities.known", 1);
+const KNOWN: Table<String, KnownRecord> = Table::new("capabilities.known", 2);
 
 /// Namespace of capabilities in presence.
 pub(crate) const NS: &str = "http://jabber.org/protocol/caps";
@@ -33,14 +33,25 @@ pub(crate) const INFO: &str = "http://jabber.org/protocol/disco#info";
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 struct KnownRecord {
     nodes: Vec<String>,
+    /// Since version 2.
+    kind: String,
 }
 
-impl Record for KnownRecord {}
+impl Record for KnownRecord {
+    fn upgrade(version: u8, bytes: &[u8]) -> Option<KnownRecord> {
+        // An empty text behind it: of those that are known already nobody asked.
+        (version == 1).then_some(())?;
+        KnownRecord::decode(&[bytes, &[0]].concat())
+    }
+}
 
-/// What a kind of client asks for: names of nodes, sorted.
+/// What a kind of client is, and what it asks for.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Capabilities {
+    /// Names of nodes, sorted.
     nodes: Box<[Box<str>]>,
+    /// Its identity (XEP-0030 §3.1) as `category/type`; empty where that is unknown.
+    kind: Box<str>,
 }
 
 impl Capabilities {
@@ -48,15 +59,17 @@ impl Capabilities {
     pub(crate) fn read(query: &Element) -> Capabilities {
         let features = query.elements().filter(|child| child.is(INFO, "feature"));
         let nodes = features.filter_map(|feature| feature.attr("var")?.strip_suffix("+notify"));
-        Capabilities::of(nodes.filter(|node| node.len() <= PUBSUB_ID_BYTES_MAX))
+        let nodes = nodes.filter(|node| node.len() <= PUBSUB_ID_BYTES_MAX);
+        Capabilities::of(nodes, &kind(query))
     }
 
-    fn of<'a>(nodes: impl Iterator<Item = &'a str>) -> Capabilities {
+    fn of<'a>(nodes: impl Iterator<Item = &'a str>, kind: &str) -> Capabilities {
         let mut nodes: Vec<Box<str>> = nodes.take(CAPABILITIES_NODES_MAX).map(Into::into).collect();
         nodes.sort_unstable();
         nodes.dedup();
         Capabilities {
             nodes: nodes.into(),
+            kind: kind.into(),
         }
     }
 
@@ -70,19 +83,39 @@ impl Capabilities {
         self.nodes.is_empty()
     }
 
-    /// The names, for a session that waits over a restart.
-    pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        self.nodes.join("\0").into_bytes()
+    /// The kind in front of the names, for a session that waits over a restart.
+    fn to_bytes(&self) -> Vec<u8> {
+        format!("{}\n{}", self.kind, self.nodes.join("\0")).into_bytes()
     }
 
     /// Reads them again.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Capabilities {
         let text = std::str::from_utf8(bytes).unwrap_or_default();
-        Capabilities::of(text.split('\0').filter(|node| !node.is_empty()))
+        let (kind, nodes) = text.split_once('\n').unwrap_or(("", text));
+        Capabilities::of(nodes.split('\0').filter(|node| !node.is_empty()), kind)
     }
 
     fn bytes(&self) -> usize {
-        self.nodes.iter().map(|node| node.len() + 16).sum()
+        let nodes = self.nodes.iter().map(|node| node.len() + 16);
+        nodes.sum::<usize>() + self.kind.len()
+    }
+}
+
+/// What an answer to disco#info says that its client is: the first of its identities as a client, or else the
+/// first one.
+fn kind(query: &Element) -> String {
+    let identities = || query.elements().filter(|child| child.is(INFO, "identity"));
+    let mut clients = identities().filter(|it| it.attr("category") == Some("client"));
+    let identity = clients.next().or_else(|| identities().next());
+    let part = |name| identity.and_then(|it| it.attr(name)).unwrap_or_default();
+    let kind = format!("{}/{}", part("category"), part("type"));
+    // Registered names are words; what is none is no kind that anybody has settings for.
+    let is_plain =
+        kind.len() <= CAPABILITIES_KIND_BYTES_MAX && kind.chars().all(|c| c.is_ascii_graphic());
+    if is_plain && identity.is_some() {
+        kind
+    } else {
+        String::new()
     }
 }
 
@@ -197,6 +230,12 @@ impl Announced {
         (!known.wants_nothing()).then_some(known)
     }
 
+    /// What kind of client it is, as `category/type`, where that is known.
+    pub(crate) fn kind(&self) -> Option<&str> {
+        let known = self.0.as_ref()?.known.as_ref()?;
+        (!known.kind.is_empty()).then_some(&*known.kind)
+    }
+
     pub(crate) fn wants(&self, node: &str) -> bool {
         let known = self.0.as_ref().and_then(|state| state.known.as_ref());
         known.is_some_and(|known| known.wants(node))
@@ -247,7 +286,7 @@ impl Known {
         for row in KNOWN.prefix(&store.snapshot()?, &())? {
             let (key, record) = row?;
             let nodes = record.nodes.iter().map(String::as_str);
-            kinds.insert(key.into(), Arc::new(Capabilities::of(nodes)));
+            kinds.insert(key.into(), Arc::new(Capabilities::of(nodes, &record.kind)));
         }
         Ok(Known(Mutex::new(kinds)))
     }
@@ -262,8 +301,11 @@ impl Known {
 
     /// Remembers an answer that was checked; the oldest make room.
     pub(crate) fn put(&self, store: &Store, key: &str, capabilities: Arc<Capabilities>) {
-        let nodes = capabilities.nodes.iter().map(ToString::to_string).collect();
-        let mut writes = vec![KNOWN.put(&key.to_owned(), &KnownRecord { nodes })];
+        let record = KnownRecord {
+            nodes: capabilities.nodes.iter().map(ToString::to_string).collect(),
+            kind: capabilities.kind.to_string(),
+        };
+        let mut writes = vec![KNOWN.put(&key.to_owned(), &record)];
         let gone = self.lock().insert(key.into(), capabilities);
         writes.extend(gone.into_iter().map(|key| KNOWN.remove(&key.into())));
         store.queue(writes, Urgency::Soon);
@@ -297,7 +339,7 @@ mod tests {
     use super::*;
 
     fn capabilities(nodes: &[&str]) -> Arc<Capabilities> {
-        Arc::new(Capabilities::of(nodes.iter().copied()))
+        Arc::new(Capabilities::of(nodes.iter().copied(), ""))
     }
 
     #[test]
@@ -307,10 +349,44 @@ mod tests {
              <feature var='a+notify'/><feature/><feature var='b+notify'/></query>"
         );
         let read = Capabilities::read(&Element::parse(&query, "").unwrap());
-        assert_eq!(read, Capabilities::of(["a", "b"].into_iter()));
+        assert_eq!(read, Capabilities::of(["a", "b"].into_iter(), ""));
         assert!(read.wants("a") && !read.wants("c") && !read.wants("a+notify"));
         assert_eq!(Capabilities::from_bytes(&read.to_bytes()), read);
         assert_eq!(Capabilities::from_bytes(b""), Capabilities::default());
+    }
+
+    #[test]
+    fn what_kind_of_client_it_is_is_read() {
+        let bot = "<identity category='automation' type='bot'/>";
+        let phone = "<identity category='client' type='phone' name='P'/>";
+        for (identities, expected) in [
+            ("", ""),
+            (phone, "client/phone"),
+            (&format!("{bot}{phone}"), "client/phone"),
+            (bot, "automation/bot"),
+            ("<identity category='client'/>", "client/"),
+            ("<identity category='client' type='a&#10;b'/>", ""),
+            (
+                &format!("<identity category='client' type='{}'/>", "x".repeat(99)),
+                "",
+            ),
+        ] {
+            let query = format!("<query xmlns='{INFO}'>{identities}</query>");
+            let read = Capabilities::read(&Element::parse(&query, "").unwrap());
+            assert_eq!(&*read.kind, expected, "{identities}");
+            assert_eq!(Capabilities::from_bytes(&read.to_bytes()), read);
+        }
+    }
+
+    #[test]
+    fn kinds_of_the_first_version_are_read() {
+        let old = [1, 1, b'a']; // one node
+        let record = <KnownRecord as Record>::upgrade(1, &old).unwrap();
+        assert_eq!(
+            (&record.nodes[..], &*record.kind),
+            (&["a".to_owned()][..], "")
+        );
+        assert!(<KnownRecord as Record>::upgrade(0, &old).is_none());
     }
 
     #[test]

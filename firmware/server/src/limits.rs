@@ -255,6 +255,9 @@ pub const NEIGHBOURS_MAX: usize = 1_000;
 /// Of those, resources of one contact: whoever shows more keeps them from others.
 pub const NEIGHBOURS_PER_CONTACT_MAX: usize = 50;
 
+/// Bytes of what a client says that it is, category and type: the registered ones have up to 30.
+pub const CAPABILITIES_KIND_BYTES_MAX: usize = 64;
+
 /// Bookmarks of one account: each that changes in a list is an event for every device.
 pub const BOOKMARKS_MAX: usize = 1_000;
 /// Bytes of all bookmarks of one account, in memory while the account is: a hundred for each.

@@ -9,7 +9,7 @@ use crate::{
     features::{ALL, passes},
     identity,
     limits::{DIRECTED_MAX, REQUEST_BYTES_MAX, REQUESTS_MAX},
-    pubsub,
+    pubsub, push,
     roster::{self, Item, Subscription, Verb},
     session::{Session, waiting},
 };
@@ -459,6 +459,9 @@ fn subscription_in(cx: &mut Cx<'_>, verb: Verb, passing: &Passing) {
         None => old.clone(),
     };
     change(cx, &contact, &old, inbound.state, item);
+    if asks {
+        push::contact_requested(cx, passing); // it counts from now on
+    }
     if let Some(reply) = inbound.reply {
         let id = passing.stanza.id().unwrap_or_default();
         let mut attributes = vec![("type", reply.name())];

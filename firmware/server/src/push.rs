@@ -1,6 +1,7 @@
 //! Push (XEP-0357): which devices asked to be woken, and by whom. What a message is worth is in
-//! `push/note.rs`, who wants to hear of it in `filter.rs`, when a push service is told in `publish.rs`, and
-//! what it is told in `notification.rs`.
+//! `push/note.rs`, who wants to hear of it in `chat.rs` (people) and `filter.rs` (devices), what a device
+//! only seems to have got in `carried.rs`, what rooms say to members who are away in `room.rs`; when a push
+//! service is told in `publish.rs`, and what it is told in `notification.rs`.
 //!
 //! A registration belongs to an account, a push service and a node there; it stays over reconnects, restarts
 //! and updates, until its device takes it back, loses its access, or the push service knows it no more.
@@ -9,36 +10,43 @@
 //! for, `push.progress` what came of it since.
 
 mod alarm;
+mod carried;
+mod chat;
 mod filter;
 mod note;
 mod notification;
 mod publish;
+pub(crate) mod room;
 mod settings;
 mod trial;
 
 pub(crate) use alarm::Alarm;
+pub(crate) use carried::{may_end_a_call, session_gone};
 pub(crate) use filter::Filters;
-pub(crate) use publish::{answered, arrived, looked_at, session_gone, work, write_anew};
+pub(crate) use publish::{
+    answered, arrived, contact_requested, loaded, looked_at, work, write_anew,
+};
 pub(crate) use settings::{Encryption, Room, Settings};
 pub use trial::{Outcome, Trial};
 
 use crate::{
     account::{Cx, State},
-    devices,
+    accounts, devices,
     limits::{PUSHES_MAX, PUSHES_PER_DEVICE_MAX},
     session::Session,
     world::Timestamp,
 };
+use carried::Carried;
 use note::Note;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 use store::{Record, Snapshot, Table, Write};
 use tokio::sync::oneshot;
 use tracing::info;
 use xmpp::Jid;
 
 /// By account, push service and node.
-pub(crate) const REGISTRATION: Table<Key, Settings> = Table::per_account("push.registration", 1);
+pub(crate) const REGISTRATION: Table<Key, Settings> = Table::per_account("push.registration", 2);
 /// By account, push service and node: apart from what was asked for, because it changes with every message.
 pub(crate) const PROGRESS: Table<Key, Progress> = Table::per_account("push.progress", 1);
 
@@ -86,19 +94,6 @@ struct Outstanding {
     /// In elapsed milliseconds.
     at: u64,
     note: Arc<Note>,
-}
-
-/// What the device's own session was given while somebody looked at it, and may not have got.
-struct Carried {
-    /// The session's number.
-    session: u64,
-    /// The latest.
-    note: Arc<Note>,
-    count: u32,
-    /// The latest call, if something was written since: it does not wait as long as that.
-    call: Option<Arc<Note>>,
-    /// When the first of them was handed over, in elapsed milliseconds.
-    since: u64,
 }
 
 /// Where the device of a registration is.
@@ -197,9 +192,13 @@ impl Enabled {
 }
 
 /// §5: keeps a registration; one of the same service and node is replaced, with everything that it said.
-pub(crate) fn enable(cx: &mut Cx<'_>, service: Jid, node: &str, settings: Settings) {
+pub(crate) fn enable(cx: &mut Cx<'_>, service: Jid, node: &str, mut settings: Settings) {
     disable_if(cx, |enabled| {
-        enabled.service == service && *enabled.node == *node
+        let is_it = enabled.service == service && *enabled.node == *node;
+        if is_it && settings.kind.is_empty() {
+            settings.kind = enabled.settings.kind.clone();
+        }
+        is_it
     });
     while let Some(at) = cx.state.memory.push.without_place(&settings) {
         let replaced = cx.state.memory.push.0.remove(at);
@@ -224,6 +223,11 @@ pub(crate) fn device_gone(cx: &mut Cx<'_>, device: devices::Id) {
     disable_if(cx, |enabled| enabled.settings.device() == Some(device));
 }
 
+/// A device was away for so long that it is not remembered; nobody waits for that to be on disk.
+pub(crate) fn device_forgotten(cx: &mut Cx<'_>, device: devices::Id) {
+    publish::give_up(cx, |enabled| enabled.settings.device() == Some(device));
+}
+
 /// What memory does about [`lock_out`]: every device has to sign in again, and asks anew when it has. The one
 /// of that session, which gave the account its new password, goes on; what it asked for is written once more.
 pub(crate) fn locked_out(cx: &mut Cx<'_>, by: Option<u64>) {
@@ -244,7 +248,7 @@ pub(crate) fn locked_out(cx: &mut Cx<'_>, by: Option<u64>) {
     cx.state.memory.push.0 = kept;
 }
 
-fn disable_if(cx: &mut Cx<'_>, is_meant: impl Fn(&Enabled) -> bool) {
+fn disable_if(cx: &mut Cx<'_>, is_meant: impl FnMut(&Enabled) -> bool) {
     let pushes = std::mem::take(&mut cx.state.memory.push.0);
     let (gone, kept): (Vec<_>, Vec<_>) = pushes.into_iter().partition(is_meant);
     cx.state.memory.push.0 = kept;
@@ -257,6 +261,26 @@ fn remove(cx: &mut Cx<'_>, enabled: &Enabled) {
     let key = enabled.key(cx.id());
     cx.write(REGISTRATION.remove(&key));
     cx.write(PROGRESS.remove(&key));
+}
+
+/// Localparts of accounts for which some push service failed last: it may still have to be told something.
+///
+/// # Errors
+/// The disk's.
+pub(crate) fn unfinished(snapshot: &Snapshot) -> Result<Vec<String>, store::Error> {
+    let mut failing = HashSet::new();
+    for row in PROGRESS.range(snapshot, ..)? {
+        let ((account, ..), progress) = row?;
+        if progress.failures > 0 {
+            failing.insert(account);
+        }
+    }
+    if failing.is_empty() {
+        return Ok(Vec::new());
+    }
+    let accounts = accounts::all(snapshot)?.into_iter();
+    let accounts = accounts.filter(|(_, id)| failing.contains(id));
+    Ok(accounts.map(|(localpart, _)| localpart).collect())
 }
 
 /// Removes what [`device_gone`] does, of an account that may not be in memory.

@@ -1,7 +1,7 @@
 //! What a login leaves at the device it came from, and the token that it takes along.
 
 use super::{Device, Id, KNOWN, TokenKey, clean, tokens::Seed};
-use crate::{account::Cx, server::Server, world::Timestamp};
+use crate::{account::Cx, push, server::Server, world::Timestamp};
 use std::sync::Arc;
 use store::{Ticket, Urgency};
 use tracing::error;
@@ -156,6 +156,7 @@ fn make_room(cx: &mut Cx<'_>, id: Id) {
     for id in gone {
         cx.state.memory.devices.remove(id);
         cx.write_soon(KNOWN.remove(&(cx.id(), id.0)));
+        push::device_forgotten(cx, id);
     }
 }
 

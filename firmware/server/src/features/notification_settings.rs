@@ -18,7 +18,6 @@ pub(super) const FEATURE: Feature = Feature {
 
 /// What of a chat a device wants to be told (§2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(dead_code, reason = "for push, which asks what may ring")]
 pub(crate) enum Notify {
     Always,
     OnMention,
@@ -28,7 +27,6 @@ pub(crate) enum Notify {
 /// What a bookmark, or `<notify/>` itself, says to a client of this identity (XEP-0030 §3.1: category and
 /// type, `client` and `phone` for one). `None` where it says nothing: then it is always for people and
 /// private groups, and on mention for public ones (§3).
-#[allow(dead_code, reason = "for push, which asks what may ring")]
 pub(crate) fn setting(of: &Element, identity: (&str, &str)) -> Option<Notify> {
     let notify = if of.is(NS, "notify") {
         Some(of)

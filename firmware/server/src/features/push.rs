@@ -53,7 +53,10 @@ pub(super) const FEATURE: Feature = Feature {
         set(On::OwnAccount, (NS, "disable"), disable),
     ],
     stanza_in: Some(disabled_remotely),
+    message_out: Some(end_of_call),
+    message_in: Some(end_of_call),
     message_delivered: Some(delivered),
+    loaded: Some(push::loaded),
     available: Some(looked_at),
     waits: Some(|cx, _| push::work(cx)),
     gone: Some(push::session_gone),
@@ -78,7 +81,10 @@ fn enable(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Answer {
         return Err(TOO_LONG);
     }
     let resource = cx.state.resource(&iq.passing.from);
-    let device = resource.and_then(|resource| resource.memory.device);
+    let memory = resource.map(|resource| &resource.memory);
+    let device = memory.and_then(|memory| memory.device);
+    let kind = memory.and_then(|memory| memory.capabilities.kind());
+    let kind = kind.unwrap_or_default().into();
     let settings = Settings {
         enabled_ms: cx.now(),
         resource: iq.passing.from.resourcepart().unwrap_or_default().into(),
@@ -88,6 +94,7 @@ fn enable(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Answer {
         filters: filters(&request)?,
         priority: request.child(PRIORITY, "priority").is_some(),
         calls: request.child(CALLS, "jingle").is_some(),
+        kind,
     };
     push::enable(cx, service, node, settings);
     Ok(String::new())
@@ -213,23 +220,29 @@ fn disabled_remotely(cx: &mut Cx<'_>, stanza: &mut Passing) -> Verdict {
     }
 }
 
+fn end_of_call(cx: &mut Cx<'_>, message: &mut Passing) -> Verdict {
+    push::may_end_a_call(cx, message);
+    Verdict::Pass
+}
+
 fn delivered(cx: &mut Cx<'_>, message: &Passing, delivery: &mut Delivery<'_>) {
     // Where nobody takes it, [`undelivered`] is told.
     let taken = !(delivery.receivers.is_empty() && delivery.copies.is_empty());
     if cx.state.memory.push.is_empty() || !taken {
         return;
     }
-    let urgent = delivery.entry.class == Class::Urgent;
     let gets = |jid: &Jid| {
         let mut copies = delivery.copies.iter();
         delivery.receivers.contains(jid) || copies.any(|(copied, _)| copied == jid)
     };
-    push::arrived(cx, message, urgent, gets);
+    if push::arrived(cx, message, gets) {
+        delivery.entry.class = Class::Urgent; // whom that wakes shall find it
+    }
 }
 
 /// It waits for somebody to come, if it was kept.
 fn undelivered(cx: &mut Cx<'_>, message: &mut Passing) -> Verdict {
-    push::arrived(cx, message, true, |_| false);
+    push::arrived(cx, message, |_| false);
     Verdict::Pass
 }
 

@@ -1,11 +1,11 @@
 //! Which messages a device wants to be woken for: Siskin's filters, which it sends along when it enables its
-//! push. What people mute for all their devices (XEP-0492) belongs into [`Filters::let_pass`], too.
+//! push. What people want to hear of for all their devices is in `chat.rs`.
 
 use super::{
     note::{Note, What},
     settings::Room,
 };
-use crate::{features::mentions, roster::Roster};
+use crate::roster::Roster;
 use serde::{Deserialize, Serialize};
 
 /// What a device does not want to hear of.
@@ -20,9 +20,13 @@ pub(crate) struct Filters {
 }
 
 impl Filters {
-    /// Whether the device wants to hear of it. `urgent` is how XEP-0352 sees it, where no filter says
-    /// otherwise: of a large room only what mentions the user.
-    pub(super) fn let_pass(&self, note: &Note, roster: &Roster, urgent: bool) -> bool {
+    /// Whether the device wants to hear of it. `names` says whether it is for somebody with that nickname.
+    pub(super) fn let_pass(
+        &self,
+        note: &Note,
+        roster: &Roster,
+        names: impl Fn(&str) -> bool,
+    ) -> bool {
         let sender = note.sender.bare_str();
         if self.muted.iter().any(|muted| **muted == *sender) {
             return false;
@@ -32,26 +36,15 @@ impl Filters {
                 Some(rooms) => rooms
                     .iter()
                     .find(|room| *room.jid == *sender)
-                    .is_some_and(|room| concerns(room, note)),
-                None => urgent,
+                    .is_some_and(|room| room.nickname.as_deref().is_none_or(names)),
+                None => true,
             },
-            What::Chat { .. } | What::Call { .. } => {
+            What::Chat { .. } | What::Call { .. } | What::Request => {
                 let contact = roster.get(&note.sender.bare());
                 !self.ignore_unknown || contact.is_some_and(|contact| contact.listed)
             }
-            What::Trial => true,
+            What::Backlog | What::Trial => true,
         }
-    }
-}
-
-fn concerns(room: &Room, note: &Note) -> bool {
-    let Some(nickname) = &room.nickname else {
-        return true;
-    };
-    match &note.what {
-        // What is encrypted is said among few, and who is mentioned in it nobody here can tell.
-        What::Room { text, .. } => text.plain().is_none_or(|text| mentions(text, nickname)),
-        _ => true,
     }
 }
 
@@ -100,7 +93,7 @@ mod tests {
         ] {
             let sender = note.sender.to_string();
             assert_eq!(
-                filters.let_pass(&note, &Roster::default(), true),
+                filters.let_pass(&note, &Roster::default(), |_| true),
                 passes,
                 "{sender}"
             );
@@ -115,7 +108,10 @@ mod tests {
                 ..Filters::default()
             };
             let note = chat("paris@h/x");
-            assert_eq!(filters.let_pass(&note, &Roster::default(), true), passes);
+            assert_eq!(
+                filters.let_pass(&note, &Roster::default(), |_| true),
+                passes
+            );
         }
     }
 
@@ -129,36 +125,22 @@ mod tests {
             rooms: Some(vec![room("all@r", None), room("some@r", Some("Juliet"))]),
             ..Filters::default()
         };
-        let encrypted = || {
-            note(
-                "some@r/nurse",
-                What::Room {
-                    text: Text::Encrypted,
-                },
-            )
-        };
         let rows = [
             (&listed, said("all@r/nurse", "Good morrow"), false, true),
-            (&listed, said("some@r/nurse", "Good morrow"), true, false),
-            (&listed, said("some@r/nurse", "juliet: hark"), false, true),
-            (&listed, encrypted(), false, true),
+            (&listed, said("some@r/nurse", "Good morrow"), false, false),
+            (&listed, said("some@r/nurse", "juliet: hark"), true, true),
             (&listed, said("none@r/nurse", "Juliet"), true, false),
             (
                 &Filters::default(),
-                said("none@r/nurse", "Good morrow"),
+                said("none@r/nurse", "Hark"),
                 false,
-                false,
-            ),
-            (
-                &Filters::default(),
-                said("none@r/nurse", "Good morrow"),
-                true,
                 true,
             ),
         ];
-        for (at, (filters, note, urgent, passes)) in rows.into_iter().enumerate() {
+        for (at, (filters, note, is_named, passes)) in rows.into_iter().enumerate() {
+            let names = |nickname: &str| nickname == "Juliet" && is_named;
             let roster = Roster::default();
-            assert_eq!(filters.let_pass(&note, &roster, urgent), passes, "row {at}");
+            assert_eq!(filters.let_pass(&note, &roster, names), passes, "row {at}");
         }
     }
 }

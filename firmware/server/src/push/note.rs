@@ -44,6 +44,10 @@ pub(super) enum What {
         sid: Box<str>,
         media: Vec<Box<str>>,
     },
+    /// Somebody asks to become a contact (RFC 6121 §3.1).
+    Request,
+    /// Something of before a restart, of which nothing else is known.
+    Backlog,
     /// Somebody wants to know whether push works.
     Trial,
 }
@@ -54,15 +58,6 @@ pub(super) enum Text {
     Encrypted,
     /// Something else than words, as an invitation.
     Nothing,
-}
-
-impl Text {
-    pub(super) fn plain(&self) -> Option<&str> {
-        match self {
-            Text::Plain(text) => Some(text),
-            Text::Encrypted | Text::Nothing => None,
-        }
-    }
 }
 
 impl Note {
@@ -91,6 +86,15 @@ impl Note {
         })
     }
 
+    /// Presence that asks for a subscription.
+    pub(super) fn of_request(presence: &Passing) -> Note {
+        Note {
+            sender: presence.from.bare(),
+            what: What::Request,
+            position: None,
+        }
+    }
+
     pub(super) fn is_call(&self) -> bool {
         matches!(self.what, What::Call { .. })
     }
@@ -117,6 +121,40 @@ fn call(message: &Passing) -> Option<What> {
     })
 }
 
+/// A call is answered, rejected or taken back (XEP-0353 §3.3-§3.5).
+pub(super) struct EndOfCall {
+    sid: Box<str>,
+    /// The other side's bare JID, where it is named.
+    with: Option<Jid>,
+}
+
+impl EndOfCall {
+    pub(super) fn is_of(&self, note: &Note) -> bool {
+        let is_with = |with: &Jid| note.sender.bare_str() == with.as_str();
+        matches!(&note.what, What::Call { sid, .. } if *sid == self.sid)
+            && self.with.as_ref().is_none_or(is_with)
+    }
+}
+
+/// What a message that arrived for `own`, or that `own` sent, ends.
+pub(super) fn end_of_call(message: &Passing, own: &Jid) -> Option<EndOfCall> {
+    let is_ours = message.from.bare_str() == own.as_str();
+    let ends: &[&str] = if is_ours {
+        &["accept", "proceed", "reject", "finish"]
+    } else {
+        &["retract", "reject", "finish"]
+    };
+    let mut children = message.stanza.children();
+    let end = children.find(|child| CALLS.contains(&child.ns()) && ends.contains(&child.name()))?;
+    let with = if is_ours { &message.to } else { &message.from };
+    // Devices of old say to their own account what they accept.
+    let with = (with.bare_str() != own.as_str()).then(|| with.bare());
+    Some(EndOfCall {
+        sid: end.attr("id")?.as_ref().into(),
+        with,
+    })
+}
+
 /// What a message says; `None` where it says nothing to anybody who does not look.
 fn text(message: &Passing) -> Option<Text> {
     let children = || message.stanza.children();
@@ -140,10 +178,10 @@ fn says_it_in_secret(child: Child<'_>) -> bool {
     ) || is_encrypted(child)
 }
 
-/// XEP-0249; XEP-0045 §7.8.2.
+/// XEP-0249; XEP-0045 §7.8.2; XEP-0482 §2.1, to a call of several.
 fn invites(child: Child<'_>) -> bool {
     match (child.ns(), child.name()) {
-        ("jabber:x:conference", "x") => true,
+        ("jabber:x:conference", "x") | ("urn:xmpp:call-invites:0", "invite") => true,
         (ROOM_USER, "x") => child.element().child(ROOM_USER, "invite").is_some(),
         _ => false,
     }
@@ -174,7 +212,7 @@ mod tests {
             Some(What::Chat { text }) => format!("chat {}", show(text)),
             Some(What::Room { text }) => format!("room {}", show(text)),
             Some(What::Call { sid, media }) => format!("call {sid} {}", media.join(",")),
-            Some(What::Trial) => "trial".into(),
+            Some(What::Request | What::Backlog | What::Trial) => "no message".into(),
         }
     }
 
@@ -204,6 +242,7 @@ mod tests {
             ("chat", openpgp, "chat secret"),
             ("chat", propose, "call c1 audio"),
             ("normal", invitation, "chat "),
+            ("chat", "<invite xmlns='urn:xmpp:call-invites:0'/>", "chat "),
         ]);
     }
 
@@ -215,6 +254,7 @@ mod tests {
         let retract = "<retract xmlns='urn:xmpp:jingle-message:0' id='c1'/>";
         let composing = "<composing xmlns='http://jabber.org/protocol/chatstates'/>";
         let displayed = "<displayed xmlns='urn:xmpp:chat-markers:0' id='1'/>";
+        let left = "<left xmlns='urn:xmpp:call-invites:0' id='1'/>";
         let reaction = "<body>+1</body><reactions xmlns='urn:xmpp:reactions:0' id='1'/>";
         check(&[
             ("headline", BODY, "-"),
@@ -229,6 +269,7 @@ mod tests {
             ("chat", "<received xmlns='urn:xmpp:receipts' id='1'/>", "-"),
             ("chat", displayed, "-"),
             ("chat", reaction, "-"),
+            ("chat", left, "-"),
             ("groupchat", "<subject>Tonight</subject>", "-"),
         ]);
         assert_eq!(note("chat", "j@h/laptop", BODY), "-", "a note to oneself");

@@ -129,6 +129,8 @@ const WRAPPING: usize = 64;
 
 const ENCRYPTED: &str = "You have a new encrypted message.";
 const CALL: &str = "Somebody calls you.";
+const BACKLOG: &str = "Something waits for you.";
+const REQUEST: &str = "Asks to become a contact.";
 const TRIAL: &str = "This is a test: push works.";
 
 /// Bytes that there is room for before they are encrypted, which grow by a third in base 64.
@@ -152,6 +154,8 @@ fn told(max_bytes: usize, rings: bool, summary: &Summary, note: &Note) -> String
         },
         What::Call { .. } if rings => None,
         What::Call { .. } => Some(CALL),
+        What::Request => Some(REQUEST),
+        What::Backlog => Some(BACKLOG),
         What::Trial => Some(TRIAL),
     };
     let head = head(rings, summary, note);
@@ -184,7 +188,8 @@ fn head(rings: bool, summary: &Summary, note: &Note) -> String {
         What::Room { .. } => ("groupchat", note.sender.bare_str()),
         // Calls are answered to the device that began them.
         What::Call { .. } if rings => ("call", note.sender.as_str()),
-        What::Chat { .. } | What::Call { .. } | What::Trial => ("chat", note.sender.bare_str()),
+        // To Siskin everything else is a chat, and it knows no other word.
+        _ => ("chat", note.sender.bare_str()),
     };
     let mut out = format!(
         "{{\"unread\":{unread},\"sender\":{},\"type\":\"{type_}\"",
@@ -205,7 +210,7 @@ fn head(rings: bool, summary: &Summary, note: &Note) -> String {
                 media.join(",")
             );
         }
-        What::Chat { .. } | What::Call { .. } | What::Trial => {}
+        _ => {}
     }
     out
 }
@@ -283,6 +288,8 @@ mod tests {
         let groupchat = r#""type":"groupchat","nickname":"orchard","message":"Hark""#;
         let encrypted = r#""type":"chat","message":"You have a new encrypted message.""#;
         let ringing = r#""type":"call","sid":"c\"1","media":["audio","video"]"#;
+        let request = r#""type":"chat","message":"Asks to become a contact.""#;
+        let backlog = r#""type":"chat","message":"Something waits for you.""#;
         let silent = r#""type":"chat","message":"Somebody calls you.""#;
         let (bare, full) = ("romeo@h", "romeo@h/orchard");
         let rows = [
@@ -291,6 +298,8 @@ mod tests {
             (note(secret), true, bare, encrypted),
             (call(), true, full, ringing),
             (call(), false, bare, silent),
+            (note(What::Request), true, bare, request),
+            (note(What::Backlog), true, bare, backlog),
         ];
         for (note, rings, sender, rest) in rows {
             let expected = format!("{{\"unread\":2,\"sender\":\"{sender}\",{rest}}}");

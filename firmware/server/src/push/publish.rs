@@ -6,7 +6,9 @@
 //! [`PUSH_INTERVAL_MS`] are over: a registration has one notification under way at a time.
 
 use super::{
-    Carried, Device, Enabled, Outstanding, PROGRESS, REGISTRATION,
+    Device, Enabled, Outstanding, PROGRESS, REGISTRATION,
+    carried::{self, carry, owes},
+    chat::Chat,
     note::{Note, What},
     notification,
     trial::{self, Outcome},
@@ -14,51 +16,62 @@ use super::{
 use crate::{
     account::{Cx, State},
     limits::{
-        PUSH_ANSWER_MS, PUSH_CALL_INTERVAL_MS, PUSH_CALL_UNACKNOWLEDGED_MS, PUSH_FAILURES_MAX,
-        PUSH_INTERVAL_MS, PUSH_RETRY_MS_FIRST, PUSH_RETRY_MS_MAX, PUSH_UNACKNOWLEDGED_MS,
+        PUSH_ANSWER_MS, PUSH_CALL_INTERVAL_MS, PUSH_FAILURES_MAX, PUSH_INTERVAL_MS,
+        PUSH_RETRY_MS_FIRST, PUSH_RETRY_MS_MAX,
     },
-    session::Session,
 };
 use std::sync::Arc;
 use tracing::{debug, info};
-use xmpp::{Class, Jid, Kind, Passing, Stanza, ns};
+use xmpp::{Jid, Kind, Passing, Stanza, ns};
 
-/// A message arrived for the account. `urgent` is how XEP-0352 sees it; `gets` says whether a resource is
-/// given it.
-pub(crate) fn arrived(
-    cx: &mut Cx<'_>,
-    message: &Passing,
-    urgent: bool,
-    gets: impl Fn(&Jid) -> bool,
-) {
+/// A message arrived for the account; `gets` says whether a resource is given it. Tells whether one that is
+/// connected is pushed for it.
+pub(crate) fn arrived(cx: &mut Cx<'_>, message: &Passing, gets: impl Fn(&Jid) -> bool) -> bool {
+    let mut is_awaited = false;
     if cx.state.memory.push.is_empty() {
-        return;
+        return is_awaited;
     }
     let Some(note) = Note::of(message, cx.jid()).map(Arc::new) else {
-        return;
+        return is_awaited;
     };
+    let chat = Chat::of(cx, message, &note);
     for_each(cx, |cx, enabled| {
-        if !is_for_it(cx.state, enabled, &note, &gets)
-            || !enabled
-                .settings
-                .filters
-                .let_pass(&note, &cx.state.roster, urgent)
-        {
+        if !is_for_it(cx.state, enabled, &note, &gets) || !is_wanted(cx.state, enabled, &chat) {
             return;
         }
         match enabled.device(cx.state, None) {
             Device::Watched(session) => {
-                // What it still owes goes on ageing, or a lively chat would never reach a silent line.
-                let carried = enabled.carried.take();
+                let carried = enabled.carried.take(); // it is still owed
                 was_looked_at(cx, enabled);
                 enabled.carried = carried;
                 if gets(&session.jid) {
                     carry(cx, enabled, &session, note.clone());
                 }
             }
-            Device::Unwatched(_) | Device::Away => {
+            device @ (Device::Unwatched(_) | Device::Away) => {
+                is_awaited |= matches!(device, Device::Unwatched(_));
                 owe(cx, enabled, note.clone(), count(&note));
             }
+        }
+    });
+    is_awaited
+}
+
+/// Somebody asks to become a contact, and was noted. Who looks is shown that at once, all others when they
+/// come (RFC 6121 §3.1.3).
+pub(crate) fn contact_requested(cx: &mut Cx<'_>, presence: &Passing) {
+    if cx.state.memory.push.is_empty() {
+        return;
+    }
+    let note = Arc::new(Note::of_request(presence));
+    let chat = Chat::of(cx, presence, &note);
+    for_each(cx, |cx, enabled| {
+        if !is_wanted(cx.state, enabled, &chat) {
+            return;
+        }
+        match enabled.device(cx.state, None) {
+            Device::Watched(session) => carry(cx, enabled, &session, note.clone()),
+            Device::Unwatched(_) | Device::Away => owe(cx, enabled, note.clone(), 0),
         }
     });
 }
@@ -71,11 +84,19 @@ fn is_for_it(state: &State, enabled: &Enabled, note: &Note, gets: impl Fn(&Jid) 
         || resources.any(|own| enabled.settings.is_of(own) && gets(&own.session.jid))
 }
 
+/// Whether its user wants to hear of it on this device, and the device itself does.
+pub(super) fn is_wanted(state: &State, enabled: &Enabled, chat: &Chat<'_>) -> bool {
+    let settings = &enabled.settings;
+    let names = |nickname: &str| chat.names(nickname);
+    settings.filters.let_pass(chat.note, &state.roster, names)
+        && chat.is_for(settings.identity(&state.resources))
+}
+
 /// Something is due, or an account lost a line: looks after every registration.
 pub(crate) fn work(cx: &mut Cx<'_>) {
     for_each(cx, |cx, enabled| {
         forget_what_is_known(cx, enabled);
-        look_after_carried(cx, enabled);
+        carried::look_after(cx, enabled);
         look_after_outstanding(cx, enabled);
         if !enabled.is_dead {
             send_if_free(cx, enabled);
@@ -83,23 +104,22 @@ pub(crate) fn work(cx: &mut Cx<'_>) {
     });
 }
 
-/// A session is gone, and still listed: what it did not get its device is told by push.
-pub(crate) fn session_gone(cx: &mut Cx<'_>, jid: &Jid) {
-    let Some(session) = cx.state.resource(jid).map(|gone| gone.session.clone()) else {
-        return;
-    };
+/// The account was read from the disk. What a push service that is unwell was still to be told is not there,
+/// only that it failed, and what nobody has looked at since: of that it is told when it is tried again.
+/// Devices that wait for the server to come back get a moment to do so.
+pub(crate) fn loaded(cx: &mut Cx<'_>) {
+    let (now, own) = (cx.server.clock().elapsed_ms(), cx.jid().clone());
+    let requests = cx.state.roster.requests();
     for_each(cx, |cx, enabled| {
-        let carried = enabled.carried.take_if(|it| it.session == session.number);
-        let Some(carried) = carried.filter(|it| owes(&session, &it.note)) else {
-            return;
-        };
-        if let Device::Away = enabled.device(cx.state, Some(session.number)) {
-            if session.outbox.is_ended() {
-                // By us, as a rule because its device is signing in again: that gets a moment.
-                enabled.sent_at = Some(cx.server.clock().elapsed_ms());
-            }
-            owe_call(cx, enabled, &session, carried.call);
-            owe(cx, enabled, carried.note, carried.count);
+        let progress = &enabled.progress;
+        if progress.failures > 0 && (progress.unread > 0 || requests > 0) {
+            enabled.sent_at = Some(now);
+            enabled.waiting = Some(Arc::new(Note {
+                sender: own.clone(),
+                what: What::Backlog,
+                position: None,
+            }));
+            send_if_free(cx, enabled);
         }
     });
 }
@@ -177,8 +197,13 @@ pub(crate) fn write_anew(cx: &mut Cx<'_>) {
     });
 }
 
+/// Forgets registrations when something else is written.
+pub(super) fn give_up(cx: &mut Cx<'_>, is_meant: impl Fn(&Enabled) -> bool) {
+    for_each(cx, |_, enabled| enabled.is_dead |= is_meant(enabled));
+}
+
 /// With the registrations out of the account's state, so that both can be changed.
-fn for_each(cx: &mut Cx<'_>, mut f: impl FnMut(&mut Cx<'_>, &mut Enabled)) {
+pub(super) fn for_each(cx: &mut Cx<'_>, mut f: impl FnMut(&mut Cx<'_>, &mut Enabled)) {
     if cx.state.memory.push.is_empty() {
         return;
     }
@@ -196,7 +221,7 @@ fn for_each(cx: &mut Cx<'_>, mut f: impl FnMut(&mut Cx<'_>, &mut Enabled)) {
 }
 
 /// The push service is to be told of it: of a message when that may be, of a call now or never.
-fn owe(cx: &mut Cx<'_>, enabled: &mut Enabled, note: Arc<Note>, count: u32) {
+pub(super) fn owe(cx: &mut Cx<'_>, enabled: &mut Enabled, note: Arc<Note>, count: u32) {
     if count > 0 {
         enabled.progress.unread = enabled.progress.unread.saturating_add(count);
         note_progress(cx, enabled);
@@ -219,8 +244,8 @@ fn owe(cx: &mut Cx<'_>, enabled: &mut Enabled, note: Arc<Note>, count: u32) {
 }
 
 /// How many messages it is.
-fn count(note: &Note) -> u32 {
-    u32::from(!note.is_call())
+pub(super) fn count(note: &Note) -> u32 {
+    u32::from(matches!(note.what, What::Chat { .. } | What::Room { .. }))
 }
 
 /// Its answer is waited for, if none is.
@@ -232,50 +257,6 @@ fn under_way(cx: &Cx<'_>, enabled: &mut Enabled, id: u64, note: Arc<Note>) {
     cx.server.push_alarm().set(at + PUSH_ANSWER_MS);
 }
 
-/// Its own session is given it; that has a while to say so.
-fn carry(cx: &Cx<'_>, enabled: &mut Enabled, session: &Arc<Session>, note: Arc<Note>) {
-    let before = enabled.carried.take();
-    let before = before.filter(|it| it.session == session.number && owes(session, &it.note));
-    let (before_it, call, since) = match before {
-        Some(before) if before.note.is_call() => (before.count, Some(before.note), before.since),
-        Some(before) => (before.count, before.call, before.since),
-        None => (0, None, cx.server.clock().elapsed_ms()),
-    };
-    cx.server.push_alarm().set(since + patience(&note));
-    enabled.carried = Some(Box::new(Carried {
-        session: session.number,
-        count: before_it.saturating_add(count(&note)),
-        call: call.filter(|_| !note.is_call()),
-        since,
-        note,
-    }));
-}
-
-/// A call that its session still owes, if there is one.
-fn owe_call(cx: &mut Cx<'_>, enabled: &mut Enabled, session: &Session, call: Option<Arc<Note>>) {
-    if let Some(call) = call.filter(|call| owes(session, call)) {
-        owe(cx, enabled, call, 0);
-    }
-}
-
-/// How long a session may keep silent about a message.
-fn patience(note: &Note) -> u64 {
-    if note.is_call() {
-        PUSH_CALL_UNACKNOWLEDGED_MS
-    } else {
-        PUSH_UNACKNOWLEDGED_MS
-    }
-}
-
-/// Whether a session has not acknowledged it, or not even written it where nothing is acknowledged.
-fn owes(session: &Session, note: &Note) -> bool {
-    session.outbox.any_unacknowledged(|entry| {
-        entry.kind == Kind::Message
-            && entry.position == note.position
-            && (note.position.is_some() || entry.class == Class::Urgent)
-    })
-}
-
 /// A device that somebody looks at, or that has acknowledged everything, need not be woken any more.
 fn forget_what_is_known(cx: &mut Cx<'_>, enabled: &mut Enabled) {
     match enabled.device(cx.state, None) {
@@ -285,32 +266,6 @@ fn forget_what_is_known(cx: &mut Cx<'_>, enabled: &mut Enabled) {
             let has = |note: &mut Arc<Note>| session.outbox.is_managed() && !owes(&session, note);
             enabled.waiting.take_if(has);
         }
-    }
-}
-
-fn look_after_carried(cx: &mut Cx<'_>, enabled: &mut Enabled) {
-    let Some(mut carried) = enabled.carried.take() else {
-        return;
-    };
-    let mut resources = cx.state.resources.iter();
-    let by = resources.find(|resource| resource.session.number == carried.session);
-    let Some(resource) = by.filter(|by| owes(&by.session, &carried.note)) else {
-        return;
-    };
-    let (is_away, session) = (resource.away.is_some(), resource.session.clone());
-    let is_due = |due| is_away || due <= cx.server.clock().elapsed_ms();
-    let rings = carried.since + PUSH_CALL_UNACKNOWLEDGED_MS;
-    let due = carried.since + patience(&carried.note);
-    let (is_due, has_rung) = (is_due(due), is_due(rings));
-    if has_rung {
-        owe_call(cx, enabled, &session, carried.call.take());
-    }
-    if is_due {
-        owe(cx, enabled, carried.note, carried.count);
-    } else {
-        let next = carried.call.as_ref().map_or(due, |_| rings);
-        cx.server.push_alarm().set(next);
-        enabled.carried = Some(carried);
     }
 }
 
@@ -351,11 +306,9 @@ const ID: &str = "push-";
 /// §7: from the account's bare JID, which a push service lets publish as it lets the domain (§3.2).
 fn send(cx: &mut Cx<'_>, enabled: &Enabled, note: &Note) -> u64 {
     let id = cx.server.next_number();
-    let contacts = cx.state.roster.iter();
-    let requests = contacts.filter(|(_, item)| item.subscription.pending_in);
     let summary = notification::Summary {
         unread: enabled.progress.unread,
-        requests: requests.count(),
+        requests: cx.state.roster.requests(),
     };
     let dice = cx.server.dice();
     let publish = notification::publish(&enabled.node, &enabled.settings, &summary, note, dice);
@@ -402,7 +355,9 @@ fn failed(cx: &mut Cx<'_>, enabled: &mut Enabled, note: Option<Arc<Note>>) {
             enabled.is_dead = true;
             return;
         }
-        note_progress(cx, enabled);
+        // At once: what is tried again after a power cut, and when, is known from this alone.
+        let key = enabled.key(cx.id());
+        cx.write_at_once(PROGRESS.put(&key, &enabled.progress));
     }
     // Of what came meanwhile the latest is told. A call is over by then.
     if let Some(note) = note.filter(|note| !note.is_call()) {

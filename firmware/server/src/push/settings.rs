@@ -3,7 +3,7 @@
 use super::filter::Filters;
 use crate::{account::Resource, devices, world::Timestamp};
 use serde::{Deserialize, Serialize};
-use store::Record;
+use store::{Record, Value};
 
 /// A registration as it is stored. It has no `Debug`: keys and what an app server wants to be shown are
 /// secrets.
@@ -23,9 +23,17 @@ pub(crate) struct Settings {
     pub(crate) priority: bool,
     /// `tigase:push:jingle:0`: can ring for a call.
     pub(crate) calls: bool,
+    /// What kind of client asked (XEP-0030 §3.1), as `category/type`; empty where it has not said that yet.
+    /// Since version 2.
+    pub(crate) kind: Box<str>,
 }
 
-impl Record for Settings {}
+impl Record for Settings {
+    fn upgrade(version: u8, bytes: &[u8]) -> Option<Settings> {
+        (version == 1).then_some(())?;
+        Settings::decode(&[bytes, &[0]].concat()) // an empty text behind it
+    }
+}
 
 /// `tigase:push:encrypt:0` §4.2: what a push service carries is for the device alone.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,7 +53,17 @@ pub(crate) struct Room {
     pub(crate) nickname: Option<Box<str>>,
 }
 
+/// Who wants to be woken and does not say what it is.
+const PHONE: (&str, &str) = ("client", "phone");
+
 impl Settings {
+    /// Category and type of the client.
+    pub(super) fn identity<'a>(&'a self, resources: &'a [Resource]) -> (&'a str, &'a str) {
+        let mut own = resources.iter().filter(|resource| self.is_of(resource));
+        let kind = own.find_map(|own| own.memory.capabilities.kind());
+        kind.unwrap_or(&self.kind).split_once('/').unwrap_or(PHONE)
+    }
+
     pub(crate) fn device(&self) -> Option<devices::Id> {
         devices::Id::from_bytes(self.device.as_ref()?)
     }

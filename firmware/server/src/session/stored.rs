@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     account::{Account, Cx, Presence, Resource},
-    features, identity, presence,
+    features, identity, presence, push,
     server::Server,
     world::Timestamp,
 };
@@ -246,8 +246,8 @@ pub(crate) fn note_end(server: &Server) {
 }
 
 impl Server {
-    /// Loads the accounts whose sessions wait from before, so that they are there when contacts ask. Before
-    /// anybody is let in; blocks.
+    /// Loads the accounts whose sessions wait from before, so that they are there when contacts ask, and
+    /// those of which a push service may still have to be told. Before anybody is let in; blocks.
     ///
     /// # Errors
     /// The disk's.
@@ -263,6 +263,9 @@ impl Server {
             self.read_account(&localpart)?;
         }
         self.restores_exactly().store(false, Ordering::Relaxed);
+        for localpart in push::unfinished(&snapshot)? {
+            self.read_account(&localpart)?;
+        }
         Ok(())
     }
 

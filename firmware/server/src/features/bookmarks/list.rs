@@ -133,6 +133,13 @@ pub(super) fn room_address(id: &str) -> Option<Jid> {
         .then_some(address)
 }
 
+/// Whether an id is its address letter for letter, as almost all are: then nothing needs to be parsed to tell
+/// it from another one.
+fn is_spelled_plainly(id: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !byte.is_ascii_uppercase();
+    id.bytes().all(is_plain) && !id.contains("xn--") && !id.ends_with('.')
+}
+
 /// Whether one of these rooms has the address that an id spells.
 fn is_among(rooms: &[Room], id: &str) -> bool {
     let mut addresses = rooms.iter().map(|room| room_address(&room.id));
@@ -313,10 +320,12 @@ impl Bookmarks {
     }
 
     /// The bookmark of a room, as XEP-0402 §2 has it.
-    #[allow(dead_code, reason = "for push, which asks what may ring (XEP-0492)")]
     pub(crate) fn room(&self, address: &Jid) -> Option<Element> {
         let mut newest = self.rooms.iter().rev();
-        let room = newest.find(|room| room_address(&room.id).as_ref() == Some(address))?;
+        let room = newest.find(|room| {
+            *room.id == *address.as_str()
+                || !is_spelled_plainly(&room.id) && room_address(&room.id).as_ref() == Some(address)
+        })?;
         conference(&room.payload)
     }
 
