@@ -1,5 +1,6 @@
 //! Presence (RFC 6121 §3, §4): who is available, who is told, and the stanzas that manage subscriptions.
 
+pub(crate) mod moved;
 mod requests;
 
 use crate::{
@@ -423,7 +424,8 @@ fn subscription_in(cx: &mut Cx<'_>, verb: Verb, passing: &Passing) {
     if asks && cx.state.roster.requests() >= REQUESTS_MAX {
         return;
     }
-    if inbound.deliver {
+    let is_looked_into = verb == Verb::Subscribe && moved::ask(cx, passing, inbound.deliver);
+    if inbound.deliver && !is_looked_into {
         requests::deliver(cx, verb, passing);
     }
     let request = asks.then(|| requests::kept(passing));

@@ -20,6 +20,7 @@ mod hints;
 pub(crate) mod last;
 pub(crate) mod mam;
 pub(crate) mod management;
+mod moved;
 mod nick;
 pub(crate) mod notification_settings;
 pub(crate) mod offline;
@@ -72,6 +73,7 @@ pub(crate) const ALL: &[&Feature] = &[
     &push::FEATURE,    // told by csi what is urgent
     &roster::FEATURE,
     &pre_approval::FEATURE,
+    &moved::FEATURE,
     &bind::FEATURE,
     &management::FEATURE,
     &reporting::FEATURE, // read by blocking
@@ -128,6 +130,7 @@ pub(crate) struct PerAccount {
     pub(crate) bookmarks: bookmarks::Bookmarks,
     pub(crate) neighbours: crate::capabilities::Neighbours,
     pub(crate) push: crate::push::Pushes,
+    pub(crate) moves: crate::presence::moved::Moves,
 }
 
 impl PerAccount {
@@ -150,6 +153,7 @@ impl PerAccount {
             nodes,
             neighbours: crate::capabilities::Neighbours::default(),
             push: crate::push::Pushes::load(snapshot, account)?,
+            moves: crate::presence::moved::Moves::default(),
         })
     }
 }

@@ -14,8 +14,9 @@ use xmpp::{Jid, Kind, Passing, Stanza};
 /// §3.1.3 rule 4: requests are shown at every initial presence until they are answered.
 pub(super) fn show_all(cx: &mut Cx<'_>, session: &Session) {
     let items = cx.state.roster.iter();
+    let moves = &cx.state.memory.moves;
     let requests: Vec<Passing> = items
-        .filter(|(_, item)| item.subscription.pending_in)
+        .filter(|(contact, item)| item.subscription.pending_in && !moves.hide(contact))
         .map(|(contact, item)| request(cx, contact, item))
         .collect();
     for mut request in requests {
@@ -48,12 +49,16 @@ pub(super) fn deliver(cx: &mut Cx<'_>, verb: Verb, passing: &Passing) {
 
 /// §3.1.3 rule 4: the complete stanza, unless it is huge.
 pub(super) fn kept(passing: &Passing) -> Box<[u8]> {
-    let whole = passing.to_xml();
-    if whole.len() <= REQUEST_BYTES_MAX {
-        return whole.into_bytes().into();
+    if !is_too_large(passing) {
+        return passing.to_xml().into_bytes().into();
     }
     let id = passing.stanza.id().unwrap_or_default();
     let bare = Stanza::compose(Kind::Presence, &[("type", "subscribe"), ("id", &id)], "");
     let bare = Passing::new(Arc::new(bare), passing.from.clone(), passing.to.clone());
     bare.to_xml().into_bytes().into()
+}
+
+/// Whether only its addresses and its id would be kept.
+pub(super) fn is_too_large(request: &Passing) -> bool {
+    request.to_xml().len() > REQUEST_BYTES_MAX
 }
