@@ -122,6 +122,9 @@ fn reports(caller: &Caller) -> Result<ExitCode> {
     let Answer::Reports(reports) = caller.ask(&Request::Reports)? else {
         bail!(UNEXPECTED)
     };
+    if reports.is_empty() {
+        caller.note("nobody has reported anything")?;
+    }
     print_all(&reports, caller, sentence)
 }
 
@@ -201,7 +204,12 @@ fn show(jid: &str, caller: &Caller) -> Result<ExitCode> {
 }
 
 fn devices(jid: &str, caller: &Caller) -> Result<ExitCode> {
-    let devices = devices_of(&Name::read(jid, caller)?.localpart, caller)?;
+    let Name { jid, localpart } = Name::read(jid, caller)?;
+    let devices = devices_of(&localpart, caller)?;
+    if devices.is_empty() {
+        let why = "no app told its device (older ones never do)";
+        caller.note(&format!("{jid}: {why}; a new password signs out all"))?;
+    }
     print_all(&devices, caller, in_words)
 }
 
