@@ -85,6 +85,9 @@ pub(crate) enum User {
         jid: String,
         /// How long, like 30d (s, m, h or d), or `default` for as long as everybody's
         duration: String,
+        /// Do not ask, although messages go that are older than that
+        #[arg(long)]
+        yes: bool,
     },
     /// Print all accounts, one a line
     List,

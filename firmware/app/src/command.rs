@@ -53,6 +53,14 @@ impl Caller {
         }
     }
 
+    /// A sentence for a person who would look at nothing. It is no part of the result.
+    fn note(&self, sentence: &str) -> Result<()> {
+        if !self.json {
+            writeln!(io::stderr(), "{sentence}")?;
+        }
+        Ok(())
+    }
+
     /// Says that it was done: as JSON with the details, or as one line where there is one.
     fn say_done(&self, details: Value, line: &str) -> Result<ExitCode> {
         if self.json {

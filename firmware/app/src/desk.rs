@@ -137,11 +137,11 @@ impl Desk {
                 })
             }
             Request::Keep { localpart, seconds } => self.keep(localpart, *seconds),
+            Request::WouldGo { localpart, seconds } => self.would_go(localpart, *seconds),
             Request::List => {
                 let listed = accounts::list(&self.snapshot()?)?;
-                Ok(Answer::Accounts(
-                    listed.into_iter().map(|listed| self.line(listed)).collect(),
-                ))
+                let lines = listed.into_iter().map(|listed| self.line(listed));
+                Ok(Answer::Accounts(lines.collect()))
             }
             Request::Show { localpart } => match accounts::show(&self.snapshot()?, localpart) {
                 Ok(listed) => Ok(Answer::Account(self.line(listed))),
@@ -179,6 +179,14 @@ impl Desk {
         self.change(localpart, AccountChange::KeepChanged, |snapshot| {
             accounts::keep(snapshot, localpart, seconds.map(Duration::from_secs))
         })
+    }
+
+    fn would_go(&self, localpart: &str, seconds: u64) -> Result<Answer> {
+        let (keep, now) = (Duration::from_secs(seconds), machine::now_ms());
+        match accounts::would_go(&self.snapshot()?, localpart, keep, now) {
+            Ok(messages) => Ok(Answer::Messages(messages)),
+            Err(refusal) => Err(self.refused(localpart, &refusal)),
+        }
     }
 
     fn devices(&self, localpart: &str) -> Result<Answer> {

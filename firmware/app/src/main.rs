@@ -23,6 +23,7 @@ use house::House;
 use household::Config;
 use signals::{Signal, Signals};
 use std::{
+    borrow::Cow,
     fmt,
     io::{self, Write},
     path::PathBuf,
@@ -57,11 +58,17 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 /// The command line makes no sense: exit status 2.
 #[derive(Debug)]
-struct Usage(&'static str);
+struct Usage(Cow<'static, str>);
+
+impl Usage {
+    fn new(sentence: impl Into<Cow<'static, str>>) -> Usage {
+        Usage(sentence.into())
+    }
+}
 
 impl fmt::Display for Usage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
+        f.write_str(&self.0)
     }
 }
 

@@ -24,9 +24,10 @@ pub(crate) fn obtain(source: &PasswordSource) -> Result<Password> {
     } else if io::stdin().is_terminal() {
         from_terminal()?
     } else {
-        return Err(
-            Usage("no password: there is no terminal; use --password-stdin or --generate").into(),
-        );
+        return Err(Usage::new(
+            "no password: there is no terminal; use --password-stdin or --generate",
+        )
+        .into());
     };
     if text.is_empty() {
         bail!("the password is empty: give one, or let --generate make one");

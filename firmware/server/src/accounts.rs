@@ -17,7 +17,7 @@ pub(crate) use record::keep_secret;
 pub use record::{AccountKeys, AccountRecord, domain, find, secret};
 
 use crate::{
-    archive::{KEEP, KeepRecord},
+    archive::{self, KEEP, KeepRecord},
     devices,
     features::{
         last,
@@ -205,6 +205,17 @@ pub fn keep(
         }
         None => KEEP.remove(&account),
     }])
+}
+
+/// How many messages would go if an account kept its messages for so long only.
+pub fn would_go(
+    snapshot: &Snapshot,
+    localpart: &str,
+    keep: Duration,
+    now: Timestamp,
+) -> Result<u64, Refusal> {
+    let account = existing(snapshot, localpart)?.id;
+    Ok(archive::would_go(snapshot, account, keep, now)?)
 }
 
 /// Lets a disabled account sign in again, also one that its owner has closed.

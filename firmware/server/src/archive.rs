@@ -19,7 +19,7 @@ mod walk;
 pub(crate) use ids::Ids;
 pub(crate) use index::{Index, Place};
 pub(crate) use page::{Kept, Page, PageError, Query, Start};
-pub(crate) use retention::{KEEP, KeepRecord, Retention};
+pub(crate) use retention::{KEEP, KeepRecord, Retention, would_go};
 pub(crate) use walk::Archive;
 
 use crate::{account::Cx, world::Timestamp};

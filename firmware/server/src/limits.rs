@@ -80,6 +80,12 @@ const _: () = assert!(
 pub const REQUESTS_MAX: usize = 100;
 /// Bytes of a subscription request that is kept whole; of a larger one the addresses and the id are kept.
 pub const REQUEST_BYTES_MAX: usize = 4_096;
+/// Contacts of one account that say to have moved and whose old accounts are being asked (XEP-0283): further
+/// ones are let in by hand. A family moves house one at a time.
+pub const MOVES_MAX: usize = 16;
+/// Milliseconds that the old account has for its answer, until the request is shown as any other: a slow
+/// server on the other side of the world needs some seconds.
+pub const MOVE_ANSWER_MS_MAX: u64 = 60_000;
 /// Bytes of a contact's name or of a group's: a roster is read on every login.
 pub const ROSTER_NAME_BYTES_MAX: usize = 1_023;
 /// Groups of one contact.

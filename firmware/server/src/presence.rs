@@ -1,6 +1,8 @@
 //! Presence (RFC 6121 §3, §4): who is available, who is told, and the stanzas that manage subscriptions.
 
 mod directed;
+pub(crate) mod moved;
+mod requests;
 
 pub(crate) use directed::Directed;
 
@@ -8,7 +10,7 @@ use crate::{
     account::{Cx, Presence},
     features::{ALL, passes},
     identity,
-    limits::{DIRECTED_MAX, REQUEST_BYTES_MAX, REQUESTS_MAX},
+    limits::{DIRECTED_MAX, REQUESTS_MAX},
     pubsub, push,
     roster::{self, Item, Subscription, Verb},
     session::{Session, waiting},
@@ -162,7 +164,7 @@ fn available(cx: &mut Cx<'_>, session: &Arc<Session>, passing: Passing) {
     if initial {
         probe_contacts(cx, session);
         show_others(cx, session);
-        show_requests(cx, session);
+        requests::show_all(cx, session);
     }
     // Each time: a priority that is no longer negative lets messages in, too.
     for hook in ALL.iter().filter_map(|feature| feature.available) {
@@ -259,30 +261,6 @@ fn presence_entry(passing: &Passing, to: &Jid) -> Entry {
         class: Class::Presence(passing.from.clone()),
         ..passing.entry_to(to)
     }
-}
-
-/// §3.1.3 rule 4: requests are shown at every initial presence until they are answered.
-fn show_requests(cx: &mut Cx<'_>, session: &Session) {
-    let items = cx.state.roster.iter();
-    let requests: Vec<Passing> = items
-        .filter(|(_, item)| item.subscription.pending_in)
-        .map(|(contact, item)| request(cx, contact, item))
-        .collect();
-    for mut request in requests {
-        if passes(cx, |feature| feature.stanza_in, &mut request) {
-            session.outbox.push(request.entry());
-        }
-    }
-}
-
-fn request(cx: &Cx<'_>, contact: &Jid, item: &Item) -> Passing {
-    let kept = item
-        .request()
-        .and_then(|bytes| std::str::from_utf8(bytes).ok());
-    let stanza = kept.and_then(|xml| Stanza::parse(xml).ok());
-    let stanza =
-        stanza.unwrap_or_else(|| Stanza::compose(Kind::Presence, &[("type", "subscribe")], ""));
-    Passing::new(Arc::new(stanza), contact.clone(), cx.jid().clone())
 }
 
 /// §4.6.3.
@@ -450,16 +428,17 @@ fn subscription_in(cx: &mut Cx<'_>, verb: Verb, passing: &Passing) {
     if asks && cx.state.roster.requests() >= REQUESTS_MAX {
         return;
     }
-    if inbound.deliver {
-        deliver_subscription(cx, verb, passing);
+    let is_looked_into = verb == Verb::Subscribe && moved::ask(cx, passing, inbound.deliver);
+    if inbound.deliver && !is_looked_into {
+        requests::deliver(cx, verb, passing);
     }
-    let request = asks.then(|| kept_request(passing));
+    let request = asks.then(|| requests::kept(passing));
     let item = match request {
         Some(request) => old.clone().with_request(Some(request)),
         None => old.clone(),
     };
     change(cx, &contact, &old, inbound.state, item);
-    if asks {
+    if asks && !is_looked_into {
         push::contact_requested(cx, passing); // it counts from now on
     }
     if let Some(reply) = inbound.reply {
@@ -480,29 +459,6 @@ fn subscription_in(cx: &mut Cx<'_>, verb: Verb, passing: &Passing) {
         (true, false) => show_unavailable(cx, &contact),
         _ => {}
     }
-}
-
-/// Requests go to available resources, the rest to interested ones (§2.2, note).
-fn deliver_subscription(cx: &mut Cx<'_>, verb: Verb, passing: &Passing) {
-    cx.deliver_to(&passing.entry(), |resource| {
-        if verb == Verb::Subscribe {
-            resource.presence.is_some()
-        } else {
-            resource.interested
-        }
-    });
-}
-
-/// §3.1.3 rule 4: the complete stanza, unless it is huge.
-fn kept_request(passing: &Passing) -> Box<[u8]> {
-    let whole = passing.to_xml();
-    if whole.len() <= REQUEST_BYTES_MAX {
-        return whole.into_bytes().into();
-    }
-    let id = passing.stanza.id().unwrap_or_default();
-    let bare = Stanza::compose(Kind::Presence, &[("type", "subscribe"), ("id", &id)], "");
-    let bare = Passing::new(Arc::new(bare), passing.from.clone(), passing.to.clone());
-    bare.to_xml().into_bytes().into()
 }
 
 /// Takes over a new state, stores it, and pushes the item where clients can see the difference.

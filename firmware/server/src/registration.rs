@@ -38,6 +38,18 @@ pub(crate) const BAD_PASSWORD: StanzaError =
 pub(crate) const TAKEN: StanzaError =
     StanzaError::CONFLICT.with_text("this name cannot be had: choose another");
 
+/// §9: with the number of XEP-0086 §3, which apps may look for that know no conditions.
+pub(crate) fn numbered(error: StanzaError) -> StanzaError {
+    error.with_code(match error.condition {
+        "bad-request" | "unexpected-request" => 400,
+        "not-allowed" => 405,
+        "not-acceptable" => 406,
+        "conflict" => 409,
+        "service-unavailable" => 503,
+        _ => 500,
+    })
+}
+
 /// Names that speak for the server, or for those who run it (RFC 2142), or for nobody.
 const RESERVED: [&str; 25] = [
     "abuse",

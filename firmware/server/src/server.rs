@@ -487,6 +487,7 @@ impl Server {
     pub async fn tick(self: &Arc<Self>) {
         self.expire_sessions().await;
         self.push_what_is_due().await;
+        self.give_up_on_moves();
         self.keep_books().await;
         self.directory.evict(&self.store);
         self.sweep_archives();

@@ -1,5 +1,6 @@
 //! `hearth user …`: accounts.
 
+mod keep;
 mod push;
 
 use super::{Caller, UNEXPECTED, print_line};
@@ -12,7 +13,6 @@ use crate::{
     password,
 };
 use anyhow::{Context, Result, anyhow, bail};
-use household::config;
 use serde::Serialize;
 use serde_json::json;
 use std::{
@@ -35,7 +35,9 @@ pub(crate) fn run(user: &User, cli: &Cli) -> Result<ExitCode> {
         User::Remove { jid, yes } => remove(jid, *yes, caller),
         User::Disable { jid } => act(jid, caller, |localpart| Request::Disable { localpart }),
         User::Enable { jid } => act(jid, caller, |localpart| Request::Enable { localpart }),
-        User::Keep { jid, duration } => keep(jid, duration, caller),
+        User::Keep { jid, duration, yes } => {
+            keep::shorten(Name::read(jid, caller)?, duration, *yes, caller)
+        }
         User::List => list(caller),
         User::Show { jid } => show(jid, caller),
         User::Devices { jid } => devices(jid, caller),
@@ -83,23 +85,21 @@ fn say_with_password(jid: &str, password: password::Password, caller: &Caller) -
 
 fn remove(jid: &str, yes: bool, caller: &Caller) -> Result<ExitCode> {
     let Name { jid, localpart } = Name::read(jid, caller)?;
-    if !yes && !confirmed(&jid)? {
+    let question = format!("Remove {jid} and everything kept for it, at once?");
+    if !yes && !confirmed("removing cannot be undone", &question)? {
         bail!("{jid} was not removed");
     }
     caller.act(&Request::Remove { localpart })?;
     caller.say_done(json!({ "jid": jid }), "")
 }
 
-fn confirmed(jid: &str) -> Result<bool> {
+/// Asks at the terminal. What would be lost is the reason to ask.
+fn confirmed(what: &str, question: &str) -> Result<bool> {
     if !io::stdin().is_terminal() {
-        return Err(
-            Usage("removing cannot be undone: say --yes where there is no terminal").into(),
-        );
+        let sentence = format!("{what}: say --yes where there is no terminal");
+        return Err(Usage::new(sentence).into());
     }
-    write!(
-        io::stderr(),
-        "Remove {jid} and everything kept for it, at once? [y/N] "
-    )?;
+    write!(io::stderr(), "{question} [y/N] ")?;
     let mut line = String::new();
     io::stdin().lock().take(64).read_line(&mut line)?;
     Ok(matches!(line.trim(), "y" | "Y" | "yes"))
@@ -110,30 +110,6 @@ fn act(jid: &str, caller: &Caller, request: impl FnOnce(String) -> Request) -> R
     caller.act(&request(localpart))?;
     caller.say_done(json!({ "jid": jid }), "")
 }
-
-/// How long an account's messages are kept. A person may want less than the household keeps, never more:
-/// what others wrote is in it, too.
-fn keep(jid: &str, duration: &str, caller: &Caller) -> Result<ExitCode> {
-    let Name { jid, localpart } = Name::read(jid, caller)?;
-    let own = match duration {
-        "default" => None,
-        _ => Some(config::duration_of(duration).ok_or(Usage(KEEP_FORMAT))?),
-    };
-    let seconds = own.map(|own| own.as_secs());
-    caller.act(&Request::Keep { localpart, seconds })?;
-    let all = caller.config.archive.keep;
-    let hint = match (own, all) {
-        (Some(own), Some(all)) if own > all => format!(
-            "archive.keep is shorter: what is older than {} goes all the same",
-            config::duration_text(all)
-        ),
-        _ => String::new(),
-    };
-    let own = own.map(config::duration_text);
-    caller.say_done(json!({ "jid": jid, "keep": own }), &hint)
-}
-
-const KEEP_FORMAT: &str = "write a whole number and s, m, h or d, like 30d, or default";
 
 fn list(caller: &Caller) -> Result<ExitCode> {
     let Answer::Accounts(accounts) = caller.ask(&Request::List)? else {
@@ -146,6 +122,9 @@ fn reports(caller: &Caller) -> Result<ExitCode> {
     let Answer::Reports(reports) = caller.ask(&Request::Reports)? else {
         bail!(UNEXPECTED)
     };
+    if reports.is_empty() {
+        caller.note("nobody has reported anything")?;
+    }
     print_all(&reports, caller, sentence)
 }
 
@@ -225,7 +204,12 @@ fn show(jid: &str, caller: &Caller) -> Result<ExitCode> {
 }
 
 fn devices(jid: &str, caller: &Caller) -> Result<ExitCode> {
-    let devices = devices_of(&Name::read(jid, caller)?.localpart, caller)?;
+    let Name { jid, localpart } = Name::read(jid, caller)?;
+    let devices = devices_of(&localpart, caller)?;
+    if devices.is_empty() {
+        let why = "no app told its device (older ones never do)";
+        caller.note(&format!("{jid}: {why}; a new password signs out all"))?;
+    }
     print_all(&devices, caller, in_words)
 }
 

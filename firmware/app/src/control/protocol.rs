@@ -32,6 +32,11 @@ pub(crate) enum Request {
         localpart: String,
         seconds: Option<u64>,
     },
+    /// How many messages would go with that.
+    WouldGo {
+        localpart: String,
+        seconds: u64,
+    },
     List,
     Show {
         localpart: String,
@@ -71,6 +76,7 @@ pub(crate) enum Answer {
     Account(AccountLine),
     Devices(Vec<DeviceLine>),
     Trials(Vec<TrialLine>),
+    Messages(u64),
     Reports(Vec<ReportLine>),
     Findings(Vec<Finding>),
     Status(Status),

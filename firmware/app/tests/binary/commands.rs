@@ -144,9 +144,11 @@ fn devices_and_reports_of_a_new_account() {
         expect![[r"
             $ user add bob@localhost --password-stdin < secret\n
             $ user reports
+            nobody has reported anything
             $ user reports --json
             []
             $ user devices bob@localhost
+            bob@localhost: no app told its device (older ones never do); a new password signs out all
             $ user devices bob@localhost --json
             []
             $ user devices eve@localhost

@@ -1,4 +1,4 @@
-//! `hearth user devices` and `hearth user sign-out`, with real clients on both doors.
+//! `hearth user devices`, `hearth user sign-out` and `hearth user keep`, with real clients on both doors.
 
 use crate::common::{Home, Running, Tls};
 use rustix::process::Signal;
@@ -123,6 +123,53 @@ fn a_new_password_ends_what_the_old_one_opened() {
             .trim_end()
             .ends_with("nothing          Script on Phone"),
         "{listed}"
+    );
+    assert_eq!(running.end(Signal::TERM), Some(0));
+}
+
+#[test]
+fn messages_do_not_go_without_a_question() {
+    let home = Home::new();
+    home.write("hearth.toml", CONFIG);
+    for jid in ["alice@localhost", "bob@localhost"] {
+        home.run(&["user", "add", jid, "--password-stdin"], "secret\n");
+    }
+    let mut running = home.serve(&[]);
+    let mut phone = connect(&home, &running, "c2s_tls");
+    sign_in(&mut phone, "Phone");
+    let stanzas = "<message to='bob@localhost' type='chat' id='m1'><body>Hello</body></message>\
+        <message to='bob@localhost' type='chat' id='m2'><body>Are you there?</body></message>\
+        <iq type='get' id='ping1'><ping xmlns='urn:xmpp:ping'/></iq>";
+    phone.write_all(stanzas.as_bytes()).expect("open");
+    hear(&mut phone, "ping1");
+
+    let keep = |time: &str, more: &[&str]| {
+        let arguments = [&["user", "keep", "alice@localhost", time], more].concat();
+        home.run(&arguments, "y\n")
+    };
+    let kept = || home.run(&["user", "show", "alice@localhost"], "").out;
+    // Nothing is that old, and so nothing is asked.
+    assert_eq!((keep("7d", &[]).status, kept().contains("7d")), (0, true));
+    let said = keep("0s", &[]);
+    assert_eq!(
+        (said.err.as_str(), said.out.as_str(), said.status),
+        (
+            "hearth: 2 messages of alice@localhost would be removed, which cannot be undone: \
+             say --yes where there is no terminal\n",
+            "",
+            2
+        )
+    );
+    assert!(kept().contains("7d"), "{}", kept());
+    let said = keep("0s", &["--yes"]);
+    assert_eq!(
+        (said.out.as_str(), said.status),
+        ("2 messages are removed within a few minutes\n", 0)
+    );
+    let said = keep("0s", &["--yes", "--json"]);
+    assert_eq!(
+        said.out,
+        "{\"done\":true,\"jid\":\"alice@localhost\",\"keep\":\"0d\",\"messages\":2}\n"
     );
     assert_eq!(running.end(Signal::TERM), Some(0));
 }

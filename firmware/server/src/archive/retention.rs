@@ -14,7 +14,7 @@ use super::{
 use crate::{
     account::{Account, Cx},
     accounts,
-    features::PerAccount,
+    features::{PerAccount, offline::Waiting},
     limits::{RETENTION_MESSAGES_MAX, RETENTION_MS, WAITING_MS_MAX},
     roster::Roster,
     server::Server,
@@ -208,6 +208,34 @@ impl Server {
         }
         Ok(batch)
     }
+}
+
+/// How many messages an account would lose at once if it kept its messages for so long only.
+pub(crate) fn would_go(
+    snapshot: &Snapshot,
+    account: u32,
+    keep: Duration,
+    now: Timestamp,
+) -> Result<u64, Error> {
+    let cutoff = ago(now, u64::try_from(keep.as_millis()).unwrap_or(u64::MAX));
+    let old = Old {
+        cutoff,
+        waiting_cutoff: cutoff.min(ago(now, WAITING_MS_MAX)),
+        first_waiting: Waiting::load(snapshot, account)?
+            .first()
+            .unwrap_or(u64::MAX),
+    };
+    let mut messages = 0;
+    for row in ENTRY.prefix(snapshot, &account)? {
+        let ((_, position), entry) = row?;
+        if entry.is_shown() {
+            if !old.goes(position, &entry) {
+                break;
+            }
+            messages += 1;
+        }
+    }
+    Ok(messages)
 }
 
 /// What counts as old.

@@ -20,6 +20,7 @@ mod hints;
 pub(crate) mod last;
 pub(crate) mod mam;
 pub(crate) mod management;
+mod moved;
 pub(crate) mod muc;
 mod nick;
 pub(crate) mod notification_settings;
@@ -73,6 +74,7 @@ pub(crate) const ALL: &[&Feature] = &[
     &push::FEATURE,    // told by csi what is urgent
     &roster::FEATURE,
     &pre_approval::FEATURE,
+    &moved::FEATURE,
     &bind::FEATURE,
     &management::FEATURE,
     &reporting::FEATURE, // read by blocking
@@ -130,6 +132,7 @@ pub(crate) struct PerAccount {
     pub(crate) bookmarks: bookmarks::Bookmarks,
     pub(crate) neighbours: crate::capabilities::Neighbours,
     pub(crate) push: crate::push::Pushes,
+    pub(crate) moves: crate::presence::moved::Moves,
 }
 
 impl PerAccount {
@@ -152,6 +155,7 @@ impl PerAccount {
             nodes,
             neighbours: crate::capabilities::Neighbours::default(),
             push: crate::push::Pushes::load(snapshot, account)?,
+            moves: crate::presence::moved::Moves::default(),
         })
     }
 }

@@ -99,7 +99,7 @@ impl Replay {
 
 impl Waiting {
     /// The mark, and what was kept after it was last written.
-    pub(super) fn load(snapshot: &Snapshot, account: u32) -> Result<Waiting, store::Error> {
+    pub(crate) fn load(snapshot: &Snapshot, account: u32) -> Result<Waiting, store::Error> {
         let mark = MARK.get(snapshot, &account)?.unwrap_or_default();
         let mut waiting = Waiting {
             upto: mark.upto,

@@ -7,7 +7,7 @@ use crate::{
     account::Cx,
     accounts::{self, Refusal},
     feature::{Answer, Feature, Iq, IqHandler, IqHook, On, Plan, Read, Spec, get},
-    registration::{self, NS, Wish},
+    registration::{self, NS, Wish, numbered},
     server::AccountChange,
 };
 use tracing::{error, info};
@@ -56,14 +56,15 @@ fn registered(cx: &mut Cx<'_>, _: &Iq<'_>) -> Answer {
 /// accounts.
 fn decide(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Result<Plan, StanzaError> {
     let query = iq.payload.element();
-    if query.child(NS, "remove").is_none() {
-        return new_password(cx, iq, &query);
-    }
-    // §3.2: nothing beside it.
-    if query.elements().count() > 1 {
-        return Err(StanzaError::BAD_REQUEST);
-    }
-    close(cx)
+    let plan = if query.child(NS, "remove").is_none() {
+        new_password(cx, iq, &query)
+    } else if query.elements().count() > 1 {
+        Err(StanzaError::BAD_REQUEST) // §3.2: nothing beside it
+    } else {
+        close(cx)
+    };
+    let plan = plan.map_err(numbered)?;
+    Ok(Box::new(move |snapshot| plan(snapshot).map_err(numbered)))
 }
 
 /// §3.3. The other sessions end, and no token outlives it; who asked goes on.

@@ -94,7 +94,7 @@ impl Negotiation {
                 self.stage = Stage::LookingUp;
                 return Ok(Next::Work(Work::register(server.clone(), application)));
             }
-            Err(error) => reply(server, "error", &request.id, &error.to_xml()),
+            Err(error) => refuse(server, &request.id, error),
         };
         out.extend(answer.as_bytes());
         Ok(Next::Stay)
@@ -152,7 +152,7 @@ impl Negotiation {
                 note(server, &localpart, self.address).await;
                 reply(server, "result", &id, "")
             }
-            Err(error) => reply(server, "error", &id, &error.to_xml()),
+            Err(error) => refuse(server, &id, error),
         };
         out.extend(answer.as_bytes());
         Ok(Next::Stay)
@@ -236,6 +236,10 @@ fn form(server: &Server) -> String {
          <field type='text-single' label='Name' var='username'><required/></field>\
          <field type='text-private' label='Password' var='password'><required/></field></x></query>"
     )
+}
+
+fn refuse(server: &Server, id: &str, error: StanzaError) -> String {
+    reply(server, "error", id, &registration::numbered(error).to_xml())
 }
 
 /// Nothing of the request goes back: there is a password in it (§3.3).
