@@ -159,7 +159,7 @@ modules:
   mod_muc:
     host: "groupchat.DOMAIN"
     max_users: 500
-    default_room_options: {mam: true}
+    default_room_options: {mam: true, max_users: 500}
   mod_offline: {}
   mod_ping: {}
   mod_pubsub: {plugins: [flat, pep], max_items_node: 1000}

@@ -79,7 +79,9 @@ pub(crate) async fn run(bench: &Bench, kind: &dyn Kind) -> Result<Vec<Figure>> {
     small.close().await;
 
     let sessions = server.door.log_in_all(&accounts[..LARGE], AT_ONCE).await?;
+    let meter = Meter::start(server.process, None).await?;
     let mut large = Room::open("large", sessions).await?;
+    let (filling, _) = meter.stop().await?;
     large.talk(&server, &place, WARM_UP).await?;
     let of_large = large.talk(&server, &place, each / 2).await?;
     let slow = large.chat(&server, &place, bench.sizes().seconds).await?;
@@ -89,7 +91,11 @@ pub(crate) async fn run(bench: &Bench, kind: &dyn Kind) -> Result<Vec<Figure>> {
     Ok(vec![
         figure("delivery in a room of 50, CPU µs", of_small.cpu_us()),
         figure("delivery in a room of 200, CPU µs", of_large.cpu_us()),
-        figure("entering a room of 200, CPU ms", entering),
+        figure(
+            "each who enters a room until 200 are there, CPU ms",
+            filling.as_secs_f64() * 1e3 / LARGE as f64,
+        ),
+        figure("one more in a room of 200, CPU ms", entering),
         figure("delivery in a room of 200 at 5/s, CPU µs", slow.cpu_us()),
         figure("delivery in a room of 200 at 5/s, p50 ms", slow.ms(0.5)),
         figure("delivery in a room of 200 at 5/s, p99 ms", slow.ms(0.99)),
