@@ -85,9 +85,9 @@ fn a_room_of_200() {
              allocations per delivery: {delivery:.1}\n"
         ),
         expect![[r#"
-            a room with one occupant, bytes: 3160
+            a room with one occupant, bytes: 3184
             each further occupant, bytes: 235
-            allocations per delivery: 9.7
+            allocations per delivery: 3.2
         "#]],
     );
 }

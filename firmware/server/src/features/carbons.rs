@@ -158,6 +158,9 @@ fn with_id(cx: &Cx<'_>, message: &Passing) -> Passing {
 
 /// §7: to every resource that wants copies and does not receive the message itself, available or not.
 fn copy_received(cx: &mut Cx<'_>, message: &Passing, delivery: &mut Delivery<'_>) {
+    if message.stanza.type_() == "groupchat" {
+        return; // most of what comes in a large room, and never copied
+    }
     let wants = |resource: &Resource| {
         let jid = &resource.session.jid;
         resource.memory.carbons && *jid != message.from && !delivery.receivers.contains(jid)

@@ -6,7 +6,7 @@
 
 use super::hints;
 use crate::{
-    account::Cx,
+    account::{Cx, Resource},
     feature::{Delivery, Feature, Nonza, Spec},
     push,
     session::Session,
@@ -51,6 +51,10 @@ fn begin_inactive(_: &mut Cx<'_>, session: &Arc<Session>, bind: &Element) -> Opt
 
 /// Told before the copies leave, since an outbox looks at nothing but the class.
 fn classify(cx: &mut Cx<'_>, message: &Passing, delivery: &mut Delivery<'_>) {
+    let watched = |resource: &Resource| !resource.session.outbox.is_inactive();
+    if cx.state.resources.iter().all(watched) && cx.state.memory.push.is_empty() {
+        return; // nobody asks
+    }
     let nickname = match delivery.receivers {
         [receiver] if message.stanza.type_() == "groupchat" => nickname(cx, receiver, message),
         _ => None,
@@ -68,9 +72,9 @@ fn classify(cx: &mut Cx<'_>, message: &Passing, delivery: &mut Delivery<'_>) {
 /// How a receiver is called in the room that a message comes from: it sent directed presence there (XEP-0045
 /// §7.2).
 fn nickname(cx: &mut Cx<'_>, receiver: &Jid, message: &Passing) -> Option<String> {
-    let room = message.from.bare();
+    let room = message.from.bare_str();
     let mut directed = cx.state.resource(receiver)?.directed.iter();
-    let occupant = directed.find(|jid| jid.bare() == room)?;
+    let occupant = directed.find(|jid| jid.bare_str() == room)?;
     occupant.resourcepart().map(str::to_owned)
 }
 
