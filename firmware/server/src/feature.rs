@@ -165,6 +165,8 @@ pub(crate) enum On {
     RoomService,
     /// A room.
     Room,
+    /// An address that a room could have, and none has.
+    NoRoom,
 }
 
 pub(crate) type StanzaHook = fn(&mut Cx<'_>, &mut Passing) -> Verdict;

@@ -235,10 +235,10 @@ pub const PUBSUB_AFFILIATIONS_MAX: usize = 1_000;
 /// Subscriptions and affiliations of all nodes of one account together, which are in memory while it is: a
 /// blog that a hundred people read, with a node of comments for each of two hundred entries.
 pub const PUBSUB_PEOPLE_MAX: usize = 20_000;
-/// Items of an answer; the rest is paged (XEP-0059).
-pub const PUBSUB_PAGE_ITEMS_MAX: usize = 1_000;
+/// Items of a list in one answer, of nodes, rooms and occupants, too; the rest is paged (XEP-0059).
+pub const LIST_ITEMS_MAX: usize = 1_000;
 /// Bytes of the payloads of an answer, above which it ends: what other servers take as one stanza.
-pub const PUBSUB_PAGE_BYTES_MAX: usize = 262_144;
+pub const LIST_BYTES_MAX: usize = 262_144;
 /// Bytes of the last items that one account sends to one resource that became available: with twenty
 /// contacts a quarter of its outbox is left. What people ask to be told of is short.
 pub const PUBSUB_LAST_BYTES_MAX: usize = 131_072;
@@ -279,7 +279,7 @@ const _: () = assert!(
 
 const _: () = assert!(
     PUBSUB_ITEM_BYTES_MAX * 5 / 4 < xmpp::limits::STANZA_BYTES_MAX
-        && PUBSUB_ITEM_BYTES_MAX < PUBSUB_PAGE_BYTES_MAX,
+        && PUBSUB_ITEM_BYTES_MAX < LIST_BYTES_MAX,
     "an item must fit into a stanza"
 );
 const _: () = assert!(
@@ -309,6 +309,19 @@ pub const ROOM_OCCUPANTS_RESERVE: usize = 10;
 pub const ROOM_NICK_BYTES_MAX: usize = 128;
 /// Bytes of what a client says in its presence, in a room where everybody gets it.
 pub const ROOM_PRESENCE_BYTES_MAX: usize = 4_096;
+/// Bytes of a room's name: every list of rooms shows it.
+pub const ROOM_NAME_BYTES_MAX: usize = 128;
+/// Bytes of a room's description, which is in memory for every room: a long sentence in any script.
+pub const ROOM_DESCRIPTION_BYTES_MAX: usize = 512;
+/// Bytes of a room's password: people type it.
+pub const ROOM_PASSWORD_BYTES_MAX: usize = 256;
+/// Addresses to write to about a room: everybody who asks what it is gets them all.
+pub const ROOM_CONTACTS_MAX: usize = 20;
+/// Owners, and admins, that one form names: the form shows them all, and a household has fewer people.
+pub const ROOM_OWNERS_MAX: usize = 100;
+/// Bytes of what is said when a room is destroyed, in its reason, its new place and the password of that:
+/// everybody in it gets them.
+pub const ROOM_FAREWELL_BYTES_MAX: usize = 4_096;
 /// Bytes of a subject in all its languages: everybody who enters gets it.
 pub const ROOM_SUBJECT_BYTES_MAX: usize = 4_096;
 /// Messages of history for whoever enters and asks for no number: what fits on a few screens.

@@ -78,6 +78,7 @@ pub enum FieldType {
     JidSingle,
     ListMulti,
     ListSingle,
+    TextPrivate,
     TextSingle,
 }
 
@@ -90,6 +91,7 @@ impl FieldType {
             FieldType::JidSingle => "jid-single",
             FieldType::ListMulti => "list-multi",
             FieldType::ListSingle => "list-single",
+            FieldType::TextPrivate => "text-private",
             FieldType::TextSingle => "text-single",
         }
     }

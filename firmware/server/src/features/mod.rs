@@ -26,6 +26,7 @@ mod nick;
 pub(crate) mod notification_settings;
 pub(crate) mod offline;
 mod outage;
+mod page;
 mod pep;
 mod ping;
 mod pre_approval;

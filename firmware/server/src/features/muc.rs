@@ -3,8 +3,10 @@
 //! State: `crate::room`.
 
 mod announce;
+mod configure;
 mod disco;
 mod enter;
+mod form;
 mod history;
 mod leave;
 mod message;
@@ -18,7 +20,7 @@ use crate::{
     feature::{Feature, On, Spec, get, get_server, set},
     room::Room,
 };
-use xmpp::{Passing, StanzaError};
+use xmpp::{Passing, StanzaError, rsm};
 
 /// What a client enters a room with, and what a room is discovered by.
 pub(super) const NS: &str = "http://jabber.org/protocol/muc";
@@ -37,10 +39,15 @@ pub(super) const FEATURE: Feature = Feature {
         (On::RoomService, "http://jabber.org/protocol/muc#stable_id"),
         (On::RoomService, disco::INFO),
         (On::RoomService, disco::ITEMS),
+        (On::RoomService, "muc_rooms"),
+        (On::RoomService, rsm::NS),
         (On::Room, NS),
         (On::Room, "http://jabber.org/protocol/muc#stable_id"),
         (On::Room, disco::INFO),
         (On::Room, disco::ITEMS),
+        (On::Room, form::CONFIG),
+        (On::Room, disco::ROOM_INFO),
+        (On::Room, rsm::NS),
     ],
     iq: &[
         get_server(
@@ -55,6 +62,8 @@ pub(super) const FEATURE: Feature = Feature {
         ),
         get(On::Room, (disco::INFO, "query"), disco::info_of_room),
         get(On::Room, (disco::ITEMS, "query"), disco::items_of_room),
+        get(On::Room, (OWNER, "query"), owner::get),
+        get_server(On::NoRoom, (OWNER, "query"), owner::get_of_none),
         set(On::Room, (OWNER, "query"), owner::set),
     ],
     ..Feature::NONE
@@ -63,7 +72,12 @@ pub(super) const FEATURE: Feature = Feature {
 /// An IQ for somebody in the room (§17.4), or a room's answer.
 pub(crate) fn iq(cx: &mut Cx<'_>, passing: Passing) {
     if matches!(passing.stanza.type_(), "get" | "set") {
-        cx.refuse(&passing, StanzaError::SERVICE_UNAVAILABLE);
+        let refusal = if disco::asks_from_outside(cx, &passing) {
+            StanzaError::BAD_REQUEST // §6.6
+        } else {
+            StanzaError::SERVICE_UNAVAILABLE
+        };
+        cx.refuse(&passing, refusal);
     }
 }
 

@@ -12,7 +12,6 @@ mod change;
 mod disco;
 mod errors;
 mod owner;
-mod page;
 mod read;
 mod request;
 

@@ -1,7 +1,8 @@
 //! How a room is configured (XEP-0045 §10.1.3, §16.5.3): values without a form. What a form says and which
-//! of it is refused is in `features/muc/owner.rs`.
+//! of it is refused is in `features/muc/form.rs`.
 
 use super::standing::Role;
+use crate::limits::{ROOM_HISTORY_DEFAULT, ROOM_HISTORY_MAX};
 use serde::{Deserialize, Serialize};
 
 /// A room's configuration. Fields are in the order of the first release and only ever appended to.
@@ -40,16 +41,20 @@ pub(crate) struct Config {
     pub(crate) public_log: bool,
     /// Messages of history for whoever enters without asking for more or fewer.
     pub(crate) history: u32,
+    /// Messages of history for whoever enters at most (`muc#maxhistoryfetch`).
+    pub(crate) history_max: u32,
     /// Visitors may ask for voice (§7.13).
     pub(crate) voice_requests: bool,
-    /// Visitors may have another nickname and status than at the door.
+    /// Visitors may have another status than at the door (§5.1.1).
     pub(crate) visitors_may_change: bool,
+    /// Visitors may have another nickname than at the door.
+    pub(crate) visitors_may_rename: bool,
     /// Bare JIDs of those to write to about the room (`muc#roominfo_contactjid`).
     pub(crate) contacts: Vec<String>,
 }
 
 /// A set of roles.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Roles {
     pub(crate) moderator: bool,
     pub(crate) participant: bool,
@@ -62,6 +67,15 @@ impl Roles {
         participant: true,
         visitor: true,
     };
+
+    /// The roles that may do what the lowest of these may: what one may, all above it may, too (§5.1.1).
+    pub(crate) fn and_above(self) -> Roles {
+        Roles {
+            moderator: self.moderator || self.participant || self.visitor,
+            participant: self.participant || self.visitor,
+            visitor: self.visitor,
+        }
+    }
 
     pub(crate) fn contains(self, role: Role) -> bool {
         match role {
@@ -94,9 +108,11 @@ impl Default for Config {
             get_member_list: Roles::EVERYBODY,
             archive: true,
             public_log: false,
-            history: crate::limits::ROOM_HISTORY_DEFAULT,
+            history: ROOM_HISTORY_DEFAULT,
+            history_max: ROOM_HISTORY_MAX as u32,
             voice_requests: true,
             visitors_may_change: true,
+            visitors_may_rename: true,
             contacts: Vec::new(),
         }
     }

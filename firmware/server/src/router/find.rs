@@ -66,11 +66,24 @@ impl Router {
         match server.load(passing.to.bare_str()).await {
             Ok(Some(room)) => Found::Account(room),
             Ok(None) if passing.stanza.kind == Kind::Presence => muc::enter_none(server, passing),
-            Ok(None) => Found::Refused(StanzaError::ITEM_NOT_FOUND),
+            Ok(None) => self.no_room(server, passing),
             Err(error) => {
                 error!(room = %passing.to.bare_str(), %error, "room cannot be loaded");
                 Found::Refused(StanzaError::RESOURCE_CONSTRAINT)
             }
+        }
+    }
+
+    /// There is no such room, and entering it is the only way to make one.
+    fn no_room(&self, server: &Server, passing: &Passing) -> Found {
+        let iq = request(passing);
+        let iq = iq.filter(|_| passing.stanza.kind == Kind::Iq && passing.to.is_bare());
+        let hook = iq
+            .as_ref()
+            .and_then(|iq| Some((iq, self.hook(On::NoRoom, iq)?)));
+        match hook {
+            Some((iq, IqHook::Server(hook))) => Found::Answered(hook(server, iq)),
+            _ => Found::Refused(StanzaError::ITEM_NOT_FOUND),
         }
     }
 

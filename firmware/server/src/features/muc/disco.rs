@@ -1,16 +1,35 @@
 //! Discovering the service, its rooms, and what a room is (XEP-0045 §6).
 
-use super::super::{announced, disco::entity_info};
+use super::{
+    super::{announced, disco::entity_info, page::Asked},
+    form,
+};
 use crate::{
     account::Cx,
     feature::{Answer, Iq, On},
     room::{Affiliation, Room},
     server::Server,
 };
-use xmpp::{StanzaError, compose};
+use xmpp::{
+    Element, Jid, Passing, StanzaError, compose,
+    form::{FieldType, Writer},
+    ns, rsm,
+};
 
 pub(super) const INFO: &str = "http://jabber.org/protocol/disco#info";
 pub(super) const ITEMS: &str = "http://jabber.org/protocol/disco#items";
+/// FORM_TYPE of what is told of a room (§16.5.4).
+pub(super) const ROOM_INFO: &str = "http://jabber.org/protocol/muc#roominfo";
+/// The node that says what may be said in a room (§16.4).
+const TRAFFIC: &str = "http://jabber.org/protocol/muc#traffic";
+/// What is told of a room's configuration to everybody (§6.4).
+const TOLD: [&str; 5] = [
+    "muc#roomconfig_roomname",
+    "muc#roomconfig_changesubject",
+    "muc#roomconfig_allowinvites",
+    "muc#roomconfig_allowpm",
+    "muc#maxhistoryfetch",
+];
 
 /// §6.2.
 pub(super) fn info_of_service(_: &Server, iq: &Iq<'_>) -> Answer {
@@ -20,32 +39,55 @@ pub(super) fn info_of_service(_: &Server, iq: &Iq<'_>) -> Answer {
     }
 }
 
-/// §6.3: the public rooms.
+/// §6.3: the public rooms, by name; of very many a page (XEP-0059).
 pub(super) fn items_of_service(server: &Server, iq: &Iq<'_>) -> Answer {
     if iq.payload.attr("node").is_some() {
         return Err(StanzaError::ITEM_NOT_FOUND);
     }
-    let mut query = format!("<query xmlns='{ITEMS}'>");
     let service = server.rooms().service();
+    let mut rooms = Vec::new();
     server.rooms().for_each(|localpart, card| {
         if card.public {
-            query.push_str("<item");
-            compose::attribute(&mut query, "jid", &format!("{localpart}@{service}"));
             let name: &str = if card.name.is_empty() {
                 localpart
             } else {
                 &card.name
             };
-            compose::attribute(&mut query, "name", name);
-            query.push_str("/>");
+            rooms.push((format!("{localpart}@{service}"), name.to_owned()));
         }
     });
-    Ok(query + "</query>")
+    listed(iq, &rooms)
+}
+
+/// A list of addresses with names, or the page of it that is asked for.
+fn listed(iq: &Iq<'_>, all: &[(String, String)]) -> Answer {
+    let query = iq.payload.element();
+    let asked = Asked::read(query.child(rsm::NS, "set"), rsm::Page::First)?;
+    let find = |id: &str| all.iter().position(|(jid, _)| jid == id);
+    let page = asked.of(all.len(), find)?;
+    let read = |place: usize| {
+        let (jid, name) = &all[page.range.start + place];
+        let mut item = String::from("<item");
+        compose::attribute(&mut item, "jid", jid);
+        compose::attribute(&mut item, "name", name);
+        Ok::<_, StanzaError>(Some((jid, item + "/>")))
+    };
+    let (items, left_out) = page.fill(read, |(_, item)| item.len())?;
+    let ends = items.first().zip(items.last());
+    let ends = ends.map(|((first, _), (last, _))| ((*first).clone(), (*last).clone()));
+    let set = page.set(ends, left_out);
+    let items: String = items.into_iter().map(|(_, item)| item).collect();
+    Ok(format!("<query xmlns='{ITEMS}'>{items}{set}</query>"))
 }
 
 /// §6.4. Of a locked room only its owner knows (§10.1.1).
 pub(super) fn info_of_room(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Answer {
     let room = known(cx, iq)?;
+    match iq.payload.attr("node").as_deref() {
+        None => {}
+        Some(TRAFFIC) => return Err(StanzaError::SERVICE_UNAVAILABLE), // §18.1.1: everything goes through
+        Some(_) => return Err(StanzaError::ITEM_NOT_FOUND),
+    }
     let mut query = format!("<query xmlns='{INFO}'><identity category='conference' type='text'");
     compose::attribute(&mut query, "name", name(cx, room));
     query.push_str("/>");
@@ -54,22 +96,79 @@ pub(super) fn info_of_room(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Answer {
         compose::attribute(&mut query, "var", feature);
         query.push_str("/>");
     }
+    query.push_str(&extended(room, &iq.passing.from));
     Ok(query + "</query>")
 }
 
-/// §6.5: nobody is told who is there but those who are.
+/// §6.4, §16.5.4: what there is to know of a room from the outside, and of what goes on inside if somebody may
+/// look.
+fn extended(room: &Room, from: &Jid) -> String {
+    let config = &room.config;
+    let may_change = if config.change_subject { "1" } else { "0" };
+    let contacts: Vec<&str> = config.contacts.iter().map(String::as_str).collect();
+    let (text, description, lang) = (FieldType::TextSingle, &config.description, &config.lang);
+    let mut form = Writer::result(ROOM_INFO)
+        .field(text, "muc#roominfo_description", &[description])
+        .field(text, "muc#roominfo_lang", &[lang])
+        .field(FieldType::JidMulti, "muc#roominfo_contactjid", &contacts)
+        // The second name stems from an older example, and is what most clients read.
+        .field(FieldType::Boolean, "muc#roominfo_subjectmod", &[may_change])
+        .field(
+            FieldType::Boolean,
+            "muc#roominfo_changesubject",
+            &[may_change],
+        );
+    form = form::tell(form, room, &TOLD);
+    if sees_inside(room, from) {
+        let occupants = room.occupants.len().to_string();
+        form = form
+            .field(text, "muc#roominfo_occupants", &[&occupants])
+            .field(text, "muc#roominfo_subject", &[&subject(room)]);
+    }
+    form.finish()
+}
+
+/// Whether somebody may know what goes on in the room: whoever is there, or could just go in.
+fn sees_inside(room: &Room, who: &Jid) -> bool {
+    let affiliation = room.affiliation(who);
+    let is_open = !room.config.members_only && room.config.password.is_empty();
+    room.occupants.of(who).is_some()
+        || affiliation >= Affiliation::Member
+        || (is_open && affiliation != Affiliation::Outcast)
+}
+
+/// What is talked about, in the first language that it was said in.
+fn subject(room: &Room) -> String {
+    let xml = format!("<x>{}</x>", room.subject.xml);
+    let subjects = Element::parse(&xml, ns::CLIENT);
+    let subjects = subjects.as_ref().map(|x| x.elements().next()).ok();
+    subjects.flatten().map(Element::text).unwrap_or_default()
+}
+
+/// §6.5: nobody is told who is there but those who are, and they of those whose presence they get.
 pub(super) fn items_of_room(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Answer {
     let room = known(cx, iq)?;
-    let mut query = format!("<query xmlns='{ITEMS}'>");
-    if room.occupants.of(&iq.passing.from).is_some() {
-        for occupant in room.occupants.iter() {
-            query.push_str("<item");
-            compose::attribute(&mut query, "jid", occupant.jid.as_str());
-            compose::attribute(&mut query, "name", occupant.nick());
-            query.push_str("/>");
-        }
+    if iq.payload.attr("node").is_some() {
+        return Err(StanzaError::ITEM_NOT_FOUND);
     }
-    Ok(query + "</query>")
+    let Some(own) = room.occupants.of(&iq.passing.from) else {
+        return listed(iq, &[]);
+    };
+    let shown = room.occupants.iter().filter(|occupant| {
+        room.config.presence_broadcast.contains(occupant.role) || occupant.jid == own.jid
+    });
+    let shown: Vec<_> = shown
+        .map(|occupant| (occupant.jid.to_string(), occupant.nick().to_owned()))
+        .collect();
+    listed(iq, &shown)
+}
+
+/// §6.6: whether this asks what somebody in the room is, which nobody may who is not there.
+pub(super) fn asks_from_outside(cx: &Cx<'_>, passing: &Passing) -> bool {
+    let mut children = passing.stanza.children();
+    let is_disco = children.any(|child| matches!(child.ns(), INFO | ITEMS));
+    let is_there = |room: &Room| room.occupants.of(&passing.from).is_some();
+    is_disco && !cx.room().is_some_and(is_there)
 }
 
 fn known<'a>(cx: &'a Cx<'_>, iq: &Iq<'_>) -> Result<&'a Room, StanzaError> {

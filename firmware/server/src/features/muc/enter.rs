@@ -302,7 +302,7 @@ fn nickname(cx: &mut Cx<'_>, own: &Jid, passing: &Passing, lost: bool) -> Result
     let room = room(cx)?;
     may_be_called(room, &new, &passing.from)?;
     let occupant = room.occupants.get(own).ok_or(StanzaError::ITEM_NOT_FOUND)?;
-    if occupant.role == Role::Visitor && !room.config.visitors_may_change {
+    if occupant.role == Role::Visitor && !room.config.visitors_may_rename {
         return Err(StanzaError::FORBIDDEN);
     }
     let (role, id) = (occupant.role, occupant.id.clone());

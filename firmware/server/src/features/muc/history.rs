@@ -7,6 +7,7 @@ use crate::{
     archive::{Archive, Query, Start},
     feature::{Plan, Read},
     limits::{ROOM_HISTORY_MAX, ROOM_MEANWHILE_MAX},
+    room::Config,
     world::Timestamp,
 };
 use std::sync::Arc;
@@ -46,14 +47,15 @@ impl Wanted {
         }
     }
 
-    fn stanzas(&self, default: u32) -> usize {
+    fn stanzas(&self, config: &Config) -> usize {
         let nothing_said = *self == Wanted::default();
         let otherwise = if nothing_said {
-            default as usize
+            config.history as usize
         } else {
             ROOM_HISTORY_MAX
         };
-        self.stanzas.unwrap_or(otherwise).min(ROOM_HISTORY_MAX)
+        let max = ROOM_HISTORY_MAX.min(config.history_max as usize);
+        self.stanzas.unwrap_or(otherwise).min(max)
     }
 
     fn earliest(&self, now: Timestamp) -> Timestamp {
@@ -67,7 +69,7 @@ impl Wanted {
 /// What is to be read, where anything is.
 pub(super) fn plan(cx: &mut Cx<'_>, wanted: &Wanted) -> Option<Plan> {
     let room = cx.room()?;
-    let max = wanted.stanzas(room.config.history);
+    let max = wanted.stanzas(&room.config);
     if max == 0 || wanted.characters == Some(0) || cx.state.memory.archive.last.is_none() {
         return None;
     }
@@ -153,15 +155,15 @@ pub(super) fn send(cx: &mut Cx<'_>, to: &Jid, wanted: &Wanted, read: Option<Read
             entries.push(said.entry());
         }
     }
-    for entry in fitting(entries, wanted, room.config.history) {
+    for entry in fitting(entries, wanted, &room.config) {
         crate::reading::route_entry(cx, &entry, to);
     }
 }
 
 /// The last of them, as many as fit.
-fn fitting(mut entries: Vec<Entry>, wanted: &Wanted, default: u32) -> Vec<Entry> {
+fn fitting(mut entries: Vec<Entry>, wanted: &Wanted, config: &Config) -> Vec<Entry> {
     let mut left = wanted.characters.unwrap_or(usize::MAX);
-    let max = wanted.stanzas(default);
+    let max = wanted.stanzas(config);
     let fit = entries.iter().rev().take(max).take_while(|entry| {
         let fits = entry.len() <= left;
         left = left.saturating_sub(entry.len());

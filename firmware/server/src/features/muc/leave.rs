@@ -1,6 +1,9 @@
 //! Leaving a room (XEP-0045 §7.14), with or without a word; and the end of a room that nobody is in any more.
 
-use super::announce::{self, News, Told};
+use super::{
+    announce::{self, News, Told},
+    owner,
+};
 use crate::{
     account::Cx,
     room::{Role, record},
@@ -86,7 +89,19 @@ fn unseat(cx: &mut Cx<'_>, real: &Jid, presence: &str, news: &News<'_>) {
     };
     let gone = cx.room_mut().and_then(|room| room.occupants.unseat(real));
     cx.keep_seat(real);
-    announce::to_itself(cx, &told.clone().gone(), news, std::slice::from_ref(real));
+    let given_up = cx
+        .room()
+        .is_some_and(|room| room.locked && room.occupants.is_empty());
+    let own_news = News {
+        further: if given_up { owner::NO_WORD } else { "" }, // §10.1.3
+        ..*news
+    };
+    announce::to_itself(
+        cx,
+        &told.clone().gone(),
+        &own_news,
+        std::slice::from_ref(real),
+    );
     if gone.is_some() {
         announce::to_others(cx, &told.gone(), news);
     } else if was_shown

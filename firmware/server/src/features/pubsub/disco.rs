@@ -1,13 +1,13 @@
 //! What there is to be found (XEP-0060 §5.1 to §5.5): nodes, what they are like, and their items.
 
-use super::{
-    errors::condition,
-    page::{Asked, Page},
-};
+use super::errors::condition;
 use crate::{
     account::Cx,
     feature::{Answer, Iq, On, Plan, Read},
-    features::disco::entity_info,
+    features::{
+        disco::entity_info,
+        page::{Asked, Page},
+    },
     pubsub::{Affiliation, FIELDS, Node, Visitor},
 };
 use tracing::error;

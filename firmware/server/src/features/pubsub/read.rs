@@ -3,13 +3,13 @@
 use super::{
     NS, change,
     errors::{NOT_SUBSCRIBED, condition},
-    page::{Asked, Page},
     request::Request,
 };
 use crate::{
     account::Cx,
     feature::{Iq, Plan, Read},
-    limits::{PUBSUB_IDS_MAX, PUBSUB_PAGE_BYTES_MAX},
+    features::page::{Asked, Page},
+    limits::{LIST_BYTES_MAX, PUBSUB_IDS_MAX},
     pubsub::{self, Affiliation, Face, ItemRecord, Node, Place, Shelf, Visitor},
 };
 use store::Snapshot;
@@ -159,7 +159,7 @@ fn items(cx: &mut Cx<'_>, visitor: &Visitor, request: &Request) -> Result<Plan, 
         }
         // What is left out would seem not to be there.
         let bytes: usize = wanted.places.iter().map(|place| place.bytes()).sum();
-        if bytes > PUBSUB_PAGE_BYTES_MAX {
+        if bytes > LIST_BYTES_MAX {
             return Err(FEWER);
         }
     }

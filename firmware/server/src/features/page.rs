@@ -1,7 +1,7 @@
-//! Which part of a long list is asked for, and how the answer says which one it is (XEP-0060 §6.5.4,
-//! XEP-0059).
+//! Which part of a long list is asked for, and how the answer says which one it is (XEP-0059, XEP-0060 §6.5.4,
+//! XEP-0045 §6.3).
 
-use crate::limits::{PUBSUB_PAGE_BYTES_MAX, PUBSUB_PAGE_ITEMS_MAX};
+use crate::limits::{LIST_BYTES_MAX, LIST_ITEMS_MAX};
 use std::ops::Range;
 use xmpp::{Element, StanzaError, rsm};
 
@@ -37,7 +37,7 @@ impl Asked {
             Some(count) => Asked {
                 page: rsm::Page::Last,
                 max: newest,
-                expects_part: count <= PUBSUB_PAGE_ITEMS_MAX,
+                expects_part: count <= LIST_ITEMS_MAX,
                 ..self
             },
             None => self,
@@ -51,7 +51,7 @@ impl Asked {
         count: usize,
         find: impl Fn(&str) -> Option<usize>,
     ) -> Result<Page, StanzaError> {
-        let max = self.max.unwrap_or(count).min(PUBSUB_PAGE_ITEMS_MAX);
+        let max = self.max.unwrap_or(count).min(LIST_ITEMS_MAX);
         let place = |id: &str| find(id).ok_or(StanzaError::ITEM_NOT_FOUND);
         let from = |start: usize| start.min(count)..start.saturating_add(max).min(count);
         let upto = |end: usize| end.saturating_sub(max)..end;
@@ -104,7 +104,7 @@ impl Page {
                 continue; // it was removed a moment ago
             };
             sum += bytes(&item);
-            if sum > PUBSUB_PAGE_BYTES_MAX && !taken.is_empty() {
+            if sum > LIST_BYTES_MAX && !taken.is_empty() {
                 left_out = length - number;
                 break;
             }
@@ -138,10 +138,10 @@ mod tests {
 
     #[test]
     fn whoever_gets_less_than_all_is_told() {
-        let many = PUBSUB_PAGE_ITEMS_MAX + 5;
+        let many = LIST_ITEMS_MAX + 5;
         for (otherwise, newest, count, range, told) in [
             (rsm::Page::First, None, 3, 0..3, false),
-            (rsm::Page::First, None, many, 0..PUBSUB_PAGE_ITEMS_MAX, true),
+            (rsm::Page::First, None, many, 0..LIST_ITEMS_MAX, true),
             (rsm::Page::Last, None, many, 5..many, true),
             (rsm::Page::First, Some(2), 3, 1..3, false),
             (rsm::Page::First, Some(many), many, 5..many, true),
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_at_the_far_end() {
-        let half = |_: &usize| PUBSUB_PAGE_BYTES_MAX / 2;
+        let half = |_: &usize| LIST_BYTES_MAX / 2;
         for (otherwise, taken) in [(rsm::Page::First, [0, 1]), (rsm::Page::Last, [1, 2])] {
             let page = Asked::read(None, otherwise)
                 .unwrap()

@@ -1,0 +1,380 @@
+//! What follows when a room is configured in another way (XEP-0045 §10.2): who has to leave, who is told what,
+//! whose role changes.
+
+use super::{
+    USER,
+    announce::{self, News, Told},
+    form::Draft,
+    leave, room,
+};
+use crate::{
+    account::Cx,
+    room::{Affiliation, Config, Role, Room, record::AffiliationRecord},
+};
+use std::{collections::BTreeSet, sync::Arc};
+use xmpp::{Jid, Kind, Passing, Stanza, StanzaError};
+
+/// The room's configuration changed in a way that has no code of its own.
+pub(super) const CHANGED: u16 = 104;
+
+/// Makes of the room what the draft says. `conflict` where nobody would own it any more: then nothing changes.
+pub(super) fn configure(cx: &mut Cx<'_>, draft: Draft) -> Result<(), StanzaError> {
+    let room = room(cx)?;
+    let changes = changes(room, &draft)?;
+    let before: Vec<Before> = room.occupants.iter().map(|o| Before::of(room, o)).collect();
+    for (who, affiliation) in &changes {
+        affiliate(room, who, *affiliation);
+    }
+    if draft.config.members_only {
+        // While addresses are shown to those whom they were shown to: who leaves was never in another room.
+        remove_strangers(cx);
+    }
+    let room = self::room(cx)?;
+    let old = std::mem::replace(&mut room.config, draft.config);
+    let codes = codes(&old, &room.config);
+    if room.locked {
+        cx.unlock_room();
+    } else if !codes.is_empty() {
+        cx.keep_room();
+    }
+    for (who, _) in &changes {
+        cx.keep_affiliation(who);
+    }
+    // Before any presence, which may show more than it did.
+    tell(cx, &codes);
+    for before in before {
+        settle(cx, &before, &old);
+    }
+    leave::after_leaving(cx); // a room that is not to stay any more, and that nobody is in
+    Ok(())
+}
+
+/// Whose affiliation the draft changes. §10.2: who was an owner is an admin then, and who was an admin a
+/// member; the list of admins is a full one, where it is given.
+fn changes(room: &Room, draft: &Draft) -> Result<Vec<(Jid, Affiliation)>, StanzaError> {
+    if draft.owners.is_empty() {
+        return Err(StanzaError::CONFLICT);
+    }
+    let owners: BTreeSet<&Jid> = draft.owners.iter().collect();
+    let admins: Option<BTreeSet<&Jid>> = draft.admins.as_ref().map(|all| all.iter().collect());
+    let becomes = |who: &Jid| {
+        let now = room.affiliations.get(who).map(|known| known.affiliation);
+        match (now.unwrap_or_default(), &admins) {
+            _ if owners.contains(who) => Affiliation::Owner,
+            (_, Some(admins)) if admins.contains(who) => Affiliation::Admin,
+            (Affiliation::Owner, None) => Affiliation::Admin,
+            (Affiliation::Owner | Affiliation::Admin, Some(_)) => Affiliation::Member,
+            (as_it_is, _) => as_it_is,
+        }
+    };
+    let concerned: BTreeSet<&Jid> = room
+        .affiliations
+        .keys()
+        .chain(owners.iter().copied())
+        .chain(admins.iter().flatten().copied())
+        .collect();
+    let changed = concerned.into_iter().filter_map(|who| {
+        let now = room.affiliations.get(who).map(|known| known.affiliation);
+        let then = becomes(who);
+        (now.unwrap_or_default() != then).then(|| (who.clone(), then))
+    });
+    Ok(changed.collect())
+}
+
+fn affiliate(room: &mut Room, who: &Jid, affiliation: Affiliation) {
+    let new = || AffiliationRecord {
+        affiliation,
+        nick: String::new(),
+        reason: String::new(),
+    };
+    let record = room.affiliations.entry(who.clone()).or_insert_with(new);
+    record.affiliation = affiliation;
+    record.reason.clear();
+}
+
+/// §10.2: a room for members alone has nobody else in it. Those who stay are told of each who had to go.
+fn remove_strangers(cx: &mut Cx<'_>) {
+    let Some(room) = cx.room_mut() else { return };
+    let strangers = room.occupants.iter().filter(|occupant| {
+        let real = occupant.real();
+        room.affiliation(&real) < Affiliation::Member
+    });
+    let strangers: Vec<Jid> = strangers.map(|occupant| occupant.jid.clone()).collect();
+    let mut gone = Vec::with_capacity(strangers.len());
+    for own in strangers {
+        let told = room.occupants.get(&own).and_then(|o| Told::of(room, o));
+        if let (Some(told), Some(occupant)) = (told, room.occupants.remove(&own)) {
+            gone.push((told, occupant));
+        }
+    }
+    let news = News {
+        type_: "unavailable",
+        codes: &[322],
+        ..News::default()
+    };
+    for (told, occupant) in gone {
+        let told = Told {
+            presence: "".into(),
+            ..told.gone()
+        };
+        let seats: Vec<Jid> = occupant.seats.into_iter().map(|seat| seat.jid).collect();
+        for seat in &seats {
+            cx.keep_seat(seat);
+        }
+        announce::to_itself(cx, &told, &news, &seats);
+        announce::to_others(cx, &told, &news);
+    }
+}
+
+/// §10.2.1: what everybody in the room is told of another configuration; nothing where it is the same.
+fn codes(old: &Config, new: &Config) -> Vec<u16> {
+    let otherwise_the_same = Config {
+        public_log: new.public_log,
+        non_anonymous: new.non_anonymous,
+        ..old.clone()
+    };
+    let mut codes = Vec::new();
+    if otherwise_the_same != *new {
+        codes.push(CHANGED);
+    }
+    if old.public_log != new.public_log {
+        codes.push(if new.public_log { 170 } else { 171 });
+    }
+    if old.non_anonymous != new.non_anonymous {
+        codes.push(if new.non_anonymous { 172 } else { 173 });
+    }
+    codes
+}
+
+/// Tells everybody in the room that it changed (§10.2.1), in one message.
+pub(super) fn tell(cx: &mut Cx<'_>, codes: &[u16]) {
+    let Some(room) = cx.room().filter(|_| !codes.is_empty()) else {
+        return;
+    };
+    let mut content = format!("<x xmlns='{USER}'>");
+    for code in codes {
+        content.push_str(&format!("<status code='{code}'/>"));
+    }
+    content.push_str("</x>");
+    let stanza = Stanza::compose(Kind::Message, &[("type", "groupchat")], &content);
+    let (stanza, own) = (Arc::new(stanza), cx.jid().clone());
+    let seats = room.occupants.seats();
+    let copies: Vec<Passing> = seats
+        .map(|(_, seat)| Passing::new(stanza.clone(), own.clone(), seat.jid.clone()))
+        .collect();
+    for copy in copies {
+        cx.route(copy);
+    }
+}
+
+/// What an occupant was before the room was configured.
+struct Before {
+    jid: Jid,
+    affiliation: Affiliation,
+    role: Role,
+}
+
+impl Before {
+    fn of(room: &Room, occupant: &crate::room::Occupant) -> Before {
+        Before {
+            jid: occupant.jid.clone(),
+            // Its real address is a look away in the occupants, its standing is not.
+            affiliation: room.affiliation(&occupant.real()),
+            role: occupant.role,
+        }
+    }
+
+    /// §5.1.3, §10.2: the role that somebody of this affiliation has from now on. Nobody loses a voice because
+    /// the room is moderated from now on, which is for moderators to decide; where it no longer is, everybody
+    /// has one (§4.2).
+    fn role_as(&self, affiliation: Affiliation, old: &Config, new: &Config) -> Role {
+        let changed = affiliation != self.affiliation;
+        let lost = self.affiliation >= Affiliation::Admin && affiliation < Affiliation::Admin;
+        let everybody_speaks = old.moderated && !new.moderated;
+        if changed && (lost || affiliation >= Affiliation::Admin) {
+            affiliation.first_role(new.moderated)
+        } else if everybody_speaks && self.role == Role::Visitor {
+            Role::Participant
+        } else {
+            self.role
+        }
+    }
+}
+
+/// Gives somebody who is there the role that they have from now on; everybody sees those whom they may see,
+/// as they are.
+fn settle(cx: &mut Cx<'_>, before: &Before, old: &Config) {
+    let Some(room) = cx.room_mut() else { return };
+    let Some(occupant) = room.occupants.get(&before.jid) else {
+        return; // had to leave
+    };
+    let affiliation = room.affiliation(&occupant.real());
+    let role = before.role_as(affiliation, old, &room.config);
+    let was_shown = old.presence_broadcast.contains(before.role);
+    let is_shown = room.config.presence_broadcast.contains(role);
+    let changed = role != before.role || affiliation != before.affiliation;
+    if !changed && was_shown == is_shown {
+        return;
+    }
+    if let Some(occupant) = room.occupants.get_mut(&before.jid) {
+        occupant.role = role;
+    }
+    let occupant = room.occupants.get(&before.jid);
+    let Some((told, occupant)) = occupant.and_then(|o| Some((Told::of(room, o)?, o))) else {
+        return;
+    };
+    let seats: Vec<Jid> = occupant.seats.iter().map(|seat| seat.jid.clone()).collect();
+    if role != before.role {
+        for seat in &seats {
+            cx.keep_seat(seat);
+        }
+    }
+    if is_shown {
+        announce::to_others(cx, &told, &News::default());
+    } else if was_shown {
+        let news = News {
+            type_: "unavailable",
+            ..News::default()
+        };
+        let told = Told {
+            presence: "".into(),
+            ..told.clone().gone()
+        };
+        announce::to_others(cx, &told, &news);
+    }
+    if changed {
+        announce::to_itself(cx, &told, &News::default(), &seats);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Affiliation::{Admin, Member, None as Unaffiliated, Owner};
+    use Role::{Moderator, Participant, Visitor};
+
+    /// §5.1.3, §10.2.
+    #[test]
+    fn roles_follow_affiliations_and_the_kind_of_room() {
+        let config = |moderated| Config {
+            moderated,
+            ..Config::default()
+        };
+        // What somebody was, what they are, whether the room was and is moderated; the role that follows.
+        for ((affiliation, role), now, (was, is), expected) in [
+            (
+                (Unaffiliated, Participant),
+                Unaffiliated,
+                (false, true),
+                Participant,
+            ),
+            (
+                (Unaffiliated, Visitor),
+                Unaffiliated,
+                (true, false),
+                Participant,
+            ),
+            (
+                (Unaffiliated, Visitor),
+                Unaffiliated,
+                (false, false),
+                Visitor,
+            ),
+            ((Unaffiliated, Visitor), Unaffiliated, (true, true), Visitor),
+            (
+                (Unaffiliated, Moderator),
+                Unaffiliated,
+                (true, false),
+                Moderator,
+            ),
+            ((Unaffiliated, Visitor), Admin, (true, true), Moderator),
+            ((Member, Participant), Owner, (false, false), Moderator),
+            ((Admin, Moderator), Member, (false, true), Participant),
+            ((Owner, Moderator), Admin, (true, true), Moderator),
+            ((Owner, Moderator), Member, (true, true), Participant),
+            ((Owner, Moderator), Owner, (false, true), Moderator),
+        ] {
+            let before = Before {
+                jid: Jid::parse("coven@chat.shakespeare.lit/firstwitch").unwrap(),
+                affiliation,
+                role,
+            };
+            let role = before.role_as(now, &config(was), &config(is));
+            assert_eq!(role, expected, "{affiliation:?} {now:?} {was} {is}");
+        }
+    }
+
+    /// §10.2.1.
+    #[test]
+    fn every_change_has_its_code() {
+        type Change = fn(&mut Config);
+        let rows: [(Change, &[u16]); 7] = [
+            (|_| (), &[]),
+            (|config| config.name = "A Dark Cave".to_owned(), &[104]),
+            (|config| config.public_log = true, &[170]),
+            (|config| config.non_anonymous = true, &[172]),
+            (
+                |config| (config.public_log, config.non_anonymous) = (true, true),
+                &[170, 172],
+            ),
+            (
+                |config| (config.password, config.non_anonymous) = ("x".to_owned(), true),
+                &[104, 172],
+            ),
+            (|config| config.members_only = true, &[104]),
+        ];
+        for (change, expected) in rows {
+            let (old, mut new) = (Config::default(), Config::default());
+            change(&mut new);
+            assert_eq!(codes(&old, &new), expected);
+        }
+        let published = Config {
+            public_log: true,
+            non_anonymous: true,
+            ..Config::default()
+        };
+        assert_eq!(codes(&published, &Config::default()), [171, 173]);
+    }
+
+    /// §10.2: who owns and runs the room, as the full lists say it.
+    #[test]
+    fn lists_of_owners_and_admins_are_full_ones() {
+        let jid = |text: &&str| Jid::parse(&format!("{text}@shakespeare.lit")).unwrap();
+        let list = |names: &[&str]| names.iter().map(jid).collect::<Vec<_>>();
+        let mut room = Room::new(&jid(&"crone"), 0);
+        affiliate(&mut room, &jid(&"hecate"), Owner);
+        affiliate(&mut room, &jid(&"wicca"), Admin);
+        affiliate(&mut room, &jid(&"hag"), Member);
+        affiliate(&mut room, &jid(&"macbeth"), Affiliation::Outcast);
+        type Names<'a> = &'a [&'a str];
+        let rows: [(Names<'_>, Option<Names<'_>>, &str); 8] = [
+            (&["crone", "hecate"], None, ""),
+            (&["crone", "hecate"], Some(&["wicca"]), ""),
+            (&["crone"], None, "hecate=admin"),
+            (&["crone"], Some(&["wicca"]), "hecate=member"),
+            (
+                &["crone", "hecate", "wicca"],
+                Some(&["wicca"]),
+                "wicca=owner",
+            ),
+            (&["crone", "hecate"], Some(&[]), "wicca=member"),
+            (
+                &["crone", "hecate", "macbeth"],
+                Some(&["hag", "new"]),
+                "hag=admin macbeth=owner new=admin wicca=member",
+            ),
+            (&[], None, "conflict"),
+        ];
+        for (owners, admins, expected) in rows {
+            let draft = Draft::of(&room, list(owners), admins.map(list));
+            let changes = changes(&room, &draft).map(|changes| {
+                let changes = changes
+                    .iter()
+                    .map(|(who, then)| format!("{}={}", who.localpart().unwrap(), then.name()));
+                changes.collect::<Vec<_>>().join(" ")
+            });
+            let changes = changes.unwrap_or_else(|refusal| refusal.condition.to_owned());
+            assert_eq!(changes, expected, "{owners:?} {admins:?}");
+        }
+    }
+}
