@@ -21,6 +21,8 @@ pub(crate) enum Found {
     Nobody,
     /// Answered in its place.
     Answered(Answer),
+    /// The same, in words of its own.
+    Replied(Passing),
     Refused(StanzaError),
 }
 
@@ -66,6 +68,9 @@ impl Router {
         match server.load(passing.to.bare_str()).await {
             Ok(Some(room)) => Found::Account(room),
             Ok(None) if passing.stanza.kind == Kind::Presence => muc::enter_none(server, passing),
+            Ok(None) if passing.stanza.kind == Kind::Iq && !passing.to.is_bare() => {
+                Found::Refused(muc::outsider(passing))
+            }
             Ok(None) => Found::Refused(StanzaError::ITEM_NOT_FOUND),
             Err(error) => {
                 error!(room = %passing.to.bare_str(), %error, "room cannot be loaded");
