@@ -328,6 +328,27 @@ pub const ROOM_SUBJECT_BYTES_MAX: usize = 4_096;
 pub const ROOM_HISTORY_DEFAULT: u32 = 20;
 /// Messages of history for whoever asks for more: the archive has the rest.
 pub const ROOM_HISTORY_MAX: usize = 100;
+/// Messages that are read beyond that, for changes of the subject and marks of who has read what are none.
+pub const ROOM_HISTORY_SPARE: usize = 20;
+/// Pictures in a room's card: one in a few formats (XEP-0486 §5.1).
+pub const ROOM_PICTURES_MAX: usize = 4;
+/// People and domains that are affiliated with one room: its members and those it banned. All are in memory with
+/// the room, and one answer where they are of one kind.
+pub const ROOM_AFFILIATIONS_MAX: usize = 1_000;
+/// Sessions under one nickname: devices of a person. A server of somebody else's could make up any number.
+pub const ROOM_SEATS_MAX: usize = 20;
+/// Private messages and invitations that a room remembers, so that what comes back finds its sender.
+pub const ROOM_UNDER_WAY_MAX: usize = 256;
+/// People that one message may invite.
+pub const ROOM_INVITED_MAX: usize = 20;
+/// People that one person may invite in [`INVITING_MS`]: as many as a large family has, twice.
+pub const INVITING_MAX: u32 = 60;
+/// Milliseconds after which somebody who invited so many may invite again.
+pub const INVITING_MS: u64 = 600_000;
+/// People who are counted for that; of more, the one that has been counted for longest is forgotten.
+pub const INVITING_PEOPLE_MAX: usize = 1_000;
+/// Bytes of what an invitation, or the answer to it, gives for a reason.
+pub const ROOM_INVITATION_BYTES_MAX: usize = 1_024;
 /// Messages that are remembered for those who wait for the disk to enter. More are in the archive.
 pub const ROOM_MEANWHILE_MAX: usize = 100;
 

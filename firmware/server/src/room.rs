@@ -6,15 +6,18 @@
 //! it, and shortly after somebody asked for it.
 
 pub(crate) mod config;
+pub(crate) mod nickname;
 pub(crate) mod occupants;
 pub(crate) mod record;
 mod rooms;
 pub(crate) mod standing;
+pub(crate) mod under_way;
 
 pub(crate) use config::Config;
-pub(crate) use occupants::{Occupant, Occupants, Seat};
+pub(crate) use occupants::{Occupant, Occupants, Said, Seat};
 pub(crate) use rooms::{Card, Rooms};
 pub(crate) use standing::{Affiliation, Role};
+pub(crate) use under_way::{CameBack, UnderWay};
 
 use crate::{
     account::{Account, Cx},
@@ -35,6 +38,8 @@ pub(crate) struct Room {
     created: Timestamp,
     pub(crate) config: Config,
     pub(crate) subject: Subject,
+    /// The hash of each picture in its card (XEP-0486).
+    pub(crate) pictures: Vec<String>,
     /// Nobody but its owner gets in before it is configured (§7.2.10); it is not on disk before, either.
     pub(crate) locked: bool,
     /// It is no more; whoever still finds it looks again.
@@ -45,6 +50,7 @@ pub(crate) struct Room {
     /// Joins that wait for their history, and the messages that were sent meanwhile.
     pub(crate) joins_reading: usize,
     pub(crate) said_meanwhile: Vec<(u64, Timestamp, Passing)>,
+    pub(crate) under_way: UnderWay,
 }
 
 impl Room {
@@ -61,12 +67,14 @@ impl Room {
             created,
             config: Config::default(),
             subject: Subject::default(),
+            pictures: Vec::new(),
             locked: true,
             destroyed: false,
             affiliations: BTreeMap::from([(creator, owner)]),
             occupants: Occupants::default(),
             joins_reading: 0,
             said_meanwhile: Vec::new(),
+            under_way: UnderWay::default(),
         }
     }
 
@@ -83,12 +91,14 @@ impl Room {
             created: record.created_ms,
             config: record.config,
             subject: record.subject,
+            pictures: record.pictures,
             locked: false,
             destroyed: false,
             affiliations,
             occupants: Occupants::default(),
             joins_reading: 0,
             said_meanwhile: Vec::new(),
+            under_way: UnderWay::default(),
         })
     }
 
@@ -100,10 +110,10 @@ impl Room {
             .unwrap_or_default()
     }
 
-    /// Whose nickname this is, where it is somebody's alone.
+    /// Whose nickname this is, or one that looks the same, where it is somebody's alone.
     pub(crate) fn owner_of_nick(&self, nick: &str) -> Option<&Jid> {
         let mut affiliations = self.affiliations.iter();
-        let (jid, _) = affiliations.find(|(_, known)| known.nick == nick)?;
+        let (jid, _) = affiliations.find(|(_, known)| nickname::is_same(&known.nick, nick))?;
         Some(jid)
     }
 
@@ -119,6 +129,7 @@ impl Room {
             created_ms: self.created,
             config: self.config.clone(),
             subject: self.subject.clone(),
+            pictures: self.pictures.clone(),
         }
     }
 }
@@ -202,7 +213,8 @@ impl Cx<'_> {
                 let record = OccupantRecord {
                     nick: occupant.nick().to_owned(),
                     role: occupant.role,
-                    presence: (*seat.presence).to_owned(),
+                    presence: seat.presence.content().to_owned(),
+                    lang: seat.presence.lang().to_owned(),
                 };
                 OCCUPANT.put(&key, &record)
             }

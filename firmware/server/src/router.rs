@@ -108,7 +108,7 @@ impl Router {
         if let Some(errand) = errand {
             return errand::run(server, passing, (depth, cause), errand).await;
         }
-        let answer = loop {
+        let reply = loop {
             match self.find(server, &passing).await {
                 Found::Account(account) => {
                     match self.hand_over(server, &account, passing, (depth, &cause)) {
@@ -122,18 +122,17 @@ impl Router {
                     }
                 }
                 Found::Nobody => return None,
-                Found::Answered(answer) => break answer,
-                Found::Refused(refusal) => break Err(refusal),
+                Found::Replied(reply) => break reply,
+                Found::Answered(_) | Found::Refused(_) if !may_be_refused(&passing) => return None,
+                Found::Answered(answer) => break answered(&passing, answer),
+                Found::Refused(refusal) => break answered(&passing, Err(refusal)),
             }
         };
-        if !may_be_refused(&passing) {
-            return None;
-        }
         // The sender's account is the one whose queue is being worked off: the answer joins that queue.
         let sender = server.in_memory(&passing.from)?;
         server.at(&sender, depth, |cx| {
             cx.cause = cause;
-            cx.route(answered(&passing, answer));
+            cx.route(reply);
         });
         Some(sender)
     }
@@ -176,10 +175,7 @@ impl Router {
                 muc::iq(cx, passing);
                 None
             }
-            (Kind::Message, _) => {
-                muc::message(cx, passing);
-                None
-            }
+            (Kind::Message, _) => muc::message(cx, passing),
             (Kind::Presence, _) => muc::presence(cx, passing),
         }
     }

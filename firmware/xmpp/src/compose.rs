@@ -112,8 +112,20 @@ fn condition(out: &mut String, name: &str, text: &str, ns: &str) {
 impl crate::StanzaError {
     /// The `<error/>` element (RFC 6120 §8.3.2), without `by`.
     pub fn to_xml(self) -> String {
+        self.element(None)
+    }
+
+    /// The same, with the entity that answered in `by`.
+    pub fn to_xml_by(self, by: &crate::Jid) -> String {
+        self.element(Some(by))
+    }
+
+    fn element(self, by: Option<&crate::Jid>) -> String {
         let mut out = String::from("<error");
         attribute(&mut out, "type", self.type_);
+        if let Some(by) = by {
+            attribute(&mut out, "by", by.as_str());
+        }
         if self.code > 0 {
             attribute(&mut out, "code", &self.code.to_string());
         }

@@ -3,6 +3,8 @@
 //! They are constants: condition and text are fixed here, so that nothing of our insides can leak (house
 //! rule 10).
 
+use crate::{Element, ns};
+
 /// A stanza error (RFC 6120 §8.3). The text for the peer is fixed here; reasons go to the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StanzaError {
@@ -28,7 +30,11 @@ macro_rules! stanza_errors { ($($name:ident = $type_:literal $condition:literal;
             text: "",
             code: 0,
         };
-    )* }
+    )*
+
+        /// Every condition, with the type it usually has.
+        const ALL: &'static [StanzaError] = &[$(StanzaError::$name),*];
+    }
 } }
 
 stanza_errors! {
@@ -36,6 +42,7 @@ stanza_errors! {
     CONFLICT = "cancel" "conflict";
     FEATURE_NOT_IMPLEMENTED = "cancel" "feature-not-implemented";
     FORBIDDEN = "auth" "forbidden";
+    GONE = "cancel" "gone";
     INTERNAL = "cancel" "internal-server-error";
     ITEM_NOT_FOUND = "cancel" "item-not-found";
     JID_MALFORMED = "modify" "jid-malformed";
@@ -44,6 +51,7 @@ stanza_errors! {
     NOT_AUTHORIZED = "auth" "not-authorized";
     POLICY_VIOLATION = "modify" "policy-violation";
     RECIPIENT_UNAVAILABLE = "wait" "recipient-unavailable";
+    REDIRECT = "modify" "redirect";
     REGISTRATION_REQUIRED = "auth" "registration-required";
     REMOTE_SERVER_NOT_FOUND = "cancel" "remote-server-not-found";
     REMOTE_SERVER_TIMEOUT = "wait" "remote-server-timeout";
@@ -55,6 +63,29 @@ stanza_errors! {
 }
 
 impl StanzaError {
+    /// What somebody else's error says, as far as it is one of ours to say: its condition and type, and nothing
+    /// that names or describes who answered. `undefined-condition` where the condition is none of §8.3.3 that
+    /// we know.
+    pub fn of(error: &Element) -> StanzaError {
+        let mut conditions = error
+            .elements()
+            .filter(|child| child.ns == ns::STANZA_ERRORS);
+        let condition = conditions.find(|child| child.name != "text");
+        let known = condition.and_then(|condition| {
+            let mut all = StanzaError::ALL.iter();
+            all.find(|known| known.condition == condition.name)
+        });
+        let known = *known.unwrap_or(&StanzaError::UNDEFINED_CONDITION);
+        let types = ["auth", "cancel", "continue", "modify", "wait"];
+        let type_ = types
+            .into_iter()
+            .find(|type_| error.attr("type") == Some(type_));
+        StanzaError {
+            type_: type_.unwrap_or(known.type_),
+            ..known
+        }
+    }
+
     /// The same refusal with a sentence for a person.
     pub const fn with_text(self, text: &'static str) -> StanzaError {
         StanzaError { text, ..self }

@@ -3,30 +3,55 @@
 //! State: `crate::room`.
 
 mod announce;
+mod avatar;
+mod bounce;
+mod change;
 mod configure;
 mod disco;
 mod enter;
 mod form;
 mod history;
+mod invite;
 mod leave;
 mod message;
 mod owner;
+mod relay;
 
+pub(super) use avatar::FEATURE as AVATAR_FEATURE;
 pub(crate) use enter::{enter_none, presence};
 pub(crate) use message::message;
+pub(crate) use relay::{iq, outsider};
 
 use crate::{
     account::Cx,
     feature::{Feature, On, Spec, get, get_server, set},
     room::Room,
 };
-use xmpp::{Passing, StanzaError, rsm};
+use xmpp::{Jid, Kind, Passing, StanzaError, rsm, stanza::Child};
 
 /// What a client enters a room with, and what a room is discovered by.
 pub(super) const NS: &str = "http://jabber.org/protocol/muc";
 /// What the room adds to presence and messages.
 pub(super) const USER: &str = "http://jabber.org/protocol/muc#user";
 pub(super) const OWNER: &str = "http://jabber.org/protocol/muc#owner";
+/// XEP-0421.
+const OCCUPANT_ID: &str = "urn:xmpp:occupant-id:0";
+
+pub(super) const OCCUPANT_ID_FEATURE: Feature = Feature {
+    spec: Spec::Xep(421, "1.0.1", "Occupant identifiers for semi-anonymous MUCs"),
+    disco: &[(On::RoomService, OCCUPANT_ID), (On::Room, OCCUPANT_ID)],
+    ..Feature::NONE
+};
+
+/// Answered in `relay.rs`.
+pub(super) const SELF_PING_FEATURE: Feature = Feature {
+    spec: Spec::Xep(410, "1.1.0", "MUC Self-Ping (Schrödinger's Chat)"),
+    disco: &[(
+        On::Room,
+        "http://jabber.org/protocol/muc#self-ping-optimization",
+    )],
+    ..Feature::NONE
+};
 
 pub(super) const FEATURE: Feature = Feature {
     spec: Spec::Xep(45, "1.35.3", "Multi-User Chat"),
@@ -69,19 +94,56 @@ pub(super) const FEATURE: Feature = Feature {
     ..Feature::NONE
 };
 
-/// An IQ for somebody in the room (§17.4), or a room's answer.
-pub(crate) fn iq(cx: &mut Cx<'_>, passing: Passing) {
-    if matches!(passing.stanza.type_(), "get" | "set") {
-        let refusal = if disco::asks_from_outside(cx, &passing) {
-            StanzaError::BAD_REQUEST // §6.6
-        } else {
-            StanzaError::SERVICE_UNAVAILABLE
-        };
-        cx.refuse(&passing, refusal);
-    }
-}
-
 /// The room that this is. Nothing is asked of one that is no more.
 fn room<'a>(cx: &'a mut Cx<'_>) -> Result<&'a mut Room, StanzaError> {
     cx.room_mut().ok_or(StanzaError::ITEM_NOT_FOUND)
+}
+
+/// Refuses a stanza in the name of the room, which says that it was the room (§7.2, all examples): an error
+/// from an occupant's address could be that occupant's.
+fn refuse(cx: &mut Cx<'_>, passing: &Passing, error: StanzaError) {
+    if crate::router::may_be_refused(passing) {
+        let refused = refused(cx.jid(), passing, error);
+        cx.route(refused);
+    }
+}
+
+/// The refusal of somebody's stanza by a room. That of presence says which protocol it is about, by which
+/// clients know that they are not in the room.
+fn refused(room: &Jid, passing: &Passing, error: StanzaError) -> Passing {
+    let before = match passing.stanza.kind {
+        Kind::Presence => "<x xmlns='http://jabber.org/protocol/muc'/>",
+        _ => "",
+    };
+    let mut refused = passing.refused_by(room, before, error);
+    // From where it was sent to: the nickname may be in another form by now.
+    if let Ok(Some(to)) = passing.stanza.to() {
+        refused.from = to;
+    }
+    refused
+}
+
+/// Whether a child says what only a room may say, so that it goes no further: what it knows of occupants
+/// (§17.3, XEP-0421 §4, hats), what its archive knows, and when or by whom something was said of which the
+/// room says just that (§7.2.13).
+fn is_for_rooms_to_say(room: &Jid, child: Child<'_>) -> bool {
+    let by_us = |name| {
+        let by = child.attr(name).and_then(|by| Jid::parse(&by).ok());
+        by.is_none_or(|by| by.bare_str() == room.as_str())
+    };
+    match (child.ns(), child.name()) {
+        (NS | USER | OCCUPANT_ID | "urn:xmpp:hats:0" | "http://jabber.org/protocol/address", _) => {
+            true
+        }
+        (crate::archive::STANZA_ID, "stanza-id") => by_us("by"),
+        ("urn:xmpp:delay" | "jabber:x:delay", _) => by_us("from"),
+        _ => false,
+    }
+}
+
+/// XEP-0421 §3.2.
+fn occupant_id(id: &str) -> String {
+    let mut out = String::from("<occupant-id xmlns='urn:xmpp:occupant-id:0'");
+    xmpp::compose::attribute(&mut out, "id", id);
+    out + "/>"
 }

@@ -9,7 +9,7 @@ use crate::{
     account::Cx,
     feature::{Answer, Feature, Iq, IqHandler, IqHook, On, Plan, Spec, refuse, set},
     identity,
-    limits::VCARD_BYTES_MAX,
+    limits::{ROOM_PICTURES_MAX, VCARD_BYTES_MAX},
 };
 use aws_lc_rs::digest;
 use base64::{
@@ -158,12 +158,39 @@ pub(crate) fn put(cx: &mut Cx<'_>, card: &Element, xml: String) -> Result<(), St
     Ok(())
 }
 
+/// The same for a room (XEP-0486), which publishes nothing else of it. Gives the hashes of its pictures.
+///
+/// # Errors
+/// As of [`put`]; `policy-violation` also above [`ROOM_PICTURES_MAX`].
+pub(crate) fn put_for_room(
+    cx: &mut Cx<'_>,
+    card: &Element,
+    xml: String,
+) -> Result<Vec<PhotoHash>, StanzaError> {
+    let pictures = pictures(card)?;
+    if xml.len() > VCARD_BYTES_MAX || pictures.len() > ROOM_PICTURES_MAX {
+        return Err(TOO_LARGE);
+    }
+    let room = cx.id();
+    cx.write(if is_empty(card) {
+        CARD.remove(&room)
+    } else {
+        CARD.put(&room, &Card { xml })
+    });
+    let hashes = pictures.iter().map(|picture| PhotoHash::of(picture));
+    Ok(hashes.collect())
+}
+
 /// The bytes of a card's picture: of the first that has any.
 ///
 /// # Errors
 /// `bad-request` where one is no base 64, or is said to be something else than a picture.
 pub(crate) fn picture(card: &Element) -> Result<Option<Vec<u8>>, StanzaError> {
-    let mut first = None;
+    Ok(pictures(card)?.into_iter().next())
+}
+
+fn pictures(card: &Element) -> Result<Vec<Vec<u8>>, StanzaError> {
+    let mut pictures = Vec::new();
     for photo in card.elements().filter(|child| child.is(NS, "PHOTO")) {
         // XEP-0153 §4.5 wants a media type. Old clients write `JPEG`, as RFC 2426 §3.1.4 did; what matters
         // is that nobody is shown a page for a picture.
@@ -177,11 +204,11 @@ pub(crate) fn picture(card: &Element) -> Result<Option<Vec<u8>>, StanzaError> {
         };
         let digits: Vec<u8> = text.bytes().filter(|b| !b.is_ascii_whitespace()).collect();
         let picture = BASE64.decode(digits).map_err(|_| NO_PICTURE)?;
-        if first.is_none() && !picture.is_empty() {
-            first = Some(picture);
+        if !picture.is_empty() {
+            pictures.push(picture);
         }
     }
-    Ok(first)
+    Ok(pictures)
 }
 
 fn is_empty(card: &Element) -> bool {

@@ -27,8 +27,43 @@ pub(crate) struct Occupant {
 pub(crate) struct Seat {
     /// The real full JID.
     pub(crate) jid: Jid,
-    /// What its client said last in its presence, as XML. Shared by all that say the same.
-    pub(crate) presence: Arc<str>,
+    /// What its client said last in its presence.
+    pub(crate) presence: Said,
+}
+
+/// What a client says in its presence. Shared by all that say the same.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Said(Arc<Saying>);
+
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Saying {
+    lang: Box<str>,
+    content: Box<str>,
+}
+
+impl Said {
+    /// What stands between the tags, as XML, and the language it says that is in; empty where it does not.
+    pub(crate) fn new(lang: &str, content: &str) -> Said {
+        Said(Arc::new(Saying {
+            lang: lang.into(),
+            content: content.into(),
+        }))
+    }
+
+    pub(crate) fn lang(&self) -> &str {
+        &self.0.lang
+    }
+
+    pub(crate) fn content(&self) -> &str {
+        &self.0.content
+    }
+}
+
+/// XML in no language in particular.
+impl From<&str> for Said {
+    fn from(content: &str) -> Said {
+        Said::new("", content)
+    }
 }
 
 impl Occupant {
@@ -42,6 +77,11 @@ impl Occupant {
         self.seats.iter().any(|seat| seat.jid.bare_str() == bare)
     }
 
+    /// Whether the session with this real full JID is one of its.
+    pub(crate) fn has(&self, real: &Jid) -> bool {
+        self.seats.iter().any(|seat| seat.jid == *real)
+    }
+
     pub(crate) fn nick(&self) -> &str {
         self.jid.resourcepart().unwrap_or_default()
     }
@@ -49,6 +89,22 @@ impl Occupant {
     /// The session whose presence is that of the nickname.
     pub(crate) fn shown(&self) -> Option<&Seat> {
         self.seats.last()
+    }
+
+    /// Takes what a session of this occupant says now, or a new session. Whether others see something else than
+    /// before: a device that says what another one said already changes nothing.
+    pub(crate) fn take(&mut self, seat: Seat) -> bool {
+        let shown = self.shown();
+        let changes = shown.is_none_or(|shown| shown.presence != seat.presence);
+        let stays = shown.is_some_and(|shown| shown.jid == seat.jid);
+        self.seats.retain(|known| known.jid != seat.jid);
+        self.seats.reserve_exact(1); // most people have one
+        if changes || stays {
+            self.seats.push(seat);
+        } else {
+            self.seats.insert(0, seat);
+        }
+        changes
     }
 }
 
@@ -81,7 +137,7 @@ impl Occupants {
     /// The occupant that this real full JID is.
     pub(crate) fn of(&self, real: &Jid) -> Option<&Occupant> {
         let mut occupants = self.0.iter();
-        occupants.find(|occupant| occupant.seats.iter().any(|seat| seat.jid == *real))
+        occupants.find(|occupant| occupant.has(real))
     }
 
     /// Every session, with its occupant.
@@ -90,25 +146,19 @@ impl Occupants {
         occupants.flat_map(|occupant| occupant.seats.iter().map(move |seat| (occupant, seat)))
     }
 
-    /// Seats a session at the occupant of that JID, or at a new one.
-    pub(crate) fn seat(&mut self, jid: &Jid, new: impl FnOnce() -> Occupant, seat: Seat) {
+    /// Seats a session at the occupant of that JID, or at a new one. Whether others see something else then.
+    pub(crate) fn seat(&mut self, jid: &Jid, new: impl FnOnce() -> Occupant, seat: Seat) -> bool {
         let at = self.0.iter().position(|occupant| occupant.jid == *jid);
         let at = at.unwrap_or_else(|| {
             self.0.push(new());
             self.0.len() - 1
         });
-        let seats = &mut self.0[at].seats;
-        seats.retain(|known| known.jid != seat.jid);
-        seats.reserve_exact(1); // most people have one
-        seats.push(seat);
+        self.0[at].take(seat)
     }
 
     /// The session with this real full JID leaves. Gives its occupant if that was its last one.
     pub(crate) fn unseat(&mut self, real: &Jid) -> Option<Occupant> {
-        let at = self.0.iter().position(|occupant| {
-            let mut seats = occupant.seats.iter();
-            seats.any(|seat| seat.jid == *real)
-        })?;
+        let at = self.0.iter().position(|occupant| occupant.has(real))?;
         self.0[at].seats.retain(|seat| seat.jid != *real);
         self.0[at].seats.is_empty().then(|| self.0.remove(at))
     }
@@ -120,9 +170,9 @@ impl Occupants {
     }
 
     /// A presence as others have it already, so that the many that say the same cost one.
-    pub(crate) fn shared(&self, presence: &str) -> Arc<str> {
+    pub(crate) fn shared(&self, said: Said) -> Said {
         let mut seats = self.seats();
-        let known = seats.find(|(_, seat)| *seat.presence == *presence);
-        known.map_or_else(|| presence.into(), |(_, seat)| seat.presence.clone())
+        let known = seats.find(|(_, seat)| seat.presence == said);
+        known.map_or(said, |(_, seat)| seat.presence.clone())
     }
 }

@@ -32,6 +32,8 @@ pub(crate) struct RoomRecord {
     pub(crate) created_ms: Timestamp,
     pub(crate) config: Config,
     pub(crate) subject: Subject,
+    /// SHA-1 of each picture in its card (XEP-0486 §5.1), in hexadecimal digits.
+    pub(crate) pictures: Vec<String>,
 }
 
 impl Record for RoomRecord {}
@@ -44,6 +46,10 @@ pub(crate) struct Subject {
     /// The occupant JID it was set by; empty where nobody ever set one.
     pub(crate) by: String,
     pub(crate) set_ms: Timestamp,
+    /// By which that occupant is recognised (XEP-0421).
+    pub(crate) by_id: String,
+    /// The language that the elements are in where they do not say; empty where nobody did.
+    pub(crate) lang: String,
 }
 
 /// What somebody is to a room.
@@ -65,6 +71,8 @@ pub(crate) struct OccupantRecord {
     pub(crate) role: Role,
     /// What its client said last in its presence, as XML.
     pub(crate) presence: String,
+    /// The language that it said this is in; empty where it did not.
+    pub(crate) lang: String,
 }
 
 impl Record for OccupantRecord {}

@@ -1,10 +1,14 @@
 //! All rooms of the service, by name, in a few words each: what the list of rooms, the limits and the command
 //! line need to know without a room's lock. The rooms themselves are in the directory.
 //!
-//! State: a card per room in memory, made of `room.record` at the start; the secret behind occupant ids.
+//! State: a card per room in memory, made of `room.record` at the start; the secret behind occupant ids; who
+//! invited how many people lately.
 
 use super::record::{ROOM, RoomRecord, SECRET, SecretRecord};
-use crate::world::Dice;
+use crate::{
+    limits::{INVITING_MAX, INVITING_MS, INVITING_PEOPLE_MAX},
+    world::{Dice, Timestamp},
+};
 use aws_lc_rs::hmac;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use std::{
@@ -24,6 +28,8 @@ pub(crate) struct Rooms {
     cards: Mutex<BTreeMap<Box<str>, Card>>,
     numbers: Sequence,
     secret: hmac::Key,
+    /// How many people somebody has invited, by bare JID, and since when that is counted.
+    inviting: Mutex<BTreeMap<Jid, (u32, Timestamp)>>,
 }
 
 /// A room in a few words.
@@ -87,6 +93,7 @@ impl Rooms {
             cards: Mutex::new(cards),
             numbers: store.sequence("room.number")?,
             secret: hmac::Key::new(hmac::HMAC_SHA256, &secret.bytes),
+            inviting: Mutex::default(),
         })
     }
 
@@ -115,6 +122,38 @@ impl Rooms {
         URL_SAFE_NO_PAD
             .encode(&context.sign().as_ref()[..18])
             .into()
+    }
+
+    /// What proves that the service made up something of these texts: 16 characters.
+    pub(crate) fn seal(&self, texts: [&str; 4]) -> String {
+        let mut context = hmac::Context::with_key(&self.secret);
+        for text in texts {
+            // No address of a room begins like this, so that no occupant id is a seal. Lengths, so that no two
+            // rows of texts look the same.
+            context.update(b"\0");
+            context.update(&(text.len() as u64).to_be_bytes());
+            context.update(text.as_bytes());
+        }
+        URL_SAFE_NO_PAD.encode(&context.sign().as_ref()[..12])
+    }
+
+    /// Whether somebody may invite as many people now; they are counted then.
+    pub(crate) fn may_invite(&self, inviter: &Jid, people: u32, now: Timestamp) -> bool {
+        let mut inviting = self.inviting.lock().unwrap_or_else(PoisonError::into_inner);
+        inviting.retain(|_, (_, since)| now.saturating_sub(*since) < INVITING_MS);
+        let key = inviter.bare();
+        if !inviting.contains_key(&key) && inviting.len() >= INVITING_PEOPLE_MAX {
+            let oldest = inviting.iter().min_by_key(|(_, (_, since))| *since);
+            if let Some(oldest) = oldest.map(|(jid, _)| jid.clone()) {
+                inviting.remove(&oldest);
+            }
+        }
+        let (count, _) = inviting.entry(key).or_insert((0, now));
+        let may = count.saturating_add(people) <= INVITING_MAX;
+        if may {
+            *count += people;
+        }
+        may
     }
 
     /// Notes what a room is now.

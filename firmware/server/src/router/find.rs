@@ -21,6 +21,8 @@ pub(crate) enum Found {
     Nobody,
     /// Answered in its place.
     Answered(Answer),
+    /// The same, in words of its own.
+    Replied(Passing),
     Refused(StanzaError),
 }
 
@@ -76,8 +78,11 @@ impl Router {
 
     /// There is no such room, and entering it is the only way to make one.
     fn no_room(&self, server: &Server, passing: &Passing) -> Found {
-        let iq = request(passing);
-        let iq = iq.filter(|_| passing.stanza.kind == Kind::Iq && passing.to.is_bare());
+        let is_iq = passing.stanza.kind == Kind::Iq;
+        if is_iq && !passing.to.is_bare() {
+            return Found::Refused(muc::outsider(passing));
+        }
+        let iq = request(passing).filter(|_| is_iq);
         let hook = iq
             .as_ref()
             .and_then(|iq| Some((iq, self.hook(On::NoRoom, iq)?)));

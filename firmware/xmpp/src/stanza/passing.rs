@@ -150,6 +150,16 @@ impl Passing {
     /// The reply that refuses it: `type='error'`, addresses swapped, the same id (RFC 6120 §8.3.1). Callers
     /// never pass an error or a result.
     pub fn refused(&self, error: StanzaError) -> Passing {
+        self.error_reply(&error.to_xml())
+    }
+
+    /// The same from an entity that answers in the place of the addressee, and says so (§8.3.2): a room, for
+    /// an occupant. `before` is XML that stands before the error.
+    pub fn refused_by(&self, by: &Jid, before: &str, error: StanzaError) -> Passing {
+        self.error_reply(&format!("{before}{}", error.to_xml_by(by)))
+    }
+
+    fn error_reply(&self, content: &str) -> Passing {
         let id = self.stanza.id();
         let attributes = match (&id, self.stanza.kind) {
             (Some(id), _) => vec![("type", "error"), ("id", id)],
@@ -158,7 +168,7 @@ impl Passing {
             (None, Kind::Iq) => vec![("type", "error"), ("id", "")],
             (None, _) => vec![("type", "error")],
         };
-        let reply = Stanza::compose(self.stanza.kind, &attributes, &error.to_xml());
+        let reply = Stanza::compose(self.stanza.kind, &attributes, content);
         Passing::new(Arc::new(reply), self.to.clone(), self.from.clone())
     }
 

@@ -5,13 +5,13 @@
 use super::USER;
 use crate::{
     account::Cx,
-    room::{Affiliation, Occupant, Role, Room},
+    room::{Affiliation, Occupant, Role, Room, Said},
 };
 use std::sync::Arc;
 use xmpp::{Jid, Kind, Passing, Stanza, compose};
 
 /// What is to be told about an occupant.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 pub(super) struct News<'a> {
     /// Empty, or `unavailable`.
     pub(super) type_: &'static str,
@@ -36,9 +36,11 @@ pub(super) struct Told {
     pub(super) real: Jid,
     pub(super) affiliation: Affiliation,
     pub(super) role: Role,
+    /// What it was until now: those who did not see it need not hear that it is gone, and others must.
+    pub(super) was: Role,
     pub(super) id: Box<str>,
-    /// What its client said, as XML.
-    pub(super) presence: Arc<str>,
+    /// What its client said.
+    pub(super) presence: Said,
 }
 
 impl Told {
@@ -49,6 +51,7 @@ impl Told {
             real: seat.jid.clone(),
             affiliation: room.affiliation(&seat.jid),
             role: occupant.role,
+            was: occupant.role,
             id: occupant.id.clone(),
             presence: seat.presence.clone(),
         })
@@ -64,8 +67,8 @@ impl Told {
 
     /// For one sort of viewers.
     pub(super) fn stanza(&self, news: &News<'_>, sees_address: bool, own: bool) -> Arc<Stanza> {
-        let mut content = String::with_capacity(self.presence.len() + 320);
-        content.push_str(&self.presence);
+        let mut content = String::with_capacity(self.presence.content().len() + 320);
+        content.push_str(self.presence.content());
         content.push_str("<x xmlns='http://jabber.org/protocol/muc#user'>");
         self.item(&mut content, news, sees_address || own);
         let own_codes = own.then_some(news.own_codes).into_iter().flatten();
@@ -79,12 +82,15 @@ impl Told {
         content.push_str("</x><occupant-id xmlns='urn:xmpp:occupant-id:0'");
         compose::attribute(&mut content, "id", &self.id);
         content.push_str("/>");
-        let mut attributes = Vec::with_capacity(2);
+        let mut attributes = Vec::with_capacity(3);
         if !news.type_.is_empty() {
             attributes.push(("type", news.type_));
         }
         if let Some(id) = news.id {
             attributes.push(("id", id));
+        }
+        if !self.presence.lang().is_empty() {
+            attributes.push(("xml:lang", self.presence.lang()));
         }
         Arc::new(Stanza::compose(Kind::Presence, &attributes, &content))
     }
@@ -117,25 +123,42 @@ impl Told {
     }
 }
 
-/// Whether presence of that role, or news that somebody had it, is for everybody (§7.2.2).
-fn is_broadcast(room: &Room, role: Role, news: &News<'_>) -> bool {
-    room.config.presence_broadcast.contains(role) || news.type_ == "unavailable"
+/// What the others are told of it (§7.2.2): nothing while its role is not broadcast; that it is gone, once its
+/// role is not broadcast any more.
+fn for_others<'a>(room: &Room, told: &Told, news: &News<'a>) -> Option<News<'a>> {
+    let shown = |role| room.config.presence_broadcast.contains(role);
+    if news.type_.is_empty() && shown(told.role) {
+        return Some(*news);
+    }
+    shown(told.was).then_some(News {
+        type_: "unavailable",
+        ..*news
+    })
 }
 
 /// Tells everybody in the room but the occupant's own sessions.
 pub(super) fn to_others(cx: &mut Cx<'_>, told: &Told, news: &News<'_>) {
+    spread(cx, told, news, |_| true);
+}
+
+/// The same, where only the address is another one: those who do not see addresses have heard it all.
+pub(super) fn address_to_others(cx: &mut Cx<'_>, told: &Told) {
+    spread(cx, told, &News::default(), |sees| sees);
+}
+
+fn spread(cx: &mut Cx<'_>, told: &Told, news: &News<'_>, is_meant: fn(bool) -> bool) {
     let Some(room) = cx.room() else { return };
-    if !is_broadcast(room, told.role, news) {
+    let Some(news) = for_others(room, told, news) else {
         return;
-    }
+    };
     let mut made: [Option<Arc<Stanza>>; 2] = [None, None];
     let mut leaving = Vec::with_capacity(room.occupants.len());
     for (viewer, seat) in room.occupants.seats() {
-        if viewer.jid == told.jid {
+        let sees = room.shows_addresses_to(viewer.role);
+        if viewer.jid == told.jid || !is_meant(sees) {
             continue;
         }
-        let sees = room.shows_addresses_to(viewer.role);
-        let stanza = made[usize::from(sees)].get_or_insert_with(|| told.stanza(news, sees, false));
+        let stanza = made[usize::from(sees)].get_or_insert_with(|| told.stanza(&news, sees, false));
         leaving.push(Passing::new(
             stanza.clone(),
             told.jid.clone(),
@@ -156,11 +179,47 @@ pub(super) fn to_itself(cx: &mut Cx<'_>, told: &Told, news: &News<'_>, seats: &[
 /// Tells everybody, the occupant's sessions last.
 pub(super) fn to_all(cx: &mut Cx<'_>, told: &Told, news: &News<'_>) {
     to_others(cx, told, news);
-    let room = cx.room();
-    let occupant = room.and_then(|room| room.occupants.get(&told.jid));
-    let seats = occupant.map(|occupant| occupant.seats.iter().map(|seat| seat.jid.clone()));
-    let seats: Vec<Jid> = seats.into_iter().flatten().collect();
+    let seats = seats_of(cx, &told.jid, |_| true);
     to_itself(cx, told, news, &seats);
+}
+
+/// Tells the other sessions of an occupant what one of them changed.
+pub(super) fn to_siblings(cx: &mut Cx<'_>, told: &Told, of: &Jid) {
+    let seats = seats_of(cx, &told.jid, |seat| seat != of);
+    if !seats.is_empty() {
+        to_itself(cx, told, &News::default(), &seats);
+    }
+}
+
+fn seats_of(cx: &Cx<'_>, own: &Jid, is_meant: impl Fn(&Jid) -> bool) -> Vec<Jid> {
+    let occupant = cx.room().and_then(|room| room.occupants.get(own));
+    let seats = occupant.map_or(&[][..], |occupant| &occupant.seats);
+    let seats = seats.iter().map(|seat| &seat.jid);
+    seats.filter(|seat| is_meant(seat)).cloned().collect()
+}
+
+/// A message of the room itself to everybody: something about it is another (§10.2.1).
+pub(super) fn codes_to_all(cx: &mut Cx<'_>, codes: &[u16]) {
+    let mut content = format!("<x xmlns='{USER}'>");
+    for code in codes {
+        content.push_str(&format!("<status code='{code}'/>"));
+    }
+    content.push_str("</x>");
+    let stanza = Stanza::compose(Kind::Message, &[("type", "groupchat")], &content);
+    from_room_to_all(cx, Arc::new(stanza));
+}
+
+/// A stanza of the room itself, to every session.
+pub(super) fn from_room_to_all(cx: &mut Cx<'_>, stanza: Arc<Stanza>) {
+    let seats = cx
+        .room()
+        .into_iter()
+        .flat_map(|room| room.occupants.seats());
+    let seats: Vec<Jid> = seats.map(|(_, seat)| seat.jid.clone()).collect();
+    for seat in seats {
+        let from = cx.jid().clone();
+        cx.route(Passing::new(stanza.clone(), from, seat));
+    }
 }
 
 /// Shows a session everybody who is there but itself (§7.2.2).
@@ -168,31 +227,27 @@ pub(super) fn show_others(cx: &mut Cx<'_>, own: &Jid, to: &Jid) {
     let Some(room) = cx.room() else { return };
     let viewer = room.occupants.get(own).map(|own| own.role);
     let sees = room.shows_addresses_to(viewer.unwrap_or_default());
-    let news = News::default();
     let mut leaving = Vec::with_capacity(room.occupants.len());
     for occupant in room.occupants.iter().filter(|other| other.jid != *own) {
-        if !is_broadcast(room, occupant.role, &news) {
+        let Some(told) = Told::of(room, occupant) else {
             continue;
-        }
-        if let Some(told) = Told::of(room, occupant) {
-            let stanza = told.stanza(&news, sees, false);
+        };
+        if room.config.presence_broadcast.contains(told.role) {
+            let stanza = told.stanza(&News::default(), sees, false);
             leaving.push(Passing::new(stanza, told.jid, to.clone()));
         }
     }
     leaving.into_iter().for_each(|passing| cx.route(passing));
 }
 
-/// The children of an occupant's presence that go on: not those that only a room may say.
-pub(super) fn presence_content(passing: &Passing) -> String {
+/// What an occupant says in its presence, as it goes on: without what only a room may say (§17.3).
+pub(super) fn said(cx: &Cx<'_>, passing: &Passing) -> Said {
     let mut content = String::new();
     for child in passing.stanza.children() {
-        let foreign = matches!(
-            (child.ns(), child.name()),
-            (super::NS | USER, _) | ("urn:xmpp:occupant-id:0" | "urn:xmpp:hats:0", _)
-        );
-        if !foreign && !passing.is_left_behind(child.index()) {
+        if !super::is_for_rooms_to_say(cx.jid(), child) && !passing.is_left_behind(child.index()) {
             content.push_str(&child.to_xml());
         }
     }
-    content
+    let lang = passing.stanza.lang();
+    Said::new(&lang.unwrap_or_default(), &content)
 }

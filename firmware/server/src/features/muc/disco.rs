@@ -163,14 +163,6 @@ pub(super) fn items_of_room(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Answer {
     listed(iq, &shown)
 }
 
-/// §6.6: whether this asks what somebody in the room is, which nobody may who is not there.
-pub(super) fn asks_from_outside(cx: &Cx<'_>, passing: &Passing) -> bool {
-    let mut children = passing.stanza.children();
-    let is_disco = children.any(|child| matches!(child.ns(), INFO | ITEMS));
-    let is_there = |room: &Room| room.occupants.of(&passing.from).is_some();
-    is_disco && !cx.room().is_some_and(is_there)
-}
-
 fn known<'a>(cx: &'a Cx<'_>, iq: &Iq<'_>) -> Result<&'a Room, StanzaError> {
     let room = cx
         .room()

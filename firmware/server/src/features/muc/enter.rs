@@ -1,53 +1,67 @@
-//! Presence sent to a room (XEP-0045 §7.2, §7.6, §7.7): entering, another nickname, another status.
+//! Presence sent to a room (XEP-0045 §7.2): entering. What becomes of presence of those who are there is in
+//! `change.rs` and `leave.rs`.
 
 use super::{
     NS,
     announce::{self, News, Told},
+    avatar, change,
     history::{self, Wanted},
-    leave, room,
+    leave, refuse, refused, room,
 };
 use crate::{
-    account::Cx,
+    account::{Account, Cx},
     feature::Read,
     limits::{
         ROOM_NICK_BYTES_MAX, ROOM_OCCUPANTS_MAX, ROOM_OCCUPANTS_RESERVE, ROOM_PRESENCE_BYTES_MAX,
-        ROOMS_MAX, ROOMS_PER_ACCOUNT_MAX,
+        ROOM_SEATS_MAX, ROOMS_MAX, ROOMS_PER_ACCOUNT_MAX,
     },
     reading::Question,
-    room::{Affiliation, Occupant, Role, Room, Seat},
+    room::{Affiliation, Occupant, Room, Said, Seat, nickname},
     router::Found,
     server::Server,
 };
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 use xmpp::{Jid, Passing, StanzaError};
+
+/// §7.2.9: there may be a place later.
+const FULL: StanzaError = StanzaError {
+    type_: "wait",
+    ..StanzaError::SERVICE_UNAVAILABLE
+};
 
 /// Presence for a room that is not there: it is made for whoever enters (§7.2.11, §10.1).
 pub(crate) fn enter_none(server: &Arc<Server>, passing: &Passing) -> Found {
-    let enters = passing.stanza.type_().is_empty();
-    if !enters {
+    if !passing.stanza.type_().is_empty() {
         return Found::Nobody;
     }
-    if passing.to.resourcepart().is_none() {
-        return Found::Refused(StanzaError::JID_MALFORMED);
+    let room = passing.to.bare();
+    if !is_entering(passing) && passing.to.resourcepart().is_some() {
+        return Found::Replied(leave::kick(server, &room, passing)); // from a room that is no more
     }
-    if passing.stanza.child(NS, "x").is_none() {
-        return Found::Refused(StanzaError::ITEM_NOT_FOUND); // a status for a room that is no more
+    match make_for(server, passing) {
+        Ok(made) => Found::Account(made),
+        Err(refusal) => Found::Replied(refused(&room, passing, refusal)),
     }
-    let is_ours = passing.from.domainpart() == server.domain().as_str();
+}
+
+fn make_for(server: &Arc<Server>, passing: &Passing) -> Result<Arc<Account>, StanzaError> {
+    let nick = passing.to.resourcepart();
+    may_be_a_nickname(&nickname::normal(nick.ok_or(StanzaError::JID_MALFORMED)?))?;
+    if passing.from.domainpart() != server.domain().as_str() {
+        return Err(StanzaError::NOT_ALLOWED); // §10.1.1
+    }
     let (all, own) = server.rooms().count(passing.from.bare_str());
-    if !is_ours {
-        return Found::Refused(StanzaError::NOT_ALLOWED); // §10.1.1
-    }
     if all >= ROOMS_MAX || own >= ROOMS_PER_ACCOUNT_MAX {
-        return Found::Refused(
-            StanzaError::RESOURCE_CONSTRAINT.with_text("you have as many rooms as one may have"),
+        return Err(
+            StanzaError::RESOURCE_CONSTRAINT.with_text("you have as many rooms as one may have")
         );
     }
     let room = server.make_room(&passing.to, &passing.from);
-    room.map_or(
-        Found::Refused(StanzaError::RESOURCE_CONSTRAINT),
-        Found::Account,
-    )
+    room.ok_or(StanzaError::RESOURCE_CONSTRAINT)
+}
+
+fn is_entering(passing: &Passing) -> bool {
+    passing.stanza.child(NS, "x").is_some()
 }
 
 /// Presence for this room.
@@ -63,24 +77,30 @@ pub(crate) fn presence(cx: &mut Cx<'_>, passing: Passing) -> Option<Question> {
             None
         }
         "subscribe" => {
-            cx.refuse(&passing, StanzaError::NOT_ALLOWED); // a room is no contact
+            refuse(cx, &passing, StanzaError::NOT_ALLOWED); // a room is no contact
+            None
+        }
+        "probe" => {
+            change::probed(cx, &passing);
             None
         }
         _ => None,
     }
 }
 
-fn available(cx: &mut Cx<'_>, passing: Passing) -> Option<Question> {
+fn available(cx: &mut Cx<'_>, mut passing: Passing) -> Option<Question> {
     let there = cx.room()?.occupants.of(&passing.from);
     let own = there.map(|occupant| occupant.jid.clone());
-    let enters = passing.stanza.child(NS, "x").is_some();
+    let enters = is_entering(&passing);
+    if own.is_none() && !enters && passing.to.resourcepart().is_some() {
+        let kick = leave::kick(cx.server, cx.jid(), &passing);
+        cx.route(kick);
+        return None;
+    }
+    take_normal_nickname(&mut passing);
     let outcome = match own {
-        None if !enters && passing.to.resourcepart().is_some() => {
-            leave::never_was_there(cx, &passing);
-            return None;
-        }
-        Some(own) if !enters && own == passing.to => status(cx, &own, &passing),
-        Some(own) if own != passing.to => nickname(cx, &own, &passing, enters),
+        Some(own) if !enters && own == passing.to => change::status(cx, &own, &passing),
+        Some(own) if own != passing.to => change::nickname(cx, &own, &passing, enters),
         // Of somebody who is there already it has lost track (§7.2.1).
         _ => match enter(cx, &passing) {
             Ok(question) => return question.or_else(|| now(cx, passing)),
@@ -88,9 +108,25 @@ fn available(cx: &mut Cx<'_>, passing: Passing) -> Option<Question> {
         },
     };
     if let Err(refusal) = outcome {
-        cx.refuse(&passing, refusal);
+        refuse(cx, &passing, refusal);
     }
     None
+}
+
+/// Takes the nickname in its normal form (§7.2.2, §14.6); whoever asked for it is told (status 210).
+fn take_normal_nickname(passing: &mut Passing) {
+    let normal = passing.to.resourcepart().map(nickname::normal);
+    if let Some(Cow::Owned(normal)) = normal
+        && let Ok(to) = passing.to.with_resource(&normal)
+    {
+        passing.to = to;
+    }
+}
+
+/// Whether the nickname is not in the form that was asked for.
+pub(super) fn is_called_otherwise(passing: &Passing) -> bool {
+    let asked = passing.stanza.to().ok().flatten();
+    asked.is_some_and(|asked| asked != passing.to)
 }
 
 /// Whether somebody gets in; what is to be read before is given.
@@ -118,7 +154,7 @@ fn with_history(cx: &mut Cx<'_>, passing: Passing, read: Result<Read, StanzaErro
     let may = room(cx).and_then(|room| may_enter(room, &passing));
     match (may, read) {
         (Ok(()), Ok(read)) => admit(cx, &passing, Some(read)),
-        (Err(refusal), _) | (_, Err(refusal)) => cx.refuse(&passing, refusal),
+        (Err(refusal), _) | (_, Err(refusal)) => refuse(cx, &passing, refusal),
     }
     history::read(cx);
 }
@@ -145,14 +181,16 @@ fn may_enter(room: &Room, passing: &Passing) -> Result<(), StanzaError> {
     if !room.config.password.is_empty() && password != room.config.password {
         return Err(StanzaError::NOT_AUTHORIZED);
     }
-    let new = room.occupants.get(&passing.to).is_none();
-    if new && room.occupants.len() >= places(room, affiliation) {
-        return Err(StanzaError {
-            type_: "wait", // §7.2.9
-            ..StanzaError::SERVICE_UNAVAILABLE
-        });
+    has_place(room, &passing.to, who)
+}
+
+/// §7.2.9: whether there is a place under that nickname.
+pub(super) fn has_place(room: &Room, nick: &Jid, who: &Jid) -> Result<(), StanzaError> {
+    match room.occupants.get(nick) {
+        None if room.occupants.len() >= places(room, room.affiliation(who)) => Err(FULL),
+        Some(known) if known.seats.len() >= ROOM_SEATS_MAX && !known.has(who) => Err(FULL),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// §7.2.9: how many may be there for one of that affiliation to come in.
@@ -168,29 +206,37 @@ fn places(room: &Room, affiliation: Affiliation) -> usize {
     }
 }
 
-/// §7.2.8, §7.6: whether somebody may have a nickname.
-fn may_be_called(room: &Room, jid: &Jid, who: &Jid) -> Result<(), StanzaError> {
+/// §7.2.8, §7.6: whether somebody may have a nickname. One that people would take for somebody else's is that
+/// one's.
+pub(super) fn may_be_called(room: &Room, jid: &Jid, who: &Jid) -> Result<(), StanzaError> {
     let nick = jid.resourcepart().ok_or(StanzaError::JID_MALFORMED)?;
-    if nick.len() > ROOM_NICK_BYTES_MAX || nick.trim() != nick {
-        return Err(StanzaError::NOT_ACCEPTABLE.with_text("this cannot be a nickname"));
-    }
-    let bare = who.bare();
-    let reserved = room.owner_of_nick(nick).is_some_and(|own| *own != bare);
-    let taken = room
-        .occupants
-        .get(jid)
-        .is_some_and(|other| !other.is(bare.as_str()));
-    if reserved || taken {
+    may_be_a_nickname(nick)?;
+    let bare = who.bare_str();
+    let reserved = room
+        .owner_of_nick(nick)
+        .is_some_and(|own| own.as_str() != bare);
+    let mut others = room.occupants.iter().filter(|other| !other.is(bare));
+    if reserved || others.any(|other| nickname::is_same(other.nick(), nick)) {
         return Err(StanzaError::CONFLICT);
     }
     Ok(())
 }
 
+/// §17.1, §14.6.
+fn may_be_a_nickname(nick: &str) -> Result<(), StanzaError> {
+    let is_seen = nick.contains(|c: char| c != ' ');
+    if is_seen && nick.len() <= ROOM_NICK_BYTES_MAX {
+        return Ok(());
+    }
+    Err(StanzaError::NOT_ACCEPTABLE.with_text("this cannot be a nickname"))
+}
+
 /// §7.1: everybody who is there, the newcomer itself, history, subject.
 fn admit(cx: &mut Cx<'_>, passing: &Passing, read: Option<Read>) {
     let (own, to) = (passing.to.clone(), passing.from.clone());
-    let Some((created, known)) = sit_down(cx, passing) else {
-        return;
+    let seated = match sit_down(cx, passing) {
+        Ok(seated) => seated,
+        Err(refusal) => return refuse(cx, passing, refusal),
     };
     announce::show_others(cx, &own, &to);
     let Some(told) = told(cx, &own) else { return };
@@ -199,10 +245,11 @@ fn admit(cx: &mut Cx<'_>, passing: &Passing, read: Option<Read>) {
         id: id.as_deref(),
         ..News::default()
     };
-    if !known {
+    if seated.shows_anew {
         announce::to_others(cx, &told, &news);
+        announce::to_siblings(cx, &told, &to);
     }
-    let codes = own_codes(cx, created);
+    let codes = own_codes(cx, passing, seated.made);
     let self_presence = News {
         own_codes: &codes,
         ..news
@@ -210,26 +257,30 @@ fn admit(cx: &mut Cx<'_>, passing: &Passing, read: Option<Read>) {
     announce::to_itself(cx, &told, &self_presence, std::slice::from_ref(&to));
     history::send(cx, &to, &Wanted::by(passing), read);
     history::send_subject(cx, &to);
+    avatar::tell(cx, &to);
 }
 
-/// Takes a seat. Whether the room was made for it, and whether it had this very seat already; `None` where
-/// its presence is too long to be shown to everybody.
-fn sit_down(cx: &mut Cx<'_>, passing: &Passing) -> Option<(bool, bool)> {
-    let presence = announce::presence_content(passing);
-    if presence.len() > ROOM_PRESENCE_BYTES_MAX {
-        cx.refuse(passing, too_long());
-        return None;
-    }
+/// What came of taking a seat.
+struct Seated {
+    /// The room was made for this.
+    made: bool,
+    /// The others see something else than before. Not so with a second device that says the same as the first,
+    /// and with one that had lost track.
+    shows_anew: bool,
+}
+
+/// Takes a seat. `not-acceptable` where its presence is too long to be shown to everybody.
+fn sit_down(cx: &mut Cx<'_>, passing: &Passing) -> Result<Seated, StanzaError> {
+    let presence = said(cx, passing)?;
     let id = cx.server.rooms().occupant_id(cx.jid(), &passing.from);
-    let room = cx.room_mut()?;
-    let known = room.occupants.of(&passing.from).is_some();
-    let created = room.locked && !known;
+    let room = room(cx)?;
+    let made = room.locked && room.occupants.is_empty();
     let role = room
         .affiliation(&passing.from)
         .first_role(room.config.moderated);
     let seat = Seat {
         jid: passing.from.clone(),
-        presence: room.occupants.shared(&presence),
+        presence: room.occupants.shared(presence),
     };
     let new = || Occupant {
         jid: passing.to.clone(),
@@ -237,128 +288,35 @@ fn sit_down(cx: &mut Cx<'_>, passing: &Passing) -> Option<(bool, bool)> {
         id,
         seats: Vec::new(),
     };
-    room.occupants.seat(&passing.to, new, seat);
+    let shows_anew = room.occupants.seat(&passing.to, new, seat);
     cx.keep_seat(&passing.from);
     cx.note_room();
-    Some((created, known))
+    Ok(Seated { made, shows_anew })
 }
 
-fn too_long() -> StanzaError {
-    StanzaError::NOT_ACCEPTABLE.with_text("this presence is too long for a room")
+/// What a client says in its presence, where that can be shown to everybody.
+pub(super) fn said(cx: &Cx<'_>, passing: &Passing) -> Result<Said, StanzaError> {
+    let said = announce::said(cx, passing);
+    if said.content().len() > ROOM_PRESENCE_BYTES_MAX {
+        return Err(StanzaError::NOT_ACCEPTABLE.with_text("this presence is too long for a room"));
+    }
+    Ok(said)
 }
 
-/// What a newcomer is told about the room (§7.2.3, §7.2.12, §10.1.1).
-fn own_codes(cx: &Cx<'_>, created: bool) -> Vec<u16> {
+/// What a newcomer is told about the room and itself (§7.2.2, §7.2.3, §7.2.12, §10.1.1).
+fn own_codes(cx: &Cx<'_>, passing: &Passing, made: bool) -> Vec<u16> {
     let config = cx.room().map(|room| &room.config);
     let codes = [
         (100, config.is_some_and(|config| config.non_anonymous)),
         (170, config.is_some_and(|config| config.public_log)),
-        (201, created),
+        (201, made),
+        (210, is_called_otherwise(passing)),
     ];
     let codes = codes.into_iter().filter(|(_, holds)| *holds);
     codes.map(|(code, _)| code).collect()
 }
 
-fn told(cx: &Cx<'_>, own: &Jid) -> Option<Told> {
+pub(super) fn told(cx: &Cx<'_>, own: &Jid) -> Option<Told> {
     let room = cx.room()?;
     Told::of(room, room.occupants.get(own)?)
-}
-
-/// §7.7: another status.
-fn status(cx: &mut Cx<'_>, own: &Jid, passing: &Passing) -> Result<(), StanzaError> {
-    let presence = announce::presence_content(passing);
-    if presence.len() > ROOM_PRESENCE_BYTES_MAX {
-        return Err(too_long());
-    }
-    let room = room(cx)?;
-    let shared = room.occupants.shared(&presence);
-    let occupant = room
-        .occupants
-        .get_mut(own)
-        .ok_or(StanzaError::ITEM_NOT_FOUND)?;
-    if occupant.role == Role::Visitor && !room.config.visitors_may_change {
-        return Err(StanzaError::FORBIDDEN);
-    }
-    occupant.seats.retain(|seat| seat.jid != passing.from);
-    occupant.seats.push(Seat {
-        jid: passing.from.clone(),
-        presence: shared,
-    });
-    cx.keep_seat(&passing.from);
-    if let Some(told) = told(cx, own) {
-        let id = passing.stanza.id();
-        let news = News {
-            id: id.as_deref(),
-            ..News::default()
-        };
-        announce::to_all(cx, &told, &news);
-    }
-    Ok(())
-}
-
-/// §7.6: another nickname. With `<x/>` whoever has it has lost track besides, and is shown everybody.
-fn nickname(cx: &mut Cx<'_>, own: &Jid, passing: &Passing, lost: bool) -> Result<(), StanzaError> {
-    let new = passing.to.clone();
-    let room = room(cx)?;
-    may_be_called(room, &new, &passing.from)?;
-    let occupant = room.occupants.get(own).ok_or(StanzaError::ITEM_NOT_FOUND)?;
-    if occupant.role == Role::Visitor && !room.config.visitors_may_rename {
-        return Err(StanzaError::FORBIDDEN);
-    }
-    let (role, id) = (occupant.role, occupant.id.clone());
-    let alone = occupant.seats.len() == 1;
-    let Some(before) = Told::of(room, occupant) else {
-        return Ok(());
-    };
-    let presence = announce::presence_content(passing);
-    if presence.len() > ROOM_PRESENCE_BYTES_MAX {
-        return Err(too_long());
-    }
-    let nick = new.resourcepart().unwrap_or_default().to_owned();
-    let news = News {
-        type_: "unavailable",
-        nick: Some(&nick),
-        codes: &[303],
-        ..News::default()
-    };
-    // The nickname stays with the other devices that have it.
-    let newcomer = room.occupants.get(&new).is_none();
-    if alone && newcomer {
-        announce::to_others(cx, &before, &news);
-    }
-    announce::to_itself(cx, &before, &news, std::slice::from_ref(&passing.from));
-    let room = self::room(cx)?;
-    let seat = Seat {
-        jid: passing.from.clone(),
-        presence: room.occupants.shared(&presence),
-    };
-    let left = room.occupants.unseat(&passing.from).is_some();
-    let occupant = || Occupant {
-        jid: new.clone(),
-        role,
-        id,
-        seats: Vec::new(),
-    };
-    room.occupants.seat(&new, occupant, seat);
-    cx.keep_seat(&passing.from);
-    if left && !newcomer {
-        // It went to another nickname of the same person.
-        let gone = News {
-            type_: "unavailable",
-            ..News::default()
-        };
-        announce::to_others(cx, &before.gone(), &gone);
-    }
-    if lost {
-        announce::show_others(cx, &new, &passing.from);
-    }
-    if let Some(told) = told(cx, &new) {
-        let id = passing.stanza.id();
-        let news = News {
-            id: id.as_deref(),
-            ..News::default()
-        };
-        announce::to_all(cx, &told, &news);
-    }
-    Ok(())
 }

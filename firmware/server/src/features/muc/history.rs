@@ -1,18 +1,18 @@
 //! What was said before somebody came (XEP-0045 §7.2.13 to §7.2.15): as many of the last messages as are wanted,
 //! out of the room's archive, and the subject.
 
-use super::NS;
+use super::{NS, message::is_change_of_subject, occupant_id};
 use crate::{
     account::Cx,
     archive::{Archive, Query, Start},
     feature::{Plan, Read},
-    limits::{ROOM_HISTORY_MAX, ROOM_MEANWHILE_MAX},
+    limits::{ROOM_HISTORY_MAX, ROOM_HISTORY_SPARE, ROOM_MEANWHILE_MAX},
     room::Config,
     world::Timestamp,
 };
 use std::sync::Arc;
 use tracing::error;
-use xmpp::{Entry, Jid, Kind, Passing, Stanza, StanzaError, datetime, stanza::Reach};
+use xmpp::{Entry, Jid, Kind, Passing, Stanza, StanzaError, datetime, ns, stanza::Reach};
 
 /// §7.2.14: what of it a client wants.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -81,7 +81,7 @@ pub(super) fn plan(cx: &mut Cx<'_>, wanted: &Wanted) -> Option<Plan> {
         before: None,
         positions: None,
         words: Vec::new(),
-        max,
+        max: max + ROOM_HISTORY_SPARE,
         page: Start::Last,
     };
     let (account, index, own) = (
@@ -100,6 +100,9 @@ pub(super) fn plan(cx: &mut Cx<'_>, wanted: &Wanted) -> Option<Plan> {
             let xml = std::str::from_utf8(&kept.payload).ok()?;
             let stanza = Arc::new(Stanza::parse(xml).ok()?);
             let from = stanza.from().ok().flatten()?;
+            if !is_discussion(&stanza) {
+                return None;
+            }
             let mut said = Passing::new(stanza, from, own.clone());
             let id = crate::archive::stanza_id(&ids, account, &own, kept.position);
             said.add(id, Reach::Everybody);
@@ -115,6 +118,18 @@ pub(super) fn plan(cx: &mut Cx<'_>, wanted: &Wanted) -> Option<Plan> {
     }))
 }
 
+/// Whether a message belongs to what was discussed. Changes of the subject do not (§7.2.13), nor what only says
+/// how far somebody has read.
+fn is_discussion(stanza: &Stanza) -> bool {
+    let has_text = || stanza.child(ns::CLIENT, "body").is_some();
+    let mut children = stanza.children();
+    let is_mark = children.any(|child| {
+        child.ns() == "urn:xmpp:chat-markers:0" && child.name() != "markable"
+            || (child.ns(), child.name()) == ("urn:xmpp:receipts", "received")
+    });
+    !is_change_of_subject(stanza) && (!is_mark || has_text())
+}
+
 fn delay(room: &Jid, stamp: Timestamp) -> String {
     let stamp = datetime::format(stamp);
     let mut out = String::from("<delay xmlns='urn:xmpp:delay'");
@@ -126,7 +141,10 @@ fn delay(room: &Jid, stamp: Timestamp) -> String {
 pub(super) fn note(cx: &mut Cx<'_>, position: u64, said: &Passing) {
     let now = cx.now();
     let Some(room) = cx.room_mut() else { return };
-    if room.joins_reading > 0 && room.said_meanwhile.len() < ROOM_MEANWHILE_MAX {
+    if room.joins_reading > 0
+        && is_discussion(&said.stanza)
+        && room.said_meanwhile.len() < ROOM_MEANWHILE_MAX
+    {
         room.said_meanwhile.push((position, now, said.clone()));
     }
 }
@@ -155,6 +173,9 @@ pub(super) fn send(cx: &mut Cx<'_>, to: &Jid, wanted: &Wanted, read: Option<Read
             entries.push(said.entry());
         }
     }
+    for entry in &mut entries {
+        entry.to = Some(to.clone());
+    }
     for entry in fitting(entries, wanted, &room.config) {
         crate::reading::route_entry(cx, &entry, to);
     }
@@ -162,15 +183,27 @@ pub(super) fn send(cx: &mut Cx<'_>, to: &Jid, wanted: &Wanted, read: Option<Read
 
 /// The last of them, as many as fit.
 fn fitting(mut entries: Vec<Entry>, wanted: &Wanted, config: &Config) -> Vec<Entry> {
-    let mut left = wanted.characters.unwrap_or(usize::MAX);
-    let max = wanted.stanzas(config);
-    let fit = entries.iter().rev().take(max).take_while(|entry| {
-        let fits = entry.len() <= left;
-        left = left.saturating_sub(entry.len());
-        fits
-    });
-    let fit = fit.count();
+    let last = entries.iter().rev().take(wanted.stanzas(config));
+    let fit = match wanted.characters {
+        None => last.count(),
+        Some(mut left) => {
+            let fits = |entry: &&Entry| {
+                let characters = characters(entry);
+                let fits = characters <= left;
+                left = left.saturating_sub(characters);
+                fits
+            };
+            last.take_while(fits).count()
+        }
+    };
     entries.split_off(entries.len() - fit)
+}
+
+/// §7.2.14: of the complete stanza.
+fn characters(entry: &Entry) -> usize {
+    let mut bytes = Vec::new();
+    entry.write(&mut bytes);
+    String::from_utf8_lossy(&bytes).chars().count()
 }
 
 /// §7.2.15.
@@ -185,6 +218,13 @@ pub(super) fn send_subject(cx: &mut Cx<'_>, to: &Jid) {
     if room.subject.set_ms > 0 {
         content.push_str(&delay(own, room.subject.set_ms));
     }
-    let stanza = Stanza::compose(Kind::Message, &[("type", "groupchat")], &content);
+    if !room.subject.by_id.is_empty() {
+        content.push_str(&occupant_id(&room.subject.by_id));
+    }
+    let mut attributes = vec![("type", "groupchat")];
+    if !room.subject.lang.is_empty() {
+        attributes.push(("xml:lang", &room.subject.lang));
+    }
+    let stanza = Stanza::compose(Kind::Message, &attributes, &content);
     cx.route(Passing::new(Arc::new(stanza), by, to.clone()));
 }

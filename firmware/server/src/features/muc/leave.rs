@@ -2,15 +2,17 @@
 
 use super::{
     announce::{self, News, Told},
-    owner,
+    enter, owner,
 };
 use crate::{
     account::Cx,
-    room::{Role, record},
+    room::{Role, Said, record},
+    server::Server,
 };
-use xmpp::{Jid, Passing};
+use xmpp::{Jid, Passing, StanzaError};
 
-/// The errors that say that nobody gets what the room sends (§18.1.2).
+/// The errors that say that nobody gets what the room sends (§18.1.2); the last is what servers say of a
+/// resource that is not there (RFC 6121 §8.5.3.2).
 const UNREACHABLE: [&str; 7] = [
     "gone",
     "item-not-found",
@@ -23,25 +25,23 @@ const UNREACHABLE: [&str; 7] = [
 
 /// A session says that it leaves.
 pub(super) fn by_itself(cx: &mut Cx<'_>, passing: &Passing) {
-    let presence = announce::presence_content(passing);
+    // A farewell that is too long is none.
+    let presence = enter::said(cx, passing).unwrap_or_default();
     let id = passing.stanza.id();
     let news = News {
         type_: "unavailable",
         id: id.as_deref(),
         ..News::default()
     };
-    unseat(cx, &passing.from, &presence, &news);
+    unseat(cx, &passing.from, presence, &news);
 }
 
-/// Something that the room sent came back (§18.1.2): who cannot be reached is not there.
+/// Something that the room sent to everybody came back from one of them (§18.1.2): who cannot be reached is
+/// not there. Whoever makes such an error up is the one who leaves.
 pub(super) fn unreachable(cx: &mut Cx<'_>, error: &Passing) {
     let element = error.stanza.child(xmpp::ns::CLIENT, "error");
     let element = element.map(|child| child.element()).unwrap_or_default();
-    let condition = element
-        .elements()
-        .find(|child| child.ns == xmpp::ns::STANZA_ERRORS && child.name != "text");
-    let lost = condition.is_none_or(|condition| UNREACHABLE.contains(&condition.name.as_str()));
-    if !lost {
+    if !UNREACHABLE.contains(&StanzaError::of(&element).condition) {
         return;
     }
     let news = News {
@@ -49,17 +49,18 @@ pub(super) fn unreachable(cx: &mut Cx<'_>, error: &Passing) {
         codes: &[333], // §11.1
         ..News::default()
     };
-    unseat(cx, &error.from, "", &news);
+    unseat(cx, &error.from, "".into(), &news);
 }
 
 /// §7.2.18: who sends a status and is not there has lost track; so it is told that it is not there.
-pub(super) fn never_was_there(cx: &mut Cx<'_>, passing: &Passing) {
+pub(super) fn kick(server: &Server, room: &Jid, passing: &Passing) -> Passing {
     let told = Told {
         jid: passing.to.clone(),
         real: passing.from.clone(),
         affiliation: crate::room::Affiliation::None,
         role: Role::None,
-        id: "".into(),
+        was: Role::None,
+        id: server.rooms().occupant_id(room, &passing.from),
         presence: "".into(),
     };
     let news = News {
@@ -68,50 +69,54 @@ pub(super) fn never_was_there(cx: &mut Cx<'_>, passing: &Passing) {
         own_codes: &[307, 333],
         ..News::default()
     };
-    announce::to_itself(cx, &told, &news, std::slice::from_ref(&passing.from));
+    let kick = told.stanza(&news, true, true);
+    Passing::new(kick, passing.to.clone(), passing.from.clone())
 }
 
 /// Takes one session's seat; `presence` is what it said last.
-fn unseat(cx: &mut Cx<'_>, real: &Jid, presence: &str, news: &News<'_>) {
+fn unseat(cx: &mut Cx<'_>, real: &Jid, presence: Said, news: &News<'_>) {
     let Some(room) = cx.room_mut() else { return };
     let Some(occupant) = room.occupants.of(real) else {
-        return;
+        return; // §17.3: silently
     };
-    let own = occupant.jid.clone();
     let was_shown = occupant.shown().is_some_and(|seat| seat.jid == *real);
-    let Some(told) = Told::of(room, occupant) else {
+    let Some(before) = Told::of(room, occupant) else {
         return;
     };
     let told = Told {
         real: real.clone(),
-        presence: presence.into(),
-        ..told
+        presence,
+        ..before.clone()
     };
-    let gone = cx.room_mut().and_then(|room| room.occupants.unseat(real));
+    let told = told.gone();
+    let last = room.occupants.unseat(real).is_some();
     cx.keep_seat(real);
-    let given_up = cx
-        .room()
-        .is_some_and(|room| room.locked && room.occupants.is_empty());
+    let room = cx.room();
+    let given_up = room.is_some_and(|room| room.locked && room.occupants.is_empty());
     let own_news = News {
         further: if given_up { owner::NO_WORD } else { "" }, // §10.1.3
         ..*news
     };
-    announce::to_itself(
-        cx,
-        &told.clone().gone(),
-        &own_news,
-        std::slice::from_ref(real),
-    );
-    if gone.is_some() {
-        announce::to_others(cx, &told.gone(), news);
-    } else if was_shown
-        && let Some(room) = cx.room()
-        && let Some(told) = room.occupants.get(&own).and_then(|o| Told::of(room, o))
-    {
-        // Another device of the same person is there still: what it says is shown now.
-        announce::to_all(cx, &told, &News::default());
+    announce::to_itself(cx, &told, &own_news, std::slice::from_ref(real));
+    if last {
+        announce::to_others(cx, &told, news);
+    } else if was_shown {
+        show_next(cx, &before);
     }
     after_leaving(cx);
+}
+
+/// The device that everybody saw of somebody is gone, and another one is there still: what that says is shown
+/// now.
+pub(super) fn show_next(cx: &mut Cx<'_>, before: &Told) {
+    let room = cx.room();
+    let next = room.and_then(|room| Told::of(room, room.occupants.get(&before.jid)?));
+    let Some(next) = next else { return };
+    if next.presence == before.presence {
+        announce::address_to_others(cx, &next);
+    } else {
+        announce::to_all(cx, &next, &News::default());
+    }
 }
 
 /// A room that is not to stay is over when nobody is left (§4.2); so is one that was never configured, whose

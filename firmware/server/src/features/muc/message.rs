@@ -1,57 +1,87 @@
 //! Messages to a room (XEP-0045 §7.4, §7.5, §8.1): what everybody gets, what one occupant gets, and the subject.
 
-use super::{NS, USER, history, leave};
+use super::{USER, bounce, history, invite, is_for_rooms_to_say, occupant_id, refuse};
 use crate::{
     account::Cx,
-    archive::{self, STANZA_ID},
+    archive,
     limits::ROOM_SUBJECT_BYTES_MAX,
-    room::{Role, record::Subject},
+    reading::Question,
+    room::{Role, Room, record::Subject},
 };
-use xmpp::{Passing, StanzaError, ns, stanza::Reach};
+use std::sync::Arc;
+use xmpp::{Jid, Kind, Passing, Stanza, StanzaError, ns, stanza::Reach};
+
+/// §7.4, §7.5: not of somebody who is not in the room.
+const NOT_IN_THE_ROOM: StanzaError = StanzaError {
+    type_: "cancel",
+    ..StanzaError::NOT_ACCEPTABLE
+};
 
 /// A message for this room or somebody in it.
-pub(crate) fn message(cx: &mut Cx<'_>, passing: Passing) {
+pub(crate) fn message(cx: &mut Cx<'_>, passing: Passing) -> Option<Question> {
     let to_occupant = passing.to.resourcepart().is_some();
     let said = match (passing.stanza.type_(), to_occupant) {
-        ("error", _) => return leave::unreachable(cx, &passing),
+        ("error", _) => {
+            bounce::message(cx, &passing);
+            return None;
+        }
         ("groupchat", true) => Err(StanzaError::BAD_REQUEST), // §7.5
         ("groupchat", false) => to_all(cx, passing.clone()),
-        (_, true) => to_one(cx, passing.clone()),
-        (_, false) => Err(StanzaError::BAD_REQUEST), // §7.4
+        (_, true) => to_one(cx, &passing),
+        (_, false) => match to_room(cx, &passing) {
+            Ok(question) => return question,
+            Err(refusal) => Err(refusal),
+        },
     };
     if let Err(refusal) = said {
-        cx.refuse(&passing, refusal);
+        refuse(cx, &passing, refusal);
     }
+    None
+}
+
+/// A message that the room itself understands. §17.2: any other should have been for everybody.
+fn to_room(cx: &mut Cx<'_>, passing: &Passing) -> Result<Option<Question>, StanzaError> {
+    if let Some(outcome) = invite::message(cx, passing) {
+        return outcome;
+    }
+    Err(StanzaError::BAD_REQUEST)
+}
+
+/// The address, id and role of whoever speaks.
+fn speaker(room: &Room, real: &Jid) -> Result<(Jid, Box<str>, Role), StanzaError> {
+    let by = room.occupants.of(real).ok_or(NOT_IN_THE_ROOM)?;
+    Ok((by.jid.clone(), by.id.clone(), by.role))
 }
 
 /// §7.4.
 fn to_all(cx: &mut Cx<'_>, mut said: Passing) -> Result<(), StanzaError> {
     let room = super::room(cx)?;
-    let by = room
-        .occupants
-        .of(&said.from)
-        .ok_or(StanzaError::NOT_ACCEPTABLE)?;
-    if by.role < Role::Participant {
+    let (own, id, role) = speaker(room, &said.from)?;
+    if room.locked {
+        return Err(StanzaError::ITEM_NOT_FOUND); // §17.2
+    }
+    if role < Role::Participant {
         return Err(StanzaError::FORBIDDEN);
     }
-    let (own, id, role) = (by.jid.clone(), by.id.clone(), by.role);
-    let may_change_subject = role == Role::Moderator || room.config.change_subject;
-    let keeps = room.config.archive;
-    let real = std::mem::replace(&mut said.from, own);
-    clean(cx, &mut said);
-    if let Some(subject) = subject(&said) {
-        if !may_change_subject {
+    let subject = subject(&said);
+    if let Some(subject) = &subject {
+        if role < Role::Moderator && !room.config.change_subject {
             return Err(StanzaError::FORBIDDEN); // §8.1
         }
         if subject.len() > ROOM_SUBJECT_BYTES_MAX {
             return Err(StanzaError::NOT_ACCEPTABLE.with_text("this subject is too long"));
         }
-        set_subject(cx, &said, subject);
     }
+    let keeps = room.config.archive;
+    let real = std::mem::replace(&mut said.from, own);
+    clean(cx, &mut said);
     said.add(occupant_id(&id), Reach::Everybody);
     if keeps && crate::features::worth_keeping_in_room(&said) {
         let position = archive::keep_in_room(cx, &mut said, &real)?;
         history::note(cx, position, &said);
+    }
+    if let Some(subject) = subject {
+        set_subject(cx, &said, subject, &id);
     }
     let Some(room) = cx.room() else {
         return Ok(());
@@ -64,25 +94,11 @@ fn to_all(cx: &mut Cx<'_>, mut said: Passing) -> Result<(), StanzaError> {
     Ok(())
 }
 
-/// XEP-0421 §3.2.
-fn occupant_id(id: &str) -> String {
-    let mut out = String::from("<occupant-id xmlns='urn:xmpp:occupant-id:0'");
-    xmpp::compose::attribute(&mut out, "id", id);
-    out + "/>"
-}
-
 /// Leaves behind what only the room may say.
 fn clean(cx: &Cx<'_>, said: &mut Passing) {
     let stanza = said.stanza.clone();
-    let by_us = |by: &str| xmpp::Jid::parse(by).is_ok_and(|by| by.bare_str() == cx.jid().as_str());
     for child in stanza.children() {
-        let forged = match (child.ns(), child.name()) {
-            (STANZA_ID, "stanza-id") => child.attr("by").is_some_and(|by| by_us(&by)),
-            ("urn:xmpp:delay", "delay") => child.attr("from").is_some_and(|by| by_us(&by)),
-            (NS | USER | "urn:xmpp:occupant-id:0", _) => true,
-            _ => false,
-        };
-        if forged {
+        if is_for_rooms_to_say(cx.jid(), child) {
             said.leave_behind(child.index(), Reach::Everybody);
         }
     }
@@ -90,8 +106,7 @@ fn clean(cx: &Cx<'_>, said: &mut Passing) {
 
 /// §8.1: the subject elements of a message that has no body, as XML.
 fn subject(said: &Passing) -> Option<String> {
-    let is = |name: &str| said.stanza.child(ns::CLIENT, name).is_some();
-    if !is("subject") || is("body") || is("thread") {
+    if !is_change_of_subject(&said.stanza) {
         return None;
     }
     let subjects = said.stanza.children();
@@ -99,41 +114,70 @@ fn subject(said: &Passing) -> Option<String> {
     Some(subjects.map(|child| child.to_xml().into_owned()).collect())
 }
 
-fn set_subject(cx: &mut Cx<'_>, said: &Passing, xml: String) {
+/// §8.1: with a body or a thread it is a message like any other.
+pub(super) fn is_change_of_subject(stanza: &Stanza) -> bool {
+    let has = |name: &str| stanza.child(ns::CLIENT, name).is_some();
+    has("subject") && !has("body") && !has("thread")
+}
+
+fn set_subject(cx: &mut Cx<'_>, said: &Passing, xml: String, by_id: &str) {
     let set_ms = cx.now();
+    let lang = said.stanza.lang().unwrap_or_default().into_owned();
     if let Some(room) = cx.room_mut() {
         room.subject = Subject {
             xml,
             by: said.from.as_str().to_owned(),
             set_ms,
+            by_id: by_id.to_owned(),
+            lang,
         };
     }
     cx.keep_room();
 }
 
 /// §7.5: a private message, to every device of the recipient.
-fn to_one(cx: &mut Cx<'_>, mut said: Passing) -> Result<(), StanzaError> {
+fn to_one(cx: &mut Cx<'_>, said: &Passing) -> Result<(), StanzaError> {
     let room = super::room(cx)?;
-    let by = room
-        .occupants
-        .of(&said.from)
-        .ok_or(StanzaError::NOT_ACCEPTABLE)?;
-    let least = room.config.allow_pm.ok_or(StanzaError::FORBIDDEN)?;
-    if by.role < least {
+    let (own, id, role) = speaker(room, &said.from)?;
+    if room.config.allow_pm.is_none_or(|least| role < least) {
         return Err(StanzaError::FORBIDDEN);
     }
-    let (own, id) = (by.jid.clone(), by.id.clone());
-    let to = room
-        .occupants
-        .get(&said.to)
-        .ok_or(StanzaError::ITEM_NOT_FOUND)?;
-    let seats: Vec<_> = to.seats.iter().map(|seat| seat.jid.clone()).collect();
-    said.from = own;
-    clean(cx, &mut said);
-    said.add(format!("<x xmlns='{USER}'/>"), Reach::Everybody);
-    said.add(occupant_id(&id), Reach::Everybody);
+    let to = room.occupants.get(&said.to);
+    let to = to.ok_or(StanzaError::ITEM_NOT_FOUND)?;
+    let seats: Vec<Jid> = to.seats.iter().map(|seat| seat.jid.clone()).collect();
+    let (sender, message_id) = (said.from.clone(), said.stanza.id().unwrap_or_default());
+    if let Some(person) = seats.first() {
+        let brought = (sender, said.to.clone(), seats.len());
+        let under = (&own, person, &*message_id);
+        room.under_way.note(under, brought);
+    }
+    let message = private(cx, said, &id);
     for seat in seats {
-        cx.route(said.addressed_to(seat));
+        cx.route(Passing::new(message.clone(), own.clone(), seat));
     }
     Ok(())
+}
+
+/// A private message as the room brings it. It is made anew, so that the recipient's side finds in it by what
+/// private messages are known.
+fn private(cx: &Cx<'_>, said: &Passing, by: &str) -> Arc<Stanza> {
+    let mut cleaned = said.clone();
+    clean(cx, &mut cleaned);
+    cleaned.add(format!("<x xmlns='{USER}'/>"), Reach::Everybody);
+    cleaned.add(occupant_id(by), Reach::Everybody);
+    let (id, lang) = (said.stanza.id(), said.stanza.lang());
+    let mut attributes = Vec::with_capacity(3);
+    if let Some(id) = &id {
+        attributes.push(("id", &**id));
+    }
+    if !said.stanza.type_().is_empty() {
+        attributes.push(("type", said.stanza.type_()));
+    }
+    if let Some(lang) = &lang {
+        attributes.push(("xml:lang", &**lang));
+    }
+    // Content was checked when it was read, or composed by us; this copies only what is not.
+    let content = cleaned.content();
+    let content = String::from_utf8_lossy(&content);
+    Arc::new(Stanza::compose(Kind::Message, &attributes, &content))
 }
