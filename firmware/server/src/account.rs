@@ -512,6 +512,7 @@ impl Server {
             account,
         };
         let mut guard = account.lock();
+        let was_over = guard.is_destroyed();
         let consequences = Consequences::default();
         let mut cx = Cx {
             server: self,
@@ -528,15 +529,23 @@ impl Server {
             consequences,
             ..
         } = cx;
-        consequences.take_effect(self, &mut guard, cause.as_ref());
+        if was_over {
+            consequences.break_promises(); // nothing is written behind the end of a room
+        } else {
+            consequences.take_effect(self, &mut guard, cause.as_ref());
+        }
         result
     }
 }
 
 impl Consequences {
+    fn break_promises(self) {
+        self.promises.into_iter().for_each(Promise::break_it);
+    }
+
     fn take_effect(mut self, server: &Server, state: &mut State, cause: Option<&Cause>) {
         if state.gone {
-            return self.promises.into_iter().for_each(Promise::break_it);
+            return self.break_promises();
         }
         if self.writes.is_empty() {
             if !self.soon.is_empty() {

@@ -6,13 +6,17 @@
 //! it, and shortly after somebody asked for it.
 
 pub(crate) mod config;
+mod leftovers;
 pub(crate) mod occupants;
+mod reading;
 pub(crate) mod record;
 mod rooms;
 pub(crate) mod standing;
 
 pub(crate) use config::Config;
+pub(crate) use leftovers::{acquainted, forget};
 pub(crate) use occupants::{Occupant, Occupants, Seat};
+pub(crate) use reading::{Pages, Sight};
 pub(crate) use rooms::{Card, Rooms};
 pub(crate) use standing::{Affiliation, Role};
 
@@ -45,6 +49,8 @@ pub(crate) struct Room {
     /// Joins that wait for their history, and the messages that were sent meanwhile.
     pub(crate) joins_reading: usize,
     pub(crate) said_meanwhile: Vec<(u64, Timestamp, Passing)>,
+    /// Whose pages of the archive are being read.
+    pub(crate) pages: Pages,
 }
 
 impl Room {
@@ -67,6 +73,7 @@ impl Room {
             occupants: Occupants::default(),
             joins_reading: 0,
             said_meanwhile: Vec::new(),
+            pages: Pages::default(),
         }
     }
 
@@ -89,6 +96,7 @@ impl Room {
             occupants: Occupants::default(),
             joins_reading: 0,
             said_meanwhile: Vec::new(),
+            pages: Pages::default(),
         })
     }
 

@@ -488,6 +488,7 @@ impl Server {
         self.expire_sessions().await;
         self.push_what_is_due().await;
         self.keep_books().await;
+        self.sweep_rooms();
         self.directory.evict(&self.store);
         self.sweep_archives();
         self.forget_resends();

@@ -84,6 +84,8 @@ pub(crate) const ALL: &[&Feature] = &[
     &pep::PRIVATE_FEATURE,
     &pubsub::FEATURE,
     &muc::FEATURE,
+    &muc::RETRACTION_FEATURE,
+    &muc::MODERATION_FEATURE,
     &bookmarks::FEATURE,
     &bookmarks::LIST_FEATURE,
     &bookmarks::CONVERSION_FEATURE,

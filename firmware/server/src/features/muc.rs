@@ -9,9 +9,11 @@ mod history;
 mod leave;
 mod message;
 mod owner;
+mod retract;
 
 pub(crate) use enter::{enter_none, presence};
 pub(crate) use message::message;
+pub(super) use retract::{MODERATION_FEATURE, RETRACTION_FEATURE};
 
 use crate::{
     account::Cx,

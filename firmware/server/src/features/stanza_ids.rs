@@ -13,7 +13,11 @@ use xmpp::{Jid, Passing, stanza::Reach};
 
 pub(super) const FEATURE: Feature = Feature {
     spec: Spec::Xep(359, "0.7.0", "Unique and Stable Stanza IDs"),
-    disco: &[(On::Server, STANZA_ID), (On::OwnAccount, STANZA_ID)],
+    disco: &[
+        (On::Server, STANZA_ID),
+        (On::OwnAccount, STANZA_ID),
+        (On::RoomArchive, STANZA_ID),
+    ],
     message_out: Some(strip_sent),
     message_in: Some(strip_received),
     ..Feature::NONE

@@ -9,7 +9,7 @@ use aws_lc_rs::hmac;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
 };
 use store::{Sequence, Store, Urgency};
 use xmpp::Jid;
@@ -24,6 +24,8 @@ pub(crate) struct Rooms {
     cards: Mutex<BTreeMap<Box<str>, Card>>,
     numbers: Sequence,
     secret: hmac::Key,
+    /// Whether somebody sweeps what ended rooms left.
+    pub(super) sweeping: AtomicBool,
 }
 
 /// A room in a few words.
@@ -87,6 +89,7 @@ impl Rooms {
             cards: Mutex::new(cards),
             numbers: store.sequence("room.number")?,
             secret: hmac::Key::new(hmac::HMAC_SHA256, &secret.bytes),
+            sweeping: AtomicBool::new(false),
         })
     }
 

@@ -89,7 +89,7 @@ impl Asked {
 }
 
 /// Everything, from the first on.
-fn nothing_special() -> Query {
+pub(super) fn nothing_special() -> Query {
     Query {
         with: None,
         earliest: 0,
@@ -97,6 +97,7 @@ fn nothing_special() -> Query {
         after: None,
         before: None,
         positions: None,
+        said_by: None,
         words: Vec::new(),
         max: PAGE_MESSAGES_DEFAULT,
         page: Start::First,

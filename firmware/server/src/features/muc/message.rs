@@ -1,13 +1,13 @@
 //! Messages to a room (XEP-0045 §7.4, §7.5, §8.1): what everybody gets, what one occupant gets, and the subject.
 
-use super::{NS, USER, history, leave};
+use super::{NS, USER, history, leave, retract};
 use crate::{
     account::Cx,
-    archive::{self, STANZA_ID},
+    archive::{self, RETRACT, STANZA_ID},
     limits::ROOM_SUBJECT_BYTES_MAX,
-    room::{Role, record::Subject},
+    room::{Role, Room, record::Subject},
 };
-use xmpp::{Passing, StanzaError, ns, stanza::Reach};
+use xmpp::{Jid, Passing, StanzaError, ns, stanza::Reach};
 
 /// A message for this room or somebody in it.
 pub(crate) fn message(cx: &mut Cx<'_>, passing: Passing) {
@@ -36,7 +36,6 @@ fn to_all(cx: &mut Cx<'_>, mut said: Passing) -> Result<(), StanzaError> {
     }
     let (own, id, role) = (by.jid.clone(), by.id.clone(), by.role);
     let may_change_subject = role == Role::Moderator || room.config.change_subject;
-    let keeps = room.config.archive;
     let real = std::mem::replace(&mut said.from, own);
     clean(cx, &mut said);
     if let Some(subject) = subject(&said) {
@@ -49,8 +48,21 @@ fn to_all(cx: &mut Cx<'_>, mut said: Passing) -> Result<(), StanzaError> {
         set_subject(cx, &said, subject);
     }
     said.add(occupant_id(&id), Reach::Everybody);
-    if keeps && crate::features::worth_keeping_in_room(&said) {
-        let position = archive::keep_in_room(cx, &mut said, &real)?;
+    to_everybody(cx, said.clone(), &real)?;
+    retract::by_its_author(cx, &said, &id);
+    Ok(())
+}
+
+/// Keeps something of what was said by somebody, or the room itself, and gives it to everybody who is there.
+pub(super) fn to_everybody(
+    cx: &mut Cx<'_>,
+    mut said: Passing,
+    by: &Jid,
+) -> Result<(), StanzaError> {
+    let room = super::room(cx)?;
+    if room.keeps() && crate::features::worth_keeping_in_room(&said) {
+        let speaker = room.config.non_anonymous.then(|| speaker(room, by));
+        let position = archive::keep_in_room(cx, &mut said, by, speaker.flatten())?;
         history::note(cx, position, &said);
     }
     let Some(room) = cx.room() else {
@@ -64,8 +76,18 @@ fn to_all(cx: &mut Cx<'_>, mut said: Passing) -> Result<(), StanzaError> {
     Ok(())
 }
 
+/// XEP-0313 §6.1.2: who this is, where everybody may know it.
+fn speaker(room: &Room, real: &Jid) -> Option<String> {
+    let occupant = room.occupants.of(real)?;
+    let mut out = format!("<x xmlns='{USER}'><item");
+    xmpp::compose::attribute(&mut out, "affiliation", room.affiliation(real).name());
+    xmpp::compose::attribute(&mut out, "jid", real.as_str());
+    xmpp::compose::attribute(&mut out, "role", occupant.role.name());
+    Some(out + "/></x>")
+}
+
 /// XEP-0421 §3.2.
-fn occupant_id(id: &str) -> String {
+pub(super) fn occupant_id(id: &str) -> String {
     let mut out = String::from("<occupant-id xmlns='urn:xmpp:occupant-id:0'");
     xmpp::compose::attribute(&mut out, "id", id);
     out + "/>"
@@ -80,6 +102,7 @@ fn clean(cx: &Cx<'_>, said: &mut Passing) {
             (STANZA_ID, "stanza-id") => child.attr("by").is_some_and(|by| by_us(&by)),
             ("urn:xmpp:delay", "delay") => child.attr("from").is_some_and(|by| by_us(&by)),
             (NS | USER | "urn:xmpp:occupant-id:0", _) => true,
+            (RETRACT | retract::MODERATE, _) => retract::is_forged(child),
             _ => false,
         };
         if forged {
