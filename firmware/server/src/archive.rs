@@ -127,9 +127,9 @@ pub(crate) fn keep(
     Ok(())
 }
 
-/// Keeps what was said in a room, as everybody gets it, under the real address of whoever said it; `beside` is
-/// what the archive alone says of it, as XML. From here on it says under which id. No other archive shares it.
-/// `resource-constraint` where the disk takes nothing.
+/// Keeps what was said in a room, as everybody gets it, under the real address of whoever said it; `beside`
+/// is what the archive alone says of it, as XML. From here on it says under which id. No other archive
+/// shares it. `resource-constraint` where the disk takes nothing.
 pub(crate) fn keep_in_room(
     cx: &mut Cx<'_>,
     said: &mut Passing,

@@ -1,8 +1,8 @@
 //! What stays of a message in a room that was taken back (XEP-0424 §4, XEP-0425 §4): its place, its time, who
 //! said it, and that it was taken back. What it said is gone from the disk with the next checkpoint.
 //!
-//! The payload is edited where it is, by the writer, which knows it as it is then: who takes back what somebody
-//! else said changes nothing. What the index counts of its bytes stays as it was.
+//! The payload is edited where it is, by the writer, which knows it as it is then: who takes back what
+//! somebody else said changes nothing. What the index counts of its bytes stays as it was.
 //!
 //! State: none of its own.
 

@@ -8,12 +8,12 @@ use store::{Error, Urgency, limits::SWEEP_ROWS_MAX};
 use tracing::error;
 use xmpp::Jid;
 
-/// An account, the service or a room, by its key in the directory and id; and whom it is to forget.
+/// An account, the service or a room, by key and id; and whom it is to forget.
 type Acquaintance = (String, u32, Jid);
 
 impl Server {
-    /// Has rooms and the nodes of accounts and of the service forget the removed. What is not done now is done when
-    /// the books are kept next: until then their names rest.
+    /// Has rooms and the nodes of accounts and of the service forget the removed. What is not done now is
+    /// done when the books are kept next: until then their names rest.
     pub(super) async fn part(self: &Arc<Self>) {
         let server = self.clone();
         let found = self.on_reader(move || server.acquaintances()).await;

@@ -7,8 +7,8 @@
 //! not served as a page's start. A search (XEP-0431) that names no page begins with the newest matches, and
 //! where it stopped before it had looked at all, the id to go on from is that of the last message it looked
 //! at. A session that has not acknowledged many pages is told to wait (RFC 6120 §8.3.3.18), since one more
-//! would fill its outbox, whosever archive it is. Rooms are in `rooms.rs`. What a query gave to a client counts as delivered (§6.1.1): it is not sent again
-//! with what waited.
+//! would fill its outbox, whosever archive it is. What a query gave to a client counts as delivered (§6.1.1):
+//! it is not sent again with what waited. The archives of rooms are in `rooms.rs`.
 
 mod preferences;
 mod query;

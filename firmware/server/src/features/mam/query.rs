@@ -260,7 +260,7 @@ mod tests {
             ("end", "1970-01-01T00:00:07Z", "7000, after"),
             ("after-id", "p7", "Some(7), before: None"),
             ("before-id", "p7", "Some(7), positions"),
-            ("ids", "p7", "Some([7]), words"),
+            ("ids", "p7", "Some([7]), said_by"),
             (
                 FULLTEXT,
                 "Árvíz  TŰRŐ",

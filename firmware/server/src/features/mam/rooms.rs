@@ -109,6 +109,7 @@ pub(super) fn shown<'a>(payload: &'a str, kept: &Kept, sight: Sight, own: &Jid) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{archive::ENTRY, fixture::Fixture, room::Config, session::Session};
 
     fn jid(text: &str) -> Jid {
         Jid::parse(text).unwrap()
@@ -181,5 +182,81 @@ mod tests {
             };
             assert_eq!(shown(&payload, &by_the_room, Sight::All, &own), payload);
         }
+    }
+
+    const ROOM: &str = "coven@groupchat.home.example";
+
+    /// Everything in the archive of the room, as somebody is shown it.
+    fn found(home: &Fixture, who: &Arc<Session>) -> Vec<String> {
+        home.got(who);
+        let query = "<query xmlns='urn:xmpp:mam:2'/>";
+        home.send(
+            who,
+            &format!("<iq type='set' id='q' to='{ROOM}'>{query}</iq>"),
+        );
+        home.write();
+        // What comes out of one archive goes into no other, not even to wait.
+        let snapshot = home.server.store().snapshot().unwrap();
+        let own = ENTRY.prefix(&snapshot, &who.account.id).unwrap();
+        assert_eq!(own.count(), 0);
+        let mut found = home.got(who);
+        assert!(found.pop().unwrap().contains("complete='true'"));
+        found
+    }
+
+    fn configure(home: &Fixture, change: impl FnOnce(&mut Config)) {
+        let room = home.server.directory().get(ROOM).unwrap();
+        change(&mut room.lock().room.as_mut().unwrap().config);
+    }
+
+    #[test]
+    fn addresses_are_shown_to_who_might_have_seen_them() {
+        let home = Fixture::new(&["juliet", "romeo", "nurse"]);
+        let [juliet, romeo, nurse] = ["juliet", "romeo", "nurse"].map(|who| home.online(who, "x"));
+        for who in [&juliet, &romeo] {
+            let x = "<x xmlns='http://jabber.org/protocol/muc'/>";
+            let nick = who.jid.localpart().unwrap();
+            home.send(who, &format!("<presence to='{ROOM}/{nick}'>{x}</presence>"));
+            let form = "<query xmlns='http://jabber.org/protocol/muc#owner'>\
+                 <x xmlns='jabber:x:data' type='submit'/></query>";
+            home.send(
+                who,
+                &format!("<iq type='set' id='o' to='{ROOM}'>{form}</iq>"),
+            );
+        }
+        let say = |body: &str| {
+            let message =
+                format!("<message to='{ROOM}' type='groupchat'><body>{body}</body></message>");
+            home.send(&romeo, &message);
+        };
+        say("under a nickname");
+        configure(&home, |config| config.non_anonymous = true);
+        say("for all to see");
+        let full = "<item affiliation='none' jid='romeo@home.example/x' role='participant'/>";
+        let bare = "<item jid='romeo@home.example'/>";
+        let has = |found: &str| (found.contains(full), found.contains(bare));
+        for (non_anonymous, who, expected) in [
+            (true, &nurse, [(false, false), (true, false)]),
+            (true, &romeo, [(false, false), (true, false)]),
+            (true, &juliet, [(false, true), (true, false)]),
+            (false, &nurse, [(false, false), (false, false)]),
+            (false, &juliet, [(false, true), (true, false)]),
+        ] {
+            configure(&home, |config| config.non_anonymous = non_anonymous);
+            let found = found(&home, who);
+            let shown: Vec<_> = found.iter().map(|found| has(found)).collect();
+            assert_eq!(shown, expected, "{non_anonymous} {}", who.jid);
+        }
+        // Nor is it in the history of whoever enters.
+        let x = "<x xmlns='http://jabber.org/protocol/muc'/>";
+        home.send(
+            &nurse,
+            &format!("<presence to='{ROOM}/nurse'>{x}</presence>"),
+        );
+        let got = home.got(&nurse).concat();
+        assert!(
+            got.contains("for all to see") && !got.contains("romeo@"),
+            "{got}"
+        );
     }
 }
