@@ -13,14 +13,17 @@ mod filter;
 mod note;
 mod notification;
 mod publish;
+pub(crate) mod room;
 mod settings;
 mod trial;
+mod wakeable;
 
 pub(crate) use alarm::Alarm;
 pub(crate) use filter::Filters;
 pub(crate) use publish::{answered, arrived, looked_at, session_gone, work, write_anew};
 pub(crate) use settings::{Encryption, Room, Settings};
 pub use trial::{Outcome, Trial};
+pub(crate) use wakeable::Wakeable;
 
 use crate::{
     account::{Cx, State},
@@ -209,6 +212,7 @@ pub(crate) fn enable(cx: &mut Cx<'_>, service: Jid, node: &str, settings: Settin
     let account = cx.id();
     cx.write(REGISTRATION.put(&enabled.key(account), &enabled.settings));
     info!(account = %cx.jid(), service = %enabled.service, "wants to be woken by push");
+    cx.server.wakeable().note(cx.account.key());
     cx.state.memory.push.0.push(enabled);
 }
 

@@ -2,6 +2,7 @@
 //!
 //! State: `crate::room`.
 
+mod absent;
 mod announce;
 mod disco;
 mod enter;

@@ -178,7 +178,7 @@ pub(crate) fn write_anew(cx: &mut Cx<'_>) {
 }
 
 /// With the registrations out of the account's state, so that both can be changed.
-fn for_each(cx: &mut Cx<'_>, mut f: impl FnMut(&mut Cx<'_>, &mut Enabled)) {
+pub(super) fn for_each(cx: &mut Cx<'_>, mut f: impl FnMut(&mut Cx<'_>, &mut Enabled)) {
     if cx.state.memory.push.is_empty() {
         return;
     }
@@ -196,7 +196,7 @@ fn for_each(cx: &mut Cx<'_>, mut f: impl FnMut(&mut Cx<'_>, &mut Enabled)) {
 }
 
 /// The push service is to be told of it: of a message when that may be, of a call now or never.
-fn owe(cx: &mut Cx<'_>, enabled: &mut Enabled, note: Arc<Note>, count: u32) {
+pub(super) fn owe(cx: &mut Cx<'_>, enabled: &mut Enabled, note: Arc<Note>, count: u32) {
     if count > 0 {
         enabled.progress.unread = enabled.progress.unread.saturating_add(count);
         note_progress(cx, enabled);

@@ -1,6 +1,6 @@
 //! Messages to a room (XEP-0045 §7.4, §7.5, §8.1): what everybody gets, what one occupant gets, and the subject.
 
-use super::{NS, USER, history, leave, retract};
+use super::{NS, USER, absent, history, leave, retract};
 use crate::{
     account::Cx,
     archive::{self, RETRACT, STANZA_ID},
@@ -60,7 +60,8 @@ pub(super) fn to_everybody(
     by: &Jid,
 ) -> Result<(), StanzaError> {
     let room = super::room(cx)?;
-    if room.keeps() && crate::features::worth_keeping_in_room(&said) {
+    let keeps = room.keeps() && crate::features::worth_keeping_in_room(&said);
+    if keeps {
         let speaker = room.config.non_anonymous.then(|| speaker(room, by));
         let position = archive::keep_in_room(cx, &mut said, by, speaker.flatten())?;
         history::note(cx, position, &said);
@@ -73,6 +74,9 @@ pub(super) fn to_everybody(
         .map(|(_, seat)| said.addressed_to(seat.jid.clone()))
         .collect();
     copies.into_iter().for_each(|copy| cx.route(copy));
+    if keeps {
+        absent::told(cx, &said, by);
+    }
     Ok(())
 }
 
