@@ -4,10 +4,12 @@
 //! Invariant (house rule 3): at most one account is locked at a time, and never across an await.
 //! [`Server::at`] is the only way in; a debug build counts.
 
+mod lock;
+
 use crate::{
     capabilities::Capabilities,
     directory,
-    features::{ALL, PerAccount, PerResource},
+    features::{ALL, PerAccount, PerResource, notification_settings::Notify},
     limits::{LEAVING_KEPT, REMOVALS_MAX, ROUTED_MAX},
     presence::Directed,
     pubsub,
@@ -22,6 +24,7 @@ use crate::{
     },
     world::Timestamp,
 };
+use lock::{IfPanicked, OneLock};
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -84,6 +87,9 @@ pub(crate) enum Errand {
     LastItems(Arc<Capabilities>),
     /// To a new subscriber, the last item of this node.
     LastItem(Box<str>),
+    /// What was said in a room, to somebody whom the room calls so and who may want a device to be woken for
+    /// it; what holds where nothing was chosen.
+    SaidInRoom(Box<str>, Notify),
 }
 
 /// A connected resource (RFC 6121 §2, §4): bound, perhaps interested, perhaps available.
@@ -508,11 +514,9 @@ impl Server {
     ) -> R {
         let _one = OneLock::new();
         // Before the guard, so dropped behind it: it locks the account once more.
-        let _broken = IfPanicked {
-            server: self,
-            account,
-        };
+        let _broken = IfPanicked::new(self, account);
         let mut guard = account.lock();
+        let was_over = guard.is_destroyed();
         let consequences = Consequences::default();
         let mut cx = Cx {
             server: self,
@@ -529,15 +533,23 @@ impl Server {
             consequences,
             ..
         } = cx;
-        consequences.take_effect(self, &mut guard, cause.as_ref());
+        if was_over {
+            consequences.break_promises(); // nothing is written behind the end of a room
+        } else {
+            consequences.take_effect(self, &mut guard, cause.as_ref());
+        }
         result
     }
 }
 
 impl Consequences {
+    fn break_promises(self) {
+        self.promises.into_iter().for_each(Promise::break_it);
+    }
+
     fn take_effect(mut self, server: &Server, state: &mut State, cause: Option<&Cause>) {
         if state.gone {
-            return self.promises.into_iter().for_each(Promise::break_it);
+            return self.break_promises();
         }
         if self.writes.is_empty() {
             if !self.soon.is_empty() {
@@ -583,43 +595,5 @@ impl Promise {
                     .push(if kept { self.kept } else { self.broken });
             }),
         );
-    }
-}
-
-/// Drops an account whose hook panicked (DESIGN §10): its sessions end, and it is loaded afresh by whoever
-/// needs it.
-struct IfPanicked<'a> {
-    server: &'a Server,
-    account: &'a Account,
-}
-
-impl Drop for IfPanicked<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.server.directory().forget(self.account);
-        }
-    }
-}
-
-/// House rule 3, counted in debug builds.
-struct OneLock;
-
-#[cfg(debug_assertions)]
-thread_local! {
-    static LOCKED: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
-}
-
-impl OneLock {
-    fn new() -> OneLock {
-        #[cfg(debug_assertions)]
-        LOCKED.with(|locked| assert!(!locked.replace(true), "two accounts locked at once"));
-        OneLock
-    }
-}
-
-impl Drop for OneLock {
-    fn drop(&mut self) {
-        #[cfg(debug_assertions)]
-        LOCKED.with(|locked| locked.set(false));
     }
 }

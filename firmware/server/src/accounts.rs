@@ -12,6 +12,7 @@ mod record;
 
 pub(crate) use leaving::{acquaintances, closed, farewells, remove_closed, was_somebody};
 pub use leaving::{close, rests};
+pub(crate) use leftovers::writes_to_remove_room;
 pub use leftovers::{removed, swept, writes_to_remove};
 pub(crate) use record::keep_secret;
 pub use record::{AccountKeys, AccountRecord, domain, find, secret};

@@ -6,7 +6,8 @@
 //! `archive.entry` says for an account and one of its positions whom it was with, when, and where the
 //! payload is. Positions grow over the whole store and are never reused (DESIGN §9). `index.rs` finds
 //! messages without reading them all, `walk.rs` and `page.rs` read them, `ids.rs` is what they are called
-//! on the wire, and `retention.rs` lets go of the oldest.
+//! on the wire, `tombstone.rs` is what stays of one that was taken back, and `retention.rs` lets go of the
+//! oldest.
 
 mod ids;
 mod index;
@@ -14,12 +15,14 @@ mod page;
 mod retention;
 #[cfg(test)]
 mod tests;
+mod tombstone;
 mod walk;
 
 pub(crate) use ids::Ids;
 pub(crate) use index::{Index, Place};
-pub(crate) use page::{Kept, Page, PageError, Query, Start};
+pub(crate) use page::{Kept, Page, PageError, Query, SaidBy, Start};
 pub(crate) use retention::{KEEP, KeepRecord, Retention, would_go};
+pub(crate) use tombstone::{RETRACT, Retraction, retract};
 pub(crate) use walk::Archive;
 
 use crate::{account::Cx, world::Timestamp};
@@ -124,26 +127,35 @@ pub(crate) fn keep(
     Ok(())
 }
 
-/// Keeps what an occupant said in a room, as the others get it, under the real address of whoever said it.
-/// From here on it says under which id. `resource-constraint` where the disk takes nothing.
+/// Keeps what was said in a room, as everybody gets it, under the real address of whoever said it; `beside`
+/// is what the archive alone says of it, as XML. From here on it says under which id. No other archive
+/// shares it. `resource-constraint` where the disk takes nothing.
 pub(crate) fn keep_in_room(
     cx: &mut Cx<'_>,
     said: &mut Passing,
     by: &Jid,
+    beside: Option<String>,
 ) -> Result<u64, StanzaError> {
     let position = cx
         .server
         .next_position()
         .ok_or(StanzaError::RESOURCE_CONSTRAINT)?;
-    said.archived = None; // what the sender's own archive keeps was sent by somebody else
-    let (payload, bytes) = payload(cx, said, EntryKind::Received, position);
+    let xml = match beside {
+        Some(beside) => {
+            let mut kept = said.clone();
+            kept.add(beside, Reach::Everybody);
+            kept.to_xml_for_all()
+        }
+        None => said.to_xml_for_all(),
+    };
     let record = EntryRecord {
         stamp: cx.now(),
         contact: by.bare_str().to_owned(),
         kind: EntryKind::Received,
-        payload,
-        bytes,
+        payload: position,
+        bytes: u32::try_from(xml.len()).unwrap_or(u32::MAX),
     };
+    cx.write(PAYLOAD.put(&position, &Bytes::from(xml)));
     put(cx, position, &record);
     let id = stanza_id(cx.server.archive_ids(), cx.account.id, cx.jid(), position);
     said.add(id, Reach::Everybody);

@@ -167,6 +167,8 @@ pub(crate) enum On {
     Room,
     /// An address that a room could have, and none has.
     NoRoom,
+    /// A room that keeps what is said in it: what disco#info lists on top.
+    RoomArchive,
 }
 
 pub(crate) type StanzaHook = fn(&mut Cx<'_>, &mut Passing) -> Verdict;
@@ -245,7 +247,7 @@ pub(crate) type Plan = Box<dyn FnOnce(&Snapshot) -> Result<Read, StanzaError> + 
 
 /// What was read, for whoever asked.
 pub(crate) struct Read {
-    /// They go before the result, to sessions of the account alone. The plan bounds them.
+    /// They go before the result, to whoever asked. The plan bounds them.
     pub(crate) stanzas: Vec<Entry>,
     /// The payload of the result, as XML.
     pub(crate) result: String,

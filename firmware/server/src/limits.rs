@@ -351,6 +351,13 @@ pub const INVITING_PEOPLE_MAX: usize = 1_000;
 pub const ROOM_INVITATION_BYTES_MAX: usize = 1_024;
 /// Messages that are remembered for those who wait for the disk to enter. More are in the archive.
 pub const ROOM_MEANWHILE_MAX: usize = 100;
+/// Pages of one room's archive that one person is given at a time, whatever server they are on: a client asks
+/// for one after the other, on each device.
+pub const ROOM_PAGES_PER_PERSON_MAX: usize = 4;
+/// Pages of one room's archive that are read at a time: a reader that others wait for is soon free again.
+pub const ROOM_PAGES_MAX: usize = 64;
+/// Bytes of the reason for which a moderator took a message back: everybody gets it.
+pub const ROOM_REASON_BYTES_MAX: usize = 1_024;
 
 // --- Push ---
 

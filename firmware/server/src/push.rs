@@ -19,6 +19,7 @@ mod publish;
 pub(crate) mod room;
 mod settings;
 mod trial;
+mod wakeable;
 
 pub(crate) use alarm::Alarm;
 pub(crate) use carried::{may_end_a_call, session_gone};
@@ -28,6 +29,7 @@ pub(crate) use publish::{
 };
 pub(crate) use settings::{Encryption, Room, Settings};
 pub use trial::{Outcome, Trial};
+pub(crate) use wakeable::Wakeable;
 
 use crate::{
     account::{Cx, State},
@@ -208,6 +210,7 @@ pub(crate) fn enable(cx: &mut Cx<'_>, service: Jid, node: &str, mut settings: Se
     let account = cx.id();
     cx.write(REGISTRATION.put(&enabled.key(account), &enabled.settings));
     info!(account = %cx.jid(), service = %enabled.service, "wants to be woken by push");
+    cx.server.wakeable().note(cx.account.key());
     cx.state.memory.push.0.push(enabled);
 }
 

@@ -72,17 +72,28 @@ impl Server {
             plan,
             then,
         } = question;
-        let read = self.read_after(account, plan).await;
+        if let Some(then) = then {
+            let read = self.read_after(account, plan).await;
+            return self.at(account, depth, |cx| {
+                cx.cause = cause;
+                then(cx, passing, read);
+            });
+        }
+        let (own, to) = (account.jid.clone(), passing.from.clone());
+        // What takes a while is done where the disk is read, not under the lock.
+        let ready = move |snapshot: &Snapshot| {
+            let Read { stanzas, result } = plan(snapshot)?;
+            let stanzas = stanzas
+                .iter()
+                .filter_map(|entry| on_its_way(entry, &own, &to));
+            Ok((stanzas.collect::<Vec<Passing>>(), result))
+        };
+        let read = self.read_after(account, ready).await;
         self.at(account, depth, |cx| {
             cx.cause = cause;
-            if let Some(then) = then {
-                return then(cx, passing, read);
-            }
-            let answer = read.map(|read| {
-                for stanza in read.stanzas {
-                    route_entry(cx, &stanza, &passing.from);
-                }
-                read.result
+            let answer = read.map(|(stanzas, result)| {
+                stanzas.into_iter().for_each(|stanza| cx.route(stanza));
+                result
             });
             cx.route(answered(&passing, answer));
         });
@@ -122,10 +133,14 @@ impl Server {
 
 /// Sends what was read for somebody elsewhere on its way, from whom it says it is.
 pub(crate) fn route_entry(cx: &mut Cx<'_>, entry: &Entry, to: &Jid) {
-    let Some(stanza) = entry.to_stanza() else {
-        return;
-    };
+    if let Some(stanza) = on_its_way(entry, cx.jid(), to) {
+        cx.route(stanza);
+    }
+}
+
+fn on_its_way(entry: &Entry, own: &Jid, to: &Jid) -> Option<Passing> {
+    let stanza = entry.to_stanza()?;
     let from = stanza.from().ok().flatten();
-    let from = from.unwrap_or_else(|| cx.jid().clone());
-    cx.route(Passing::new(Arc::new(stanza), from, to.clone()));
+    let from = from.unwrap_or_else(|| own.clone());
+    Some(Passing::new(Arc::new(stanza), from, to.clone()))
 }

@@ -6,15 +6,19 @@
 //! it, and shortly after somebody asked for it.
 
 pub(crate) mod config;
+mod leftovers;
 pub(crate) mod nickname;
 pub(crate) mod occupants;
+mod reading;
 pub(crate) mod record;
 mod rooms;
 pub(crate) mod standing;
 pub(crate) mod under_way;
 
 pub(crate) use config::Config;
+pub(crate) use leftovers::{acquainted, forget};
 pub(crate) use occupants::{Occupant, Occupants, Said, Seat};
+pub(crate) use reading::{Pages, Sight};
 pub(crate) use rooms::{Card, Rooms};
 pub(crate) use standing::{Affiliation, Role};
 pub(crate) use under_way::{CameBack, UnderWay};
@@ -51,6 +55,8 @@ pub(crate) struct Room {
     pub(crate) joins_reading: usize,
     pub(crate) said_meanwhile: Vec<(u64, Timestamp, Passing)>,
     pub(crate) under_way: UnderWay,
+    /// Whose pages of the archive are being read.
+    pub(crate) pages: Pages,
 }
 
 impl Room {
@@ -75,6 +81,7 @@ impl Room {
             joins_reading: 0,
             said_meanwhile: Vec::new(),
             under_way: UnderWay::default(),
+            pages: Pages::default(),
         }
     }
 
@@ -99,6 +106,7 @@ impl Room {
             joins_reading: 0,
             said_meanwhile: Vec::new(),
             under_way: UnderWay::default(),
+            pages: Pages::default(),
         })
     }
 

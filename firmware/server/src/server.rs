@@ -96,6 +96,8 @@ pub struct Server {
     capabilities: Known,
     /// When something is due about push.
     push_alarm: push::Alarm,
+    /// Who has devices to be woken.
+    wakeable: push::Wakeable,
     /// The last number given to a session, to a request of ours, and to a version of a roster.
     numbers: AtomicU64,
     started: Timestamp,
@@ -119,14 +121,13 @@ impl Server {
             .map_err(StartError::Store)?;
         let archive_ids = archive::Ids::open(&store, &*dice).map_err(StartError::Store)?;
         let resends = Window::new(clock.elapsed_ms());
-        let domain = Jid::parse(&config.domain).map_err(|_| StartError::Domain)?;
-        let domain = domain.domain();
-        let pubsub = Jid::parse(&format!("{}.{domain}", config.names.pubsub));
-        let pubsub = pubsub.map_err(|_| StartError::Domain)?;
-        let rooms = Jid::parse(&format!("{}.{domain}", config.names.rooms));
-        let rooms = rooms.map_err(|_| StartError::Domain)?;
+        let address = |text: &str| Jid::parse(text).map_err(|_| StartError::Domain);
+        let domain = address(&config.domain)?.domain();
+        let pubsub = address(&format!("{}.{domain}", config.names.pubsub))?;
+        let rooms = address(&format!("{}.{domain}", config.names.rooms))?;
         let rooms = Rooms::open(&store, &*dice, rooms).map_err(StartError::Store)?;
         let capabilities = Known::load(&store).map_err(StartError::Store)?;
+        let wakeable = push::Wakeable::load(&store).map_err(StartError::Store)?;
         let server = Arc::new_cyclic(|this| Server {
             this: this.clone(),
             pubsub,
@@ -151,6 +152,7 @@ impl Server {
             resends,
             restores_exactly: AtomicBool::new(false),
             push_alarm: push::Alarm::default(),
+            wakeable,
             numbers: AtomicU64::new(0),
         });
         server.note_administrator().map_err(StartError::Store)?;
@@ -299,6 +301,10 @@ impl Server {
 
     pub(crate) fn push_alarm(&self) -> &push::Alarm {
         &self.push_alarm
+    }
+
+    pub(crate) fn wakeable(&self) -> &push::Wakeable {
+        &self.wakeable
     }
 
     pub(crate) fn resends(&self) -> &Window {
@@ -489,6 +495,7 @@ impl Server {
         self.push_what_is_due().await;
         self.give_up_on_moves();
         self.keep_books().await;
+        self.sweep_rooms();
         self.directory.evict(&self.store);
         self.sweep_archives();
         self.forget_resends();

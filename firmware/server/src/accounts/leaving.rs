@@ -10,7 +10,7 @@ use super::{
 use crate::{
     directory,
     limits::{CLOSED_MS, FORMER_MS},
-    pubsub,
+    pubsub, room,
     roster::{self, Subscription, Verb},
     world::{Dice, Timestamp},
 };
@@ -235,8 +235,11 @@ fn told(
 pub fn rests(snapshot: &Snapshot, localpart: &str) -> Result<bool, Error> {
     match REMOVED.get(snapshot, &localpart.to_owned())? {
         Some(removed) => {
+            let domain = super::domain(snapshot)?.unwrap_or_default();
+            let gone = format!("{localpart}@{domain}");
             Ok(has_listeners(snapshot, removed.id)?
-                || !acquaintances(snapshot, localpart)?.is_empty())
+                || !acquaintances(snapshot, localpart)?.is_empty()
+                || !room::acquainted(snapshot, &gone)?.is_empty())
         }
         None => Ok(false),
     }

@@ -1,5 +1,5 @@
-//! What an account has in tables other than that of its record: counted while it lives, removed when it is
-//! gone.
+//! What an account, or a room, has in tables other than that of its record: counted while it lives, removed
+//! when it is gone.
 
 use super::{
     leaving::has_listeners,
@@ -8,7 +8,9 @@ use super::{
 use crate::{
     archive, devices,
     features::{blocking, bookmarks, last, mam, offline, private, reporting, vcard},
-    identity, pubsub, push, roster,
+    identity, pubsub, push,
+    room::record as room,
+    roster,
     session::stored,
 };
 use store::{Error, Key, Snapshot, Table, Value, Write, limits::SWEEP_ROWS_MAX};
@@ -37,6 +39,8 @@ const TABLES: &[&(dyn Owned + Sync)] = &[
     &pubsub::AFFILIATION,
     &push::REGISTRATION,
     &push::PROGRESS,
+    &room::AFFILIATION,
+    &room::OCCUPANT,
 ];
 
 /// The tables that say who is to be told that an account is gone, and of what: they go last.
@@ -111,6 +115,19 @@ pub fn writes_to_remove(snapshot: &Snapshot, id: u32) -> Result<Vec<Write>, Erro
         for table in LAST_TABLES {
             writes.extend(table.removals_of(snapshot, id, SWEEP_ROWS_MAX - writes.len())?);
         }
+    }
+    Ok(writes)
+}
+
+/// The next writes that remove what a room left, which is an account to these tables and has nobody to tell:
+/// at most [`SWEEP_ROWS_MAX`].
+///
+/// # Errors
+/// The disk's.
+pub(crate) fn writes_to_remove_room(snapshot: &Snapshot, id: u32) -> Result<Vec<Write>, Error> {
+    let mut writes = Vec::new();
+    for table in TABLES.iter().chain(LAST_TABLES) {
+        writes.extend(table.removals_of(snapshot, id, SWEEP_ROWS_MAX - writes.len())?);
     }
     Ok(writes)
 }

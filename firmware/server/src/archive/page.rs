@@ -20,6 +20,9 @@ use std::ops::ControlFlow;
 use store::{Error, Finder};
 use xmpp::{Jid, Stanza, ns};
 
+/// XEP-0045: what the archive of a room says of whoever said something.
+const ROOM_USER: &str = "http://jabber.org/protocol/muc#user";
+
 /// What is asked for. Positions are those of this account, if they are any at all.
 #[derive(Clone, Debug)]
 pub(crate) struct Query {
@@ -30,11 +33,22 @@ pub(crate) struct Query {
     pub(crate) before: Option<u64>,
     /// These and no others.
     pub(crate) positions: Option<Vec<u64>>,
+    /// In a room, by whom.
+    pub(crate) said_by: Option<SaidBy>,
     /// Every one of these is in the body, in small letters.
     pub(crate) words: Vec<String>,
     /// Messages at most; with 0 only the count is wanted.
     pub(crate) max: usize,
     pub(crate) page: Start,
+}
+
+/// Who said something in a room, as far as the message itself tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SaidBy {
+    /// Whoever had this occupant JID then.
+    Occupant(Jid),
+    /// Whoever has this real address, bare or not, of which everybody was told then.
+    Known(Jid),
 }
 
 /// Where the page is.
@@ -78,6 +92,8 @@ pub(crate) struct Page {
 pub(crate) struct Kept {
     pub(crate) position: u64,
     pub(crate) stamp: Timestamp,
+    /// The other side's bare JID; in a room that of whoever said it.
+    pub(crate) contact: String,
     /// The stanza as one element that says its namespace.
     pub(crate) payload: Bytes,
 }
@@ -210,7 +226,9 @@ impl Archive<'_> {
 impl Query {
     /// Whether the index alone tells what matches.
     fn is_told_by_the_index(&self) -> bool {
-        self.words.is_empty() && self.with.as_ref().is_none_or(Jid::is_bare)
+        self.words.is_empty()
+            && self.said_by.is_none()
+            && self.with.as_ref().is_none_or(Jid::is_bare)
     }
 
     fn takes(&self, entry: &EntryRecord, payload: &[u8]) -> bool {
@@ -225,8 +243,27 @@ impl Query {
         let Some(stanza) = stanza.and_then(|xml| Stanza::parse(xml).ok()) else {
             return false;
         };
-        self.with.as_ref().is_none_or(|with| is_with(&stanza, with)) && has(&stanza, &self.words)
+        self.with.as_ref().is_none_or(|with| is_with(&stanza, with))
+            && self.said_by.as_ref().is_none_or(|by| by.said(&stanza))
+            && has(&stanza, &self.words)
     }
+}
+
+impl SaidBy {
+    fn said(&self, stanza: &Stanza) -> bool {
+        match self {
+            SaidBy::Occupant(jid) => stanza.from().is_ok_and(|from| from.as_ref() == Some(jid)),
+            SaidBy::Known(jid) => speaker(stanza).is_some_and(|real| {
+                real == *jid || jid.is_bare() && real.bare_str() == jid.as_str()
+            }),
+        }
+    }
+}
+
+/// The real address that everybody in a room was told of (XEP-0313 §6.1.2).
+fn speaker(stanza: &Stanza) -> Option<Jid> {
+    let x = stanza.child(ROOM_USER, "x")?.element();
+    Jid::parse(x.child(ROOM_USER, "item")?.attr("jid")?).ok()
 }
 
 /// XEP-0313 §4.1.1: a full JID is compared as it is.
@@ -320,6 +357,7 @@ impl<'s, 'a> Search<'s, 'a> {
         self.messages.push(Kept {
             position,
             stamp: entry.stamp,
+            contact: entry.contact,
             payload,
         });
         Ok(ControlFlow::Continue(()))

@@ -91,10 +91,12 @@ impl Server {
         }));
     }
 
-    /// One batch of every account that has something old; whether some have more.
+    /// One batch of every account and room that has something old; whether some have more.
     fn sweep_each(self: &Arc<Self>) -> Result<bool, Error> {
         let mut more = false;
-        for (localpart, id) in accounts::all(&self.store().snapshot()?)? {
+        let mut archives = accounts::all(&self.store().snapshot()?)?;
+        archives.extend(self.stored_rooms(&self.store().snapshot()?)?);
+        for (localpart, id) in archives {
             let Some(cutoff) = self.cutoff(&self.store().snapshot()?, id)? else {
                 continue;
             };

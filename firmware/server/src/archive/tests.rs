@@ -184,6 +184,7 @@ fn everything(max: usize, page: Start) -> Query {
         after: None,
         before: None,
         positions: None,
+        said_by: None,
         words: Vec::new(),
         max,
         page,

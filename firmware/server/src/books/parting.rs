@@ -1,19 +1,19 @@
-//! What removed accounts were to the nodes of others, which ends with them.
+//! What removed accounts were to the nodes of others and to rooms, which ends with them.
 //!
-//! State: none; whoever is not done yet is found in the nodes' rows, after a power cut, too.
+//! State: none; whoever is not done yet is found in the rows of nodes and rooms, after a power cut, too.
 
-use crate::{accounts, pubsub, server::Server};
+use crate::{accounts, pubsub, room, server::Server};
 use std::sync::Arc;
 use store::{Error, Urgency, limits::SWEEP_ROWS_MAX};
 use tracing::error;
 use xmpp::Jid;
 
-/// An account, or the service, by localpart and id; and whom its nodes are to forget.
+/// An account, the service or a room, by key and id; and whom it is to forget.
 type Acquaintance = (String, u32, Jid);
 
 impl Server {
-    /// Has the nodes of accounts and of the service forget the removed. What is not done now is done when
-    /// the books are kept next: until then their names rest.
+    /// Has rooms and the nodes of accounts and of the service forget the removed. What is not done now is
+    /// done when the books are kept next: until then their names rest.
     pub(super) async fn part(self: &Arc<Self>) {
         let server = self.clone();
         let found = self.on_reader(move || server.acquaintances()).await;
@@ -25,7 +25,10 @@ impl Server {
         for (localpart, id, gone) in acquaintances {
             match self.load(&localpart).await {
                 Ok(Some(account)) => {
-                    self.at(&account, 0, |cx| pubsub::forget(cx, &gone));
+                    self.at(&account, 0, |cx| match cx.is_room() {
+                        true => room::forget(cx, &gone),
+                        false => pubsub::forget(cx, &gone),
+                    });
                     self.settle(&account).await;
                 }
                 Ok(None) => {
@@ -48,9 +51,10 @@ impl Server {
             let Ok(gone) = Jid::from_parts(Some(&removed), self.domain().as_str(), None) else {
                 continue;
             };
-            for (localpart, id) in accounts::acquaintances(&snapshot, &removed)? {
-                found.push((localpart, id, gone.clone()));
-            }
+            let rooms = room::acquainted(&snapshot, gone.as_str())?.into_iter();
+            let rooms = rooms.map(|(name, id)| (self.room_key(&name), id));
+            let nodes = accounts::acquaintances(&snapshot, &removed)?.into_iter();
+            found.extend(nodes.chain(rooms).map(|(key, id)| (key, id, gone.clone())));
         }
         Ok(found)
     }

@@ -46,14 +46,16 @@ pub(crate) fn worth_keeping(message: &Passing) -> bool {
 }
 
 /// Whether what was said in a room is kept there. Of a subject the room keeps the last anyway, and that it
-/// changed is part of what happened.
+/// changed is part of what happened. That something was taken back everybody must find, whatever its author
+/// wishes (XEP-0424 §5).
 pub(crate) fn worth_keeping_in_room(message: &Passing) -> bool {
-    !hints::no_store(message)
-        && (hints::store(message)
-            || message
-                .stanza
-                .children()
-                .any(|child| is_listed(MEANING, child)))
+    message.stanza.child(archive::RETRACT, "retract").is_some()
+        || !hints::no_store(message)
+            && (hints::store(message)
+                || message
+                    .stanza
+                    .children()
+                    .any(|child| is_listed(MEANING, child)))
 }
 
 /// What becomes of a message beyond those who get it now.
@@ -106,6 +108,7 @@ const PASSING: &[(&str, &str)] = &[
     (ns::CLIENT, "thread"),                                      // goes with chat states (XEP-0085 §5.5)
     (archive::STANZA_ID, "*"),                                   // XEP-0359
     ("urn:xmpp:delay", "delay"),                                 // XEP-0203
+    ("urn:xmpp:mam:2", "result"),                                // XEP-0313: it is in an archive
     ("urn:xmpp:receipts", "request"),                            // XEP-0184
     ("urn:xmpp:chat-markers:0", "markable"),                     // XEP-0333
     ("urn:xmpp:carbons:2", "private"),                           // XEP-0280

@@ -7,11 +7,12 @@
 //! not served as a page's start. A search (XEP-0431) that names no page begins with the newest matches, and
 //! where it stopped before it had looked at all, the id to go on from is that of the last message it looked
 //! at. A session that has not acknowledged many pages is told to wait (RFC 6120 §8.3.3.18), since one more
-//! would fill its outbox. What a query gave to a client counts as delivered (§6.1.1): it is not sent again
-//! with what waited.
+//! would fill its outbox, whosever archive it is. What a query gave to a client counts as delivered (§6.1.1):
+//! it is not sent again with what waited. The archives of rooms are in `rooms.rs`.
 
 mod preferences;
 mod query;
+mod rooms;
 
 pub(super) use preferences::PREFERENCES_FEATURE;
 pub(crate) use preferences::{PREFERENCES, Preferences};
@@ -19,8 +20,9 @@ pub(crate) use preferences::{PREFERENCES, Preferences};
 use crate::{
     account::Cx,
     archive::{Archive, Ids, Kept, Page, PageError, Place, Query, Start},
-    feature::{Answer, Feature, Iq, IqHandler, IqHook, On, Plan, Read, Spec, get, refuse},
+    feature::{Answer, Feature, Iq, IqHandler, IqHook, On, Plan, Read, Spec, Verdict, get, refuse},
     limits::{PAGE_OUTBOX_BYTES_MAX, PAGE_OUTBOX_STANZAS_MAX},
+    room::Sight,
     session::Session,
 };
 use bytes::Bytes;
@@ -28,7 +30,7 @@ use query::Asked;
 use std::sync::Arc;
 use store::Snapshot;
 use tracing::error;
-use xmpp::{Class, Element, Entry, Jid, Kind, StanzaError, compose, datetime, rsm};
+use xmpp::{Class, Element, Entry, Jid, Kind, Passing, StanzaError, compose, datetime, rsm};
 
 const NS: &str = "urn:xmpp:mam:2";
 const QUERY: (&str, &str) = (NS, "query");
@@ -40,6 +42,9 @@ pub(super) const FEATURE: Feature = Feature {
         (On::OwnAccount, NS),
         (On::OwnAccount, "urn:xmpp:mam:2#extended"),
         (On::OwnAccount, rsm::NS),
+        (On::RoomArchive, NS),
+        (On::RoomArchive, "urn:xmpp:mam:2#extended"),
+        (On::RoomArchive, rsm::NS),
     ],
     iq: &[
         IqHandler {
@@ -57,7 +62,16 @@ pub(super) const FEATURE: Feature = Feature {
         refuse(On::NoAccount, "set", QUERY, forbidden),
         refuse(On::NoAccount, "get", QUERY, forbidden),
         refuse(On::NoAccount, "get", METADATA, forbidden),
+        IqHandler {
+            on: On::Room,
+            type_: "set",
+            payload: QUERY,
+            hook: IqHook::Reads(rooms::ask),
+        },
+        get(On::Room, QUERY, rooms::form),
+        get(On::Room, METADATA, rooms::metadata),
     ],
+    stanza_out: Some(leave_if_there_is_room),
     bound: Some(metadata_when_bound),
     ..Feature::NONE
 };
@@ -65,7 +79,10 @@ pub(super) const FEATURE: Feature = Feature {
 /// A field of the query (XEP-0431 §3.1); no handlers of its own.
 pub(super) const SEARCH_FEATURE: Feature = Feature {
     spec: Spec::Xep(431, "0.2.0", "Full Text Search in MAM"),
-    disco: &[(On::OwnAccount, "urn:xmpp:fulltext:0")],
+    disco: &[
+        (On::OwnAccount, "urn:xmpp:fulltext:0"),
+        (On::RoomArchive, "urn:xmpp:fulltext:0"),
+    ],
     ..Feature::NONE
 };
 
@@ -96,6 +113,19 @@ fn metadata_when_bound(cx: &mut Cx<'_>, _: &Arc<Session>, _: &Element) -> Option
     Some(metadata(cx))
 }
 
+/// A query for any archive, the own one or a room's here or elsewhere: its answer must find a place.
+fn leave_if_there_is_room(cx: &mut Cx<'_>, passing: &mut Passing) -> Verdict {
+    let stanza = &passing.stanza;
+    let asks = (stanza.kind, stanza.type_()) == (Kind::Iq, "set")
+        && stanza.child(QUERY.0, QUERY.1).is_some();
+    if asks && has_enough(cx, &passing.from) {
+        return Verdict::Refuse(
+            StanzaError::RESOURCE_CONSTRAINT.with_text("too many pages at once"),
+        );
+    }
+    Verdict::Pass
+}
+
 /// Whether a page more may cost the session that asks its connection (XEP-0198): it has not acknowledged
 /// what it asked for before.
 fn has_enough(cx: &mut Cx<'_>, jid: &Jid) -> bool {
@@ -108,9 +138,6 @@ fn has_enough(cx: &mut Cx<'_>, jid: &Jid) -> bool {
 
 /// §4: a query is understood under the lock; then its page is read.
 fn ask(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Result<Plan, StanzaError> {
-    if has_enough(cx, &iq.passing.from) {
-        return Err(StanzaError::RESOURCE_CONSTRAINT.with_text("too many pages at once"));
-    }
     let (ids, account) = (cx.server.archive_ids().clone(), cx.id());
     let asked = Asked::read(&iq.payload.element(), |id| ids.position(account, id))?;
     let index = cx.state.memory.archive.clone();
@@ -123,6 +150,7 @@ fn ask(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Result<Plan, StanzaError> {
             own: &own,
             to: &to,
             asked: &asked,
+            sight: None,
         };
         Ok(answer.of(page))
     }))
@@ -144,13 +172,15 @@ fn read(
     })
 }
 
-/// How a page is told to the session that asked.
+/// How a page is told to whoever asked.
 struct Results<'a> {
     ids: &'a Ids,
     account: u32,
     own: &'a Jid,
     to: &'a Jid,
     asked: &'a Asked,
+    /// In a room, how much of who said what.
+    sight: Option<Sight>,
 }
 
 impl Results<'_> {
@@ -181,7 +211,11 @@ impl Results<'_> {
         );
         content.push_str(&datetime::format(kept.stamp));
         content.push_str("'/>");
-        content.push_str(&String::from_utf8_lossy(&kept.payload));
+        let payload = String::from_utf8_lossy(&kept.payload);
+        match self.sight {
+            Some(sight) => content.push_str(&rooms::shown(&payload, kept, sight, self.own)),
+            None => content.push_str(&payload),
+        }
         content.push_str("</forwarded></result>");
         Entry {
             kind: Kind::Message,

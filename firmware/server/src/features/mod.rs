@@ -90,6 +90,8 @@ pub(crate) const ALL: &[&Feature] = &[
     &muc::OCCUPANT_ID_FEATURE,
     &muc::SELF_PING_FEATURE,
     &muc::AVATAR_FEATURE,
+    &muc::RETRACTION_FEATURE,
+    &muc::MODERATION_FEATURE,
     &bookmarks::FEATURE,
     &bookmarks::LIST_FEATURE,
     &bookmarks::CONVERSION_FEATURE,

@@ -2,6 +2,7 @@
 //!
 //! State: `crate::room`.
 
+mod absent;
 mod announce;
 mod avatar;
 mod bounce;
@@ -16,11 +17,13 @@ mod leave;
 mod message;
 mod owner;
 mod relay;
+mod retract;
 
 pub(super) use avatar::FEATURE as AVATAR_FEATURE;
 pub(crate) use enter::{enter_none, presence};
 pub(crate) use message::message;
 pub(crate) use relay::{iq, outsider};
+pub(super) use retract::{MODERATION_FEATURE, RETRACTION_FEATURE};
 
 use crate::{
     account::Cx,
@@ -135,6 +138,7 @@ fn is_for_rooms_to_say(room: &Jid, child: Child<'_>) -> bool {
         (NS | USER | OCCUPANT_ID | "urn:xmpp:hats:0" | "http://jabber.org/protocol/address", _) => {
             true
         }
+        (crate::archive::RETRACT | retract::MODERATE, _) => retract::is_forged(child),
         (crate::archive::STANZA_ID, "stanza-id") => by_us("by"),
         ("urn:xmpp:delay" | "jabber:x:delay", _) => by_us("from"),
         _ => false,

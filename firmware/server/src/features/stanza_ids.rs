@@ -17,6 +17,7 @@ pub(super) const FEATURE: Feature = Feature {
         (On::Server, STANZA_ID),
         (On::OwnAccount, STANZA_ID),
         (On::Room, STANZA_ID),
+        (On::RoomArchive, STANZA_ID),
     ],
     message_out: Some(strip_sent),
     message_in: Some(strip_received),

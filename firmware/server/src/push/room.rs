@@ -16,7 +16,6 @@ use xmpp::Passing;
 /// holds where the bookmark of the room says nothing, which is [`Notify::Always`] for private groups and
 /// [`Notify::OnMention`] for public rooms (§3). A device that waits in the room (XEP-0198) is sent what is
 /// said there, and pushed for that: it is passed over here, and every member may be told.
-#[allow(dead_code, reason = "for rooms, whose members hear of what they miss")]
 pub(crate) fn said(cx: &mut Cx<'_>, said: &Passing, nickname: &str, usual: Notify) {
     let is_own = said.from.resourcepart() == Some(nickname);
     if cx.state.memory.push.is_empty() || is_own {

@@ -1,7 +1,7 @@
 //! What is stored of a room: itself under its name, who is affiliated, and who is in it, so that a restart
 //! finds everybody where they were.
 //!
-//! State: tables `room.record`, `room.affiliation`, `room.occupant`, `room.secret`.
+//! State: tables `room.record`, `room.affiliation`, `room.occupant`, `room.ended`, `room.secret`.
 
 use super::{
     config::Config,
@@ -19,6 +19,8 @@ pub(crate) const AFFILIATION: Table<(u32, String), AffiliationRecord> =
 /// By the room's number and the full JID of a session in it.
 pub(crate) const OCCUPANT: Table<(u32, String), OccupantRecord> =
     Table::per_account("room.occupant", 1);
+/// By number: rooms that are no more and may have left something.
+pub(crate) const ENDED: Table<u32, ()> = Table::new("room.ended", 1);
 /// One row: what occupant ids are made with.
 pub(crate) const SECRET: Table<(), SecretRecord> = Table::new("room.secret", 1);
 

@@ -13,7 +13,7 @@ use aws_lc_rs::hmac;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
 };
 use store::{Sequence, Store, Urgency};
 use xmpp::Jid;
@@ -30,6 +30,8 @@ pub(crate) struct Rooms {
     secret: hmac::Key,
     /// How many people somebody has invited, by bare JID, and since when that is counted.
     inviting: Mutex<BTreeMap<Jid, (u32, Timestamp)>>,
+    /// Whether somebody sweeps what ended rooms left.
+    pub(super) sweeping: AtomicBool,
 }
 
 /// A room in a few words.
@@ -94,6 +96,7 @@ impl Rooms {
             numbers: store.sequence("room.number")?,
             secret: hmac::Key::new(hmac::HMAC_SHA256, &secret.bytes),
             inviting: Mutex::default(),
+            sweeping: AtomicBool::new(false),
         })
     }
 

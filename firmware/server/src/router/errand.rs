@@ -1,12 +1,13 @@
 //! What accounts of this house ask of one another without a stanza: to pass an event on to those resources
-//! that want it, and to send the last items of nodes.
+//! that want it, to send the last items of nodes, and to wake devices for what is said in a room.
 
 use crate::{
     account::{Account, Cx, Errand},
     directory,
     feature::Feature,
-    features::passes,
+    features::{notification_settings::Notify, passes},
     pubsub::{self, LastItems},
+    push,
     server::Server,
     session::intake::Cause,
 };
@@ -28,7 +29,21 @@ pub(super) async fn run(
         server.at(&account, from.0, |cx| event(cx, passing, (&node, &told)));
         return None;
     }
-    let account = server.load(localpart).await.ok().flatten()?;
+    let account = match server.load(localpart).await {
+        Ok(Some(account)) => account,
+        Ok(None) => {
+            server.wakeable().forget(localpart); // there is nobody any more
+            return None;
+        }
+        Err(_) => return None, // whoever loads it next says why
+    };
+    if let Errand::SaidInRoom(nickname, usual) = errand {
+        server.at(&account, from.0, |cx| {
+            cx.cause = from.1;
+            said_in_room(cx, passing, &nickname, usual);
+        });
+        return Some(account);
+    }
     let wanted = server.at(&account, from.0, |cx| last_items(cx, &passing, &errand))?;
     let read = server.read_after(&account, move |snapshot| {
         wanted.read(snapshot).map_err(|error| {
@@ -58,13 +73,22 @@ fn event(cx: &mut Cx<'_>, mut passing: Passing, (node, told): (&str, &[Jid])) {
     }
 }
 
+/// For a member who may not be there: its devices are woken as they wish, if any asked for that.
+fn said_in_room(cx: &mut Cx<'_>, mut passing: Passing, nickname: &str, usual: Notify) {
+    if cx.state.memory.push.is_empty() {
+        cx.server.wakeable().forget(cx.account.key());
+    } else if passes(cx, |feature| feature.stanza_in, &mut passing) {
+        push::room::said(cx, &passing, nickname, usual);
+    }
+}
+
 /// What is to be read for whoever the errand is for.
 fn last_items(cx: &mut Cx<'_>, passing: &Passing, errand: &Errand) -> Option<LastItems> {
     let to = &passing.from;
     let wanted = match errand {
         Errand::LastItems(capabilities) => pubsub::last_items(cx, to, capabilities),
         Errand::LastItem(node) => pubsub::last_item_for(cx, to, node),
-        Errand::Event(..) => return None,
+        Errand::Event(..) | Errand::SaidInRoom(..) => return None,
     };
     (!wanted.is_empty()).then_some(wanted)
 }

@@ -130,18 +130,28 @@ impl Passing {
 
     /// As one XML element that says `xmlns='jabber:client'`: for the archive and for `<forwarded/>`.
     pub fn to_xml(&self) -> String {
+        self.xml(self.to.as_str())
+    }
+
+    /// The same without saying whom it is for: what a room said to everybody (XEP-0313 §6.1.2).
+    pub fn to_xml_for_all(&self) -> String {
+        self.xml("")
+    }
+
+    fn xml(&self, to: &str) -> String {
         let (name, head, content) = (
             self.stanza.kind.name(),
             entry::head(&self.stanza, &self.from),
             self.content(),
         );
-        let mut out =
-            String::with_capacity(head.len() + content.len() + self.to.as_str().len() + 48);
+        let mut out = String::with_capacity(head.len() + content.len() + to.len() + 48);
         out.push('<');
         out.push_str(name);
         compose::attribute(&mut out, "xmlns", ns::CLIENT);
         out.push_str(&head);
-        compose::attribute(&mut out, "to", self.to.as_str());
+        if !to.is_empty() {
+            compose::attribute(&mut out, "to", to);
+        }
         // Content was checked when it was read, or composed by us; this copies only what is not.
         compose::content(&mut out, name, &String::from_utf8_lossy(&content));
         out

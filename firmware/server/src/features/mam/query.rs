@@ -89,7 +89,7 @@ impl Asked {
 }
 
 /// Everything, from the first on.
-fn nothing_special() -> Query {
+pub(super) fn nothing_special() -> Query {
     Query {
         with: None,
         earliest: 0,
@@ -97,6 +97,7 @@ fn nothing_special() -> Query {
         after: None,
         before: None,
         positions: None,
+        said_by: None,
         words: Vec::new(),
         max: PAGE_MESSAGES_DEFAULT,
         page: Start::First,
@@ -259,7 +260,7 @@ mod tests {
             ("end", "1970-01-01T00:00:07Z", "7000, after"),
             ("after-id", "p7", "Some(7), before: None"),
             ("before-id", "p7", "Some(7), positions"),
-            ("ids", "p7", "Some([7]), words"),
+            ("ids", "p7", "Some([7]), said_by"),
             (
                 FULLTEXT,
                 "Árvíz  TŰRŐ",

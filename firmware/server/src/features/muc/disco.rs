@@ -11,7 +11,7 @@ use crate::{
     server::Server,
 };
 use xmpp::{
-    Element, Jid, Passing, StanzaError, compose,
+    Element, Jid, StanzaError, compose,
     form::{FieldType, Writer},
     ns, rsm,
 };
@@ -91,7 +91,13 @@ pub(super) fn info_of_room(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Answer {
     let mut query = format!("<query xmlns='{INFO}'><identity category='conference' type='text'");
     compose::attribute(&mut query, "name", name(cx, room));
     query.push_str("/>");
-    for feature in announced(On::Room).chain(kinds(room)) {
+    let kept = room
+        .config
+        .archive
+        .then(|| announced(On::RoomArchive))
+        .into_iter();
+    let features = announced(On::Room).chain(kept.flatten());
+    for feature in features.chain(kinds(room)) {
         query.push_str("<feature");
         compose::attribute(&mut query, "var", feature);
         query.push_str("/>");

@@ -1,10 +1,10 @@
 //! What was said before somebody came (XEP-0045 §7.2.13 to §7.2.15): as many of the last messages as are wanted,
 //! out of the room's archive, and the subject.
 
-use super::{NS, message::is_change_of_subject, occupant_id};
+use super::{NS, USER, message::is_change_of_subject, occupant_id};
 use crate::{
     account::Cx,
-    archive::{Archive, Query, Start},
+    archive::{Archive, Query, RETRACT, Start},
     feature::{Plan, Read},
     limits::{ROOM_HISTORY_MAX, ROOM_HISTORY_SPARE, ROOM_MEANWHILE_MAX},
     room::Config,
@@ -80,6 +80,7 @@ pub(super) fn plan(cx: &mut Cx<'_>, wanted: &Wanted) -> Option<Plan> {
         after: None,
         before: None,
         positions: None,
+        said_by: None,
         words: Vec::new(),
         max: max + ROOM_HISTORY_SPARE,
         page: Start::Last,
@@ -99,11 +100,7 @@ pub(super) fn plan(cx: &mut Cx<'_>, wanted: &Wanted) -> Option<Plan> {
         let messages = page.messages.iter().filter_map(|kept| {
             let xml = std::str::from_utf8(&kept.payload).ok()?;
             let stanza = Arc::new(Stanza::parse(xml).ok()?);
-            let from = stanza.from().ok().flatten()?;
-            if !is_discussion(&stanza) {
-                return None;
-            }
-            let mut said = Passing::new(stanza, from, own.clone());
+            let mut said = as_heard(stanza, &own)?;
             let id = crate::archive::stanza_id(&ids, account, &own, kept.position);
             said.add(id, Reach::Everybody);
             said.add(delay(&own, kept.stamp), Reach::Everybody);
@@ -128,6 +125,19 @@ fn is_discussion(stanza: &Stanza) -> bool {
             || (child.ns(), child.name()) == ("urn:xmpp:receipts", "received")
     });
     !is_change_of_subject(stanza) && (!is_mark || has_text())
+}
+
+/// What was said, without what the archive alone knows of it. Nothing of what was taken back (XEP-0424 §5).
+fn as_heard(stanza: Arc<Stanza>, own: &Jid) -> Option<Passing> {
+    let from = stanza.from().ok().flatten()?;
+    let speaker = stanza.child(USER, "x").map(|x| x.index());
+    let is_gone = stanza.child(RETRACT, "retracted").is_some();
+    let is_shown = !is_gone && is_discussion(&stanza);
+    let mut said = Passing::new(stanza, from, own.clone());
+    if let Some(speaker) = speaker {
+        said.leave_behind(speaker, Reach::Everybody);
+    }
+    is_shown.then_some(said)
 }
 
 fn delay(room: &Jid, stamp: Timestamp) -> String {

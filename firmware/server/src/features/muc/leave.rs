@@ -138,5 +138,6 @@ pub(super) fn end(cx: &mut Cx<'_>) {
     cx.server.rooms().forget(&name);
     if !locked {
         cx.write(record::ROOM.remove(&name));
+        cx.write(record::ENDED.put(&cx.id(), &()));
     }
 }

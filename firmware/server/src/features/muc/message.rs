@@ -1,6 +1,8 @@
 //! Messages to a room (XEP-0045 §7.4, §7.5, §8.1): what everybody gets, what one occupant gets, and the subject.
 
-use super::{USER, bounce, history, invite, is_for_rooms_to_say, occupant_id, refuse};
+use super::{
+    USER, absent, bounce, history, invite, is_for_rooms_to_say, occupant_id, refuse, retract,
+};
 use crate::{
     account::Cx,
     archive,
@@ -16,7 +18,6 @@ const NOT_IN_THE_ROOM: StanzaError = StanzaError {
     type_: "cancel",
     ..StanzaError::NOT_ACCEPTABLE
 };
-
 /// A message for this room or somebody in it.
 pub(crate) fn message(cx: &mut Cx<'_>, passing: Passing) -> Option<Question> {
     let to_occupant = passing.to.resourcepart().is_some();
@@ -72,16 +73,29 @@ fn to_all(cx: &mut Cx<'_>, mut said: Passing) -> Result<(), StanzaError> {
             return Err(StanzaError::NOT_ACCEPTABLE.with_text("this subject is too long"));
         }
     }
-    let keeps = room.config.archive;
     let real = std::mem::replace(&mut said.from, own);
     clean(cx, &mut said);
     said.add(occupant_id(&id), Reach::Everybody);
-    if keeps && crate::features::worth_keeping_in_room(&said) {
-        let position = archive::keep_in_room(cx, &mut said, &real)?;
-        history::note(cx, position, &said);
-    }
+    to_everybody(cx, said.clone(), &real)?;
     if let Some(subject) = subject {
         set_subject(cx, &said, subject, &id);
+    }
+    retract::by_its_author(cx, &said, &id);
+    Ok(())
+}
+
+/// Keeps something of what was said by somebody, or the room itself, and gives it to everybody who is there.
+pub(super) fn to_everybody(
+    cx: &mut Cx<'_>,
+    mut said: Passing,
+    by: &Jid,
+) -> Result<(), StanzaError> {
+    let room = super::room(cx)?;
+    let keeps = room.keeps() && crate::features::worth_keeping_in_room(&said);
+    if keeps {
+        let speaker = room.config.non_anonymous.then(|| identity(room, by));
+        let position = archive::keep_in_room(cx, &mut said, by, speaker.flatten())?;
+        history::note(cx, position, &said);
     }
     let Some(room) = cx.room() else {
         return Ok(());
@@ -91,7 +105,20 @@ fn to_all(cx: &mut Cx<'_>, mut said: Passing) -> Result<(), StanzaError> {
         .map(|(_, seat)| said.addressed_to(seat.jid.clone()))
         .collect();
     copies.into_iter().for_each(|copy| cx.route(copy));
+    if keeps {
+        absent::told(cx, &said, by);
+    }
     Ok(())
+}
+
+/// XEP-0313 §6.1.2: who this is, where everybody may know it.
+fn identity(room: &Room, real: &Jid) -> Option<String> {
+    let occupant = room.occupants.of(real)?;
+    let mut out = format!("<x xmlns='{USER}'><item");
+    xmpp::compose::attribute(&mut out, "affiliation", room.affiliation(real).name());
+    xmpp::compose::attribute(&mut out, "jid", real.as_str());
+    xmpp::compose::attribute(&mut out, "role", occupant.role.name());
+    Some(out + "/></x>")
 }
 
 /// Leaves behind what only the room may say.
