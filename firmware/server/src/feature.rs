@@ -222,11 +222,27 @@ pub(crate) struct Iq<'a> {
 /// The payload of the result as XML, or the refusal.
 pub(crate) type Answer = Result<String, StanzaError>;
 
+/// What a request is answered with.
+pub(crate) enum Reply {
+    Done(String),
+    /// The rest is done: what is not, as XML, and why (XEP-0060 §8.8.2.4).
+    DoneInPart(String, StanzaError),
+    Refused(StanzaError),
+}
+
+impl From<Answer> for Reply {
+    fn from(answer: Answer) -> Reply {
+        answer.map_or_else(Reply::Refused, Reply::Done)
+    }
+}
+
 /// Where a handler runs, told by its type.
 #[derive(Clone, Copy)]
 pub(crate) enum IqHook {
     /// Under the addressee's lock: memory only, effects are noted. The result waits for the writes it caused.
     Account(fn(&mut Cx<'_>, &Iq<'_>) -> Answer),
+    /// The same, for a list of which some may be done and some not.
+    List(fn(&mut Cx<'_>, &Iq<'_>) -> Reply),
     /// Without any account.
     Server(fn(&Server, &Iq<'_>) -> Answer),
     /// Authorised under the addressee's lock, then read from the disk, off the threads that route. The
@@ -241,16 +257,20 @@ pub(crate) type Plan = Box<dyn FnOnce(&Snapshot) -> Result<Read, StanzaError> + 
 pub(crate) struct Read {
     /// They go before the result, to sessions of the account alone. The plan bounds them.
     pub(crate) stanzas: Vec<Entry>,
-    /// The payload of the result, as XML.
-    pub(crate) result: String,
+    pub(crate) reply: Reply,
 }
 
 impl Read {
-    /// A result that needs no stanzas before it.
+    /// A result, its payload as XML, that needs no stanzas before it.
     pub(crate) fn of(result: String) -> Read {
+        Read::reply(Reply::Done(result))
+    }
+
+    /// Likewise, whatever is answered.
+    pub(crate) fn reply(reply: Reply) -> Read {
         Read {
             stanzas: Vec::new(),
-            result,
+            reply,
         }
     }
 }
@@ -286,6 +306,20 @@ pub(crate) const fn set(
         type_: "set",
         payload,
         hook: IqHook::Account(answer),
+    }
+}
+
+/// A list of changes, each for itself.
+pub(crate) const fn set_list(
+    on: On,
+    payload: (&'static str, &'static str),
+    answer: fn(&mut Cx<'_>, &Iq<'_>) -> Reply,
+) -> IqHandler {
+    IqHandler {
+        on,
+        type_: "set",
+        payload,
+        hook: IqHook::List(answer),
     }
 }
 

@@ -223,10 +223,10 @@ impl Nodes {
             && (grows == 0 || kept + grows <= PUBSUB_BYTES_MAX)
     }
 
-    /// Whether the nodes may have so many more subscriptions and affiliations.
-    fn has_room_for_people(&self, more: usize) -> bool {
+    /// How many more subscriptions and affiliations the nodes may have.
+    fn room_for_people(&self) -> usize {
         let people = |node: &Node| node.subscriptions().len() + node.affiliations().len();
-        self.list.iter().map(people).sum::<usize>() + more <= PUBSUB_PEOPLE_MAX
+        PUBSUB_PEOPLE_MAX.saturating_sub(self.list.iter().map(people).sum())
     }
 
     fn insert(&mut self, node: Node) {

@@ -3,7 +3,7 @@
 
 use crate::{
     account::Account,
-    feature::{Plan, Read},
+    feature::{Plan, Read, Reply},
     router::{answer_entry, answered},
     server::Server,
     session::{Session, intake::Cause},
@@ -34,13 +34,13 @@ impl Server {
             if !cx.state.has(session) {
                 return;
             }
-            let answer = read.map(|Read { stanzas, result }| {
+            let reply = read.map_or_else(Reply::Refused, |Read { stanzas, reply }| {
                 for stanza in stanzas {
                     session.outbox.push(stanza);
                 }
-                result
+                reply
             });
-            session.outbox.push(answer_entry(&passing, answer));
+            session.outbox.push(answer_entry(&passing, reply));
         });
     }
 
@@ -55,7 +55,8 @@ impl Server {
         let read = self.read_after(account, plan).await;
         self.at(account, depth, |cx| {
             cx.cause = cause;
-            cx.route(answered(&passing, read.map(|read| read.result)));
+            let reply = read.map_or_else(Reply::Refused, |read| read.reply);
+            cx.route(answered(&passing, reply));
         });
     }
 

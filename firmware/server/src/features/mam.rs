@@ -19,7 +19,7 @@ pub(crate) use preferences::{PREFERENCES, Preferences};
 use crate::{
     account::Cx,
     archive::{Archive, Ids, Kept, Page, PageError, Place, Query, Start},
-    feature::{Answer, Feature, Iq, IqHandler, IqHook, On, Plan, Read, Spec, get, refuse},
+    feature::{Answer, Feature, Iq, IqHandler, IqHook, On, Plan, Read, Reply, Spec, get, refuse},
     limits::{PAGE_OUTBOX_BYTES_MAX, PAGE_OUTBOX_STANZAS_MAX},
     session::Session,
 };
@@ -164,7 +164,10 @@ impl Results<'_> {
         if self.asked.flipped {
             stanzas.reverse(); // §4.3.4: what is in the page stays the same
         }
-        Read { stanzas, result }
+        Read {
+            stanzas,
+            reply: Reply::Done(result),
+        }
     }
 
     /// §4.2.

@@ -150,6 +150,12 @@ impl Passing {
     /// The reply that refuses it: `type='error'`, addresses swapped, the same id (RFC 6120 §8.3.1). Callers
     /// never pass an error or a result.
     pub fn refused(&self, error: StanzaError) -> Passing {
+        self.refused_with("", error)
+    }
+
+    /// The same with something in front of the error, as XML: what of the request was not done, where the
+    /// rest was.
+    pub fn refused_with(&self, returned: &str, error: StanzaError) -> Passing {
         let id = self.stanza.id();
         let attributes = match (&id, self.stanza.kind) {
             (Some(id), _) => vec![("type", "error"), ("id", id)],
@@ -158,7 +164,8 @@ impl Passing {
             (None, Kind::Iq) => vec![("type", "error"), ("id", "")],
             (None, _) => vec![("type", "error")],
         };
-        let reply = Stanza::compose(self.stanza.kind, &attributes, &error.to_xml());
+        let content = format!("{returned}{}", error.to_xml());
+        let reply = Stanza::compose(self.stanza.kind, &attributes, &content);
         Passing::new(Arc::new(reply), self.to.clone(), self.from.clone())
     }
 
