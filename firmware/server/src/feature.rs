@@ -61,8 +61,9 @@ pub(crate) struct Feature {
     pub(crate) items_offered: Option<ItemsHook>,
     /// In the account of the node: a client published an item, removed one, or removed all of a node.
     pub(crate) item_changed: Option<fn(&mut Cx<'_>, &ItemChange<'_>)>,
-    /// Likewise: a node, by name, is configured in another way, so that others may read it, or none.
-    pub(crate) node_configured: Option<fn(&mut Cx<'_>, &str)>,
+    /// Likewise: a node, by name, is new, gone or configured in another way, so that others may read it, or
+    /// none; or, where any are named, these people in particular (bare JIDs).
+    pub(crate) readers_changed: Option<fn(&mut Cx<'_>, &str, &[Jid])>,
     /// An element of private storage (XEP-0049) that has its place elsewhere.
     pub(crate) private_face: Option<PrivateFace>,
     /// In an account that was just read from the disk, before anybody asks it anything.
@@ -120,7 +121,7 @@ impl Feature {
         answered: None,
         items_offered: None,
         item_changed: None,
-        node_configured: None,
+        readers_changed: None,
         private_face: None,
         loaded: None,
         identities: &[],

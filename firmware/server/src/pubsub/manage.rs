@@ -14,7 +14,7 @@ use super::{
 use crate::{
     account::Cx,
     feature::ItemChange,
-    features::{item_changed, node_configured},
+    features::{item_changed, readers_changed},
 };
 use xmpp::Jid;
 
@@ -28,7 +28,9 @@ pub(crate) fn create(
     visitor.may_create(cx.face())?;
     check_new(cx, name)?;
     let config = changed(cx, name, Config::of_new(cx.face(), name), fields)?;
-    insert(cx, name, &visitor.jid, &config)
+    insert(cx, name, &visitor.jid, &config)?;
+    readers_changed(cx, name, &[]);
+    Ok(())
 }
 
 /// Whether there may be a node of this name, and is none yet.
@@ -109,7 +111,7 @@ pub(super) fn put_config(cx: &mut Cx<'_>, name: &str, config: &Config) -> Result
     let evicted = items_of(cx, name).map(|(items, _)| items.evict(max));
     cx.sweep_items(shelf, &evicted.unwrap_or_default());
     expiry::look_anew(cx);
-    node_configured(cx, name);
+    readers_changed(cx, name, &[]);
     Ok(())
 }
 
@@ -189,6 +191,11 @@ pub(crate) fn delete(cx: &mut Cx<'_>, visitor: &Visitor, name: &str) -> Result<(
     let places = node.items.clear();
     cx.sweep_items(shelf, &places);
     emptied(cx, name);
+    let kept_out: Vec<Jid> = node.kept_out().cloned().collect();
+    readers_changed(cx, name, &[]);
+    if !kept_out.is_empty() {
+        readers_changed(cx, name, &kept_out);
+    }
     Ok(())
 }
 

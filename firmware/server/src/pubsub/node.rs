@@ -170,6 +170,14 @@ impl Node {
             .map_or(&[], |people| &people.affiliations)
     }
 
+    /// Whom it is closed to in particular, however open it is.
+    pub(crate) fn kept_out(&self) -> impl Iterator<Item = &Jid> {
+        let people = self.affiliations().iter();
+        people
+            .filter(|(_, is)| matches!(is, Affiliation::Outcast | Affiliation::PublishOnly))
+            .map(|(jid, _)| jid)
+    }
+
     /// Explicit subscriptions.
     pub(crate) fn subscriptions(&self) -> &[(Jid, Subscription)] {
         self.people

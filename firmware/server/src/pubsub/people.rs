@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     account::{Cx, Errand},
+    features::readers_changed,
     limits::{
         PUBSUB_AFFILIATIONS_MAX, PUBSUB_SUBSCRIPTIONS_MAX, PUBSUB_SUBSCRIPTIONS_PER_PERSON_MAX,
     },
@@ -110,8 +111,8 @@ pub(crate) fn set_subscriptions(
 
 /// §4.1: who may not subscribe is not subscribed by others either.
 fn is_kept_out(node: &Node, jid: &Jid) -> bool {
-    let is = node.affiliation(jid.bare_str());
-    matches!(is, Affiliation::Outcast | Affiliation::PublishOnly)
+    node.kept_out()
+        .any(|other| other.as_str() == jid.bare_str())
 }
 
 /// The subscriber is told (§8.8.4).
@@ -175,7 +176,7 @@ pub(crate) fn affiliate(
     let room = PUBSUB_AFFILIATIONS_MAX.saturating_sub(node.affiliations().len());
     let mut room = room.min(cx.state.memory.nodes.room_for_people());
     let mut owners = owners(cx, name).len();
-    let mut refused = Vec::new();
+    let (mut changed, mut refused) = (Vec::new(), Vec::new());
     for (jid, wanted) in changes {
         let is = cx.node(name)?.affiliation(jid.as_str());
         let refusal = match (is, wanted) {
@@ -196,8 +197,12 @@ pub(crate) fn affiliate(
         owners = owners + usize::from(wanted == Affiliation::Owner)
             - usize::from(is == Affiliation::Owner);
         put_affiliation(cx, name, &jid, wanted);
+        changed.push(jid);
     }
-    lost::node_changed(cx, name);
+    if !changed.is_empty() {
+        lost::node_changed(cx, name);
+        readers_changed(cx, name, &changed);
+    }
     Ok(refused)
 }
 
