@@ -12,7 +12,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
-use store::Snapshot;
+use store::{Durable, Snapshot};
 use tokio::sync::oneshot;
 use tracing::error;
 use xmpp::{Passing, StanzaError};
@@ -22,6 +22,8 @@ pub(crate) struct Question {
     pub(crate) passing: Passing,
     pub(crate) plan: Plan,
 }
+
+const LOST: Reply = Reply::Refused(StanzaError::RESOURCE_CONSTRAINT);
 
 impl Server {
     /// Reads, and gives the session what it asked for. The snapshot holds every write of the account up to
@@ -53,10 +55,12 @@ impl Server {
     ) {
         let Question { passing, plan } = question;
         let read = self.read_after(account, plan).await;
+        // What the disk refused never became true, whether it was decided for this answer or is shown by it.
+        let is_lost = self.store().is_durable(account.relied_on()) == Some(Durable::No);
         self.at(account, depth, |cx| {
             cx.cause = cause;
             let reply = read.map_or_else(Reply::Refused, |read| read.reply);
-            cx.route(answered(&passing, reply));
+            cx.route(answered(&passing, if is_lost { LOST } else { reply }));
         });
     }
 

@@ -154,8 +154,8 @@ fn answered(cx: &mut Cx<'_>, answer: &Passing) {
     }
 }
 
-/// §5.4, 8 and 9: an answer that fits its claim is for all who claim the same, also for those whose own answer
-/// did not fit it. Those of other accounts hear of it with their next presence.
+/// §5.4, 8 and 9: an answer that fits its claim is for all who claim the same, also for those whose own
+/// answer did not fit it. Those of other accounts hear of it with their next presence.
 fn valid(cx: &mut Cx<'_>, key: &str, capabilities: &Arc<Capabilities>) {
     let mut claimed = Vec::new();
     for resource in &mut cx.state.resources {
