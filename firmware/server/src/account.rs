@@ -260,6 +260,8 @@ struct Consequences {
     soon: Vec<Write>,
     /// They do not wait.
     at_once: bool,
+    /// Batches that go behind all these, in order, and can wait for company.
+    sweeps: Vec<Vec<Write>>,
     promises: Vec<Promise>,
 }
 
@@ -311,6 +313,11 @@ impl Cx<'_> {
     pub(crate) fn write_at_once(&mut self, write: Write) {
         self.write_soon(write);
         self.consequences.at_once = true;
+    }
+
+    /// Removals that are too many for the commit that they follow from: behind it, in batches of their own.
+    pub(crate) fn sweep(&mut self, batches: Vec<Vec<Write>>) {
+        self.consequences.sweeps.extend(batches);
     }
 
     /// Sends a stanza on its way once the lock is released, behind everything decided before it.
@@ -524,6 +531,9 @@ impl Consequences {
             for promise in self.promises {
                 promise.keep_when_durable(server, state.ticket);
             }
+        }
+        for sweep in self.sweeps {
+            state.ticket = server.store().queue(sweep, store::Urgency::Soon);
         }
     }
 }

@@ -165,7 +165,7 @@ fn clear(cx: &mut Cx<'_>, name: &str) -> Result<(), Refusal> {
         node.shelf = number;
     }
     put_row(cx, name);
-    cx.sweep_items(old, &places.unwrap_or_default());
+    cx.sweep_shelf(old, &places.unwrap_or_default());
     Ok(())
 }
 
@@ -189,7 +189,7 @@ pub(crate) fn delete(cx: &mut Cx<'_>, visitor: &Visitor, name: &str) -> Result<(
         cx.write(SUBSCRIPTION.remove(&(cx.id(), node.number, jid.as_str().to_owned())));
     }
     let places = node.items.clear();
-    cx.sweep_items(shelf, &places);
+    cx.sweep_shelf(shelf, &places);
     emptied(cx, name);
     let kept_out: Vec<Jid> = node.kept_out().cloned().collect();
     readers_changed(cx, name, &[]);
