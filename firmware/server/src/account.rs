@@ -74,6 +74,8 @@ pub(crate) enum Errand {
     /// An event of this node (XEP-0163 §4): to the resources that ask for such, but for those that have it
     /// already.
     Event(Box<str>, Box<[Jid]>),
+    /// The same for whoever subscribed to it: as any stanza, where no resource asks for such (§4.3.2).
+    Subscribed(Box<str>, Box<[Jid]>),
     /// To a resource that became available, the last items it asks for.
     LastItems(Arc<Capabilities>),
     /// To a new subscriber, the last item of this node.

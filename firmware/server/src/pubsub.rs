@@ -27,7 +27,7 @@ mod unloaded;
 pub(crate) use access::Visitor;
 pub(crate) use config::{Access, Config, FIELDS, Face, flag};
 pub(crate) use departed::{acquainted, forget, forgetting, has_subscribers, last_words};
-pub(crate) use event::{NODE_CONFIG, arrive, item};
+pub(crate) use event::{NODE_CONFIG, arrive, is_wanted, item, to_subscriber};
 pub(crate) use expiry::expire;
 pub(crate) use items::{ID, ITEM, ItemRecord, Place, Shelf};
 pub(crate) use last::{LastItems, last_item_for, last_items};

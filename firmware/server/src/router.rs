@@ -106,7 +106,10 @@ impl Router {
         } = leaving;
         passing.leave_account();
         if let Some(errand) = errand {
-            return errand::run(server, passing, (depth, cause), errand).await;
+            match errand::run(server, passing, (depth, cause.clone()), errand).await {
+                Ok(account) => return account,
+                Err(back) => passing = back,
+            }
         }
         let answer = loop {
             match self.find(server, &passing).await {
