@@ -83,6 +83,8 @@ pub(crate) enum Errand {
     /// An event of this node (XEP-0163 §4): to the resources that ask for such, but for those that have it
     /// already.
     Event(Box<str>, Box<[Jid]>),
+    /// The same for whoever subscribed to it: as any stanza, where no resource asks for such (§4.3.2).
+    Subscribed(Box<str>, Box<[Jid]>),
     /// To a resource that became available, the last items it asks for.
     LastItems(Arc<Capabilities>),
     /// To a new subscriber, the last item of this node.
@@ -301,6 +303,8 @@ struct Consequences {
     soon: Vec<Write>,
     /// They do not wait.
     at_once: bool,
+    /// Batches that go behind all these, in order, and can wait for company.
+    sweeps: Vec<Vec<Write>>,
     promises: Vec<Promise>,
 }
 
@@ -357,6 +361,11 @@ impl Cx<'_> {
     pub(crate) fn write_at_once(&mut self, write: Write) {
         self.write_soon(write);
         self.consequences.at_once = true;
+    }
+
+    /// Removals that are too many for the commit that they follow from: behind it, in batches of their own.
+    pub(crate) fn sweep(&mut self, batches: Vec<Vec<Write>>) {
+        self.consequences.sweeps.extend(batches);
     }
 
     /// Sends a stanza on its way once the lock is released, behind everything decided before it.
@@ -576,6 +585,9 @@ impl Consequences {
             for promise in self.promises {
                 promise.keep_when_durable(server, state.ticket);
             }
+        }
+        for sweep in self.sweeps {
+            state.ticket = server.store().queue(sweep, store::Urgency::Soon);
         }
     }
 }

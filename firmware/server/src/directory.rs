@@ -253,10 +253,10 @@ impl Server {
         Ok(self.directory().put(SERVICE, Arc::new(account)))
     }
 
-    /// What an interrupted deletion left of nodes goes when nothing else is to be written.
+    /// What an interrupted deletion left of nodes goes without anybody waiting for it.
     fn sweep_strays(&self, memory: &mut PerAccount) {
-        for sweep in memory.nodes.take_strays() {
-            self.store().queue(sweep, store::Urgency::Idle);
+        for (sweep, urgency) in memory.nodes.take_strays() {
+            self.store().queue(sweep, urgency);
         }
     }
 }

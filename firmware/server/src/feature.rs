@@ -61,8 +61,9 @@ pub(crate) struct Feature {
     pub(crate) items_offered: Option<ItemsHook>,
     /// In the account of the node: a client published an item, removed one, or removed all of a node.
     pub(crate) item_changed: Option<fn(&mut Cx<'_>, &ItemChange<'_>)>,
-    /// Likewise: a node, by name, is configured in another way, so that others may read it, or none.
-    pub(crate) node_configured: Option<fn(&mut Cx<'_>, &str)>,
+    /// Likewise: a node, by name, is new, gone or configured in another way, so that others may read it, or
+    /// none; or, where any are named, these people in particular (bare JIDs).
+    pub(crate) readers_changed: Option<fn(&mut Cx<'_>, &str, &[Jid])>,
     /// An element of private storage (XEP-0049) that has its place elsewhere.
     pub(crate) private_face: Option<PrivateFace>,
     /// In an account that was just read from the disk, before anybody asks it anything.
@@ -120,7 +121,7 @@ impl Feature {
         answered: None,
         items_offered: None,
         item_changed: None,
-        node_configured: None,
+        readers_changed: None,
         private_face: None,
         loaded: None,
         identities: &[],
@@ -230,11 +231,27 @@ pub(crate) struct Iq<'a> {
 /// The payload of the result as XML, or the refusal.
 pub(crate) type Answer = Result<String, StanzaError>;
 
+/// What a request is answered with.
+pub(crate) enum Reply {
+    Done(String),
+    /// The rest is done: what is not, as XML, and why (XEP-0060 §8.8.2.4).
+    DoneInPart(String, StanzaError),
+    Refused(StanzaError),
+}
+
+impl From<Answer> for Reply {
+    fn from(answer: Answer) -> Reply {
+        answer.map_or_else(Reply::Refused, Reply::Done)
+    }
+}
+
 /// Where a handler runs, told by its type.
 #[derive(Clone, Copy)]
 pub(crate) enum IqHook {
     /// Under the addressee's lock: memory only, effects are noted. The result waits for the writes it caused.
     Account(fn(&mut Cx<'_>, &Iq<'_>) -> Answer),
+    /// The same, for a list of which some may be done and some not.
+    List(fn(&mut Cx<'_>, &Iq<'_>) -> Reply),
     /// Without any account.
     Server(fn(&Server, &Iq<'_>) -> Answer),
     /// Authorised under the addressee's lock, then read from the disk, off the threads that route. The
@@ -249,16 +266,20 @@ pub(crate) type Plan = Box<dyn FnOnce(&Snapshot) -> Result<Read, StanzaError> + 
 pub(crate) struct Read {
     /// They go before the result, to whoever asked. The plan bounds them.
     pub(crate) stanzas: Vec<Entry>,
-    /// The payload of the result, as XML.
-    pub(crate) result: String,
+    pub(crate) reply: Reply,
 }
 
 impl Read {
-    /// A result that needs no stanzas before it.
+    /// A result, its payload as XML, that needs no stanzas before it.
     pub(crate) fn of(result: String) -> Read {
+        Read::reply(Reply::Done(result))
+    }
+
+    /// Likewise, whatever is answered.
+    pub(crate) fn reply(reply: Reply) -> Read {
         Read {
             stanzas: Vec::new(),
-            result,
+            reply,
         }
     }
 }
@@ -294,6 +315,20 @@ pub(crate) const fn set(
         type_: "set",
         payload,
         hook: IqHook::Account(answer),
+    }
+}
+
+/// A list of changes, each for itself.
+pub(crate) const fn set_list(
+    on: On,
+    payload: (&'static str, &'static str),
+    answer: fn(&mut Cx<'_>, &Iq<'_>) -> Reply,
+) -> IqHandler {
+    IqHandler {
+        on,
+        type_: "set",
+        payload,
+        hook: IqHook::List(answer),
     }
 }
 

@@ -31,7 +31,7 @@ mod tests;
 mod vcard4;
 
 pub(crate) use card::plan;
-pub(crate) use hash::{as_sent, complete, completed_anew};
+pub(crate) use hash::{as_sent, complete, completed_anew, shown_to};
 pub(crate) use picture::{DATA, METADATA, data_changed, metadata_changed};
 
 use crate::{
@@ -44,7 +44,7 @@ use picture::Taken;
 use serde::{Deserialize, Serialize};
 use store::{Record, Snapshot, Table};
 use tracing::debug;
-use xmpp::{Element, compose};
+use xmpp::{Element, Jid, compose};
 
 /// By account; absent where nothing in events is newer than the card.
 pub(crate) const EVENTS: Table<u32, Newer> = Table::per_account("identity.events", 1);
@@ -187,9 +187,18 @@ fn publish_nick(cx: &mut Cx<'_>, card: &Element) {
     }
 }
 
-/// Others may see the picture than before: the hash is in presence where they may (XEP-0398 §7).
-pub(crate) fn readers_changed(cx: &mut Cx<'_>) {
-    presence::tell_anew(cx);
+/// Others may see the picture than before, or these people in particular: the hash is in presence where they
+/// may (XEP-0398 §7).
+pub(crate) fn readers_changed(cx: &mut Cx<'_>, people: &[Jid]) {
+    if people.is_empty() {
+        presence::tell_anew(cx);
+    }
+    let concerns = |cx: &Cx<'_>, who| cx.state.roster.subscription(who).from;
+    for person in people {
+        if cx.picture().is_some() && concerns(cx, person) {
+            presence::show_available(cx, person);
+        }
+    }
 }
 
 /// A client changed its vCard4.

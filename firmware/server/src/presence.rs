@@ -204,7 +204,7 @@ fn broadcast(cx: &mut Cx<'_>, passing: &Passing) {
     let entry = presence_entry(passing, cx.jid());
     cx.deliver_to(&entry, |resource| resource.presence.is_some());
     for contact in contacts(cx, |subscription| subscription.from) {
-        send(cx, passing.addressed_to(contact));
+        send(cx, identity::shown_to(cx, passing, contact));
     }
 }
 
@@ -332,7 +332,7 @@ fn probed(cx: &mut Cx<'_>, probe: &Passing) {
         .available()
         .filter_map(|resource| resource.presence.as_ref())
     {
-        shown.push(presence.passing.addressed_to(to.clone()));
+        shown.push(identity::shown_to(cx, &presence.passing, to.clone()));
     }
     if let (true, Some(id)) = (shown.is_empty(), probe.stanza.id()) {
         let stamp = cx.state.memory.last.stamp();
@@ -512,16 +512,17 @@ pub(crate) fn push_item(cx: &mut Cx<'_>, contact: &Jid) {
     cx.push(&query, |resource| resource.interested);
 }
 
-/// §3.1.5: current presence of every available resource, to somebody who may see it from now on.
+/// §3.1.5: current presence of every available resource, to somebody who may see it, or more of it, from now
+/// on.
 pub(crate) fn show_available(cx: &mut Cx<'_>, contact: &Jid) {
     let shown: Vec<Passing> = cx
         .state
         .available()
         .filter_map(|resource| resource.presence.as_ref())
-        .map(|presence| presence.passing.addressed_to(contact.clone()))
+        .map(|presence| identity::shown_to(cx, &presence.passing, contact.clone()))
         .collect();
     for passing in shown {
-        cx.route(passing);
+        send(cx, passing);
     }
 }
 

@@ -27,7 +27,7 @@ mod unloaded;
 pub(crate) use access::Visitor;
 pub(crate) use config::{Access, Config, FIELDS, Face, flag};
 pub(crate) use departed::{acquainted, forget, forgetting, has_subscribers, last_words};
-pub(crate) use event::{NODE_CONFIG, arrive, item};
+pub(crate) use event::{NODE_CONFIG, arrive, is_wanted, item, to_subscriber};
 pub(crate) use expiry::expire;
 pub(crate) use items::{ID, ITEM, ItemRecord, Place, Shelf};
 pub(crate) use last::{LastItems, last_item_for, last_items};
@@ -108,6 +108,8 @@ pub(crate) struct Nodes {
     next_expiry: Timestamp,
     /// Rows that belong to nothing: a deletion was interrupted.
     strays: Vec<Write>,
+    /// Rows of items for which their node has no room any more, likewise.
+    surplus: Vec<Write>,
 }
 
 impl Nodes {
@@ -143,7 +145,7 @@ impl Nodes {
             let (max, number) = (node.config(face_of(account)).items_max(), node.shelf);
             for place in node.items.evict(max) {
                 let shelf = Shelf { owner, number };
-                self.strays.extend(shelf.remove(place.number()));
+                self.surplus.extend(shelf.remove(place.number()));
             }
         }
         Ok(())
@@ -173,9 +175,14 @@ impl Nodes {
         numbers.map(|(at, node)| (number(node), at)).collect()
     }
 
-    /// Removals of what an interrupted deletion left, a sweep at a time.
-    pub(crate) fn take_strays(&mut self) -> Vec<Vec<Write>> {
-        in_sweeps(std::mem::take(&mut self.strays))
+    /// Removals of what an interrupted deletion left, a sweep at a time: first those that nothing may
+    /// overtake (`sweep_items`).
+    pub(crate) fn take_strays(&mut self) -> Vec<(Vec<Write>, Urgency)> {
+        let surplus = in_sweeps(std::mem::take(&mut self.surplus));
+        let strays = in_sweeps(std::mem::take(&mut self.strays));
+        let surplus = surplus.into_iter().map(|sweep| (sweep, Urgency::Soon));
+        let strays = strays.into_iter().map(|sweep| (sweep, Urgency::Idle));
+        surplus.chain(strays).collect()
     }
 
     /// All nodes, by name.
@@ -223,10 +230,10 @@ impl Nodes {
             && (grows == 0 || kept + grows <= PUBSUB_BYTES_MAX)
     }
 
-    /// Whether the nodes may have so many more subscriptions and affiliations.
-    fn has_room_for_people(&self, more: usize) -> bool {
+    /// How many more subscriptions and affiliations the nodes may have.
+    fn room_for_people(&self) -> usize {
         let people = |node: &Node| node.subscriptions().len() + node.affiliations().len();
-        self.list.iter().map(people).sum::<usize>() + more <= PUBSUB_PEOPLE_MAX
+        PUBSUB_PEOPLE_MAX.saturating_sub(self.list.iter().map(people).sum())
     }
 
     fn insert(&mut self, node: Node) {
@@ -296,14 +303,24 @@ impl Cx<'_> {
     }
 
     /// Removes items from the disk: with everything else that is decided now where they are as few as a
-    /// person names, and when nothing else is to be written where they are many. Those are on a shelf that
-    /// was given up, or more than their node may have: the next load removes what a power cut left of them.
+    /// person names, and right behind it where they are many. The next load removes what a power cut left of
+    /// them, as long as the newer ones are there: no later write may overtake that.
     fn sweep_items(&mut self, shelf: Shelf, places: &[Place]) {
         let removals = places.iter().flat_map(|place| shelf.remove(place.number()));
         if places.len() <= PUBSUB_SWEEP_ITEMS {
             removals.for_each(|write| self.write(write));
-            return;
+        } else {
+            self.sweep(in_sweeps(removals.collect()));
         }
+    }
+
+    /// The same for a shelf that was given up: nothing will be put there, so many can wait until nothing else
+    /// is to be written.
+    fn sweep_shelf(&mut self, shelf: Shelf, places: &[Place]) {
+        if places.len() <= PUBSUB_SWEEP_ITEMS {
+            return self.sweep_items(shelf, places);
+        }
+        let removals = places.iter().flat_map(|place| shelf.remove(place.number()));
         for sweep in in_sweeps(removals.collect()) {
             self.server.store().queue(sweep, Urgency::Idle);
         }

@@ -3,7 +3,7 @@
 
 use crate::{
     account::{Account, Cx},
-    feature::{Plan, Read},
+    feature::{Plan, Read, Reply},
     router::{answer_entry, answered},
     server::Server,
     session::{Session, intake::Cause},
@@ -12,7 +12,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
-use store::Snapshot;
+use store::{Durable, Snapshot};
 use tokio::sync::oneshot;
 use tracing::error;
 use xmpp::{Entry, Jid, Passing, StanzaError};
@@ -39,6 +39,8 @@ impl Question {
     }
 }
 
+const LOST: Reply = Reply::Refused(StanzaError::RESOURCE_CONSTRAINT);
+
 impl Server {
     /// Reads, and gives the session what it asked for. The snapshot holds every write of the account up to
     /// now, whoever caused it. What is delivered to the session meanwhile stands before the answer, which
@@ -50,13 +52,13 @@ impl Server {
             if !cx.state.has(session) {
                 return;
             }
-            let answer = read.map(|Read { stanzas, result }| {
+            let reply = read.map_or_else(Reply::Refused, |Read { stanzas, reply }| {
                 for stanza in stanzas {
                     session.outbox.push(stanza);
                 }
-                result
+                reply
             });
-            session.outbox.push(answer_entry(&passing, answer));
+            session.outbox.push(answer_entry(&passing, reply));
         });
     }
 
@@ -82,20 +84,24 @@ impl Server {
         let (own, to) = (account.jid.clone(), passing.from.clone());
         // What takes a while is done where the disk is read, not under the lock.
         let ready = move |snapshot: &Snapshot| {
-            let Read { stanzas, result } = plan(snapshot)?;
+            let Read { stanzas, reply } = plan(snapshot)?;
             let stanzas = stanzas
                 .iter()
                 .filter_map(|entry| on_its_way(entry, &own, &to));
-            Ok((stanzas.collect::<Vec<Passing>>(), result))
+            Ok((stanzas.collect::<Vec<Passing>>(), reply))
         };
         let read = self.read_after(account, ready).await;
+        // What the disk refused never became true, whether it was decided for this answer or is shown by it.
+        let is_lost = self.store().is_durable(account.relied_on()) == Some(Durable::No);
         self.at(account, depth, |cx| {
             cx.cause = cause;
-            let answer = read.map(|(stanzas, result)| {
-                stanzas.into_iter().for_each(|stanza| cx.route(stanza));
-                result
-            });
-            cx.route(answered(&passing, answer));
+            let (stanzas, reply) = match read {
+                _ if is_lost => (Vec::new(), LOST),
+                Ok(read) => read,
+                Err(refusal) => (Vec::new(), Reply::Refused(refusal)),
+            };
+            stanzas.into_iter().for_each(|stanza| cx.route(stanza));
+            cx.route(answered(&passing, reply));
         });
     }
 

@@ -8,7 +8,7 @@ use crate::{
     account::{Account, Cx, Leaving},
     delivery::{self, Choice},
     feature::{
-        Answer, BoundHook, DeliveredHook, Delivery, Feature, Iq, IqHook, Nonza, On, Plan, Read,
+        BoundHook, DeliveredHook, Delivery, Feature, Iq, IqHook, Nonza, On, Plan, Read, Reply,
         StanzaHook, StreamFeatures, Verdict,
     },
     features::{ALL, answered_us, message_to_service, muc, worth_keeping},
@@ -106,7 +106,10 @@ impl Router {
         } = leaving;
         passing.leave_account();
         if let Some(errand) = errand {
-            return errand::run(server, passing, (depth, cause), errand).await;
+            match errand::run(server, passing, (depth, cause.clone()), errand).await {
+                Ok(account) => return account,
+                Err(back) => passing = back,
+            }
         }
         let reply = loop {
             match self.find(server, &passing).await {
@@ -320,9 +323,9 @@ impl Router {
         let answer = match self.plan(cx, on, &passing) {
             None => self.answer(cx, on, &passing),
             Some(Ok(plan)) => return Some(Question::new(passing, plan)),
-            Some(Err(refusal)) => Err(refusal),
+            Some(Err(refusal)) => Reply::Refused(refusal),
         };
-        let broken = answer_entry(&passing, Err(StanzaError::RESOURCE_CONSTRAINT));
+        let broken = answer_entry(&passing, Reply::Refused(StanzaError::RESOURCE_CONSTRAINT));
         cx.answer(session, answer_entry(&passing, answer), broken);
         None
     }
@@ -376,30 +379,27 @@ impl Router {
         };
         let answer = match self.plan(cx, on, &passing) {
             Some(Ok(plan)) => return Some(Question::new(passing, plan)),
-            Some(Err(refusal)) => Err(refusal),
+            Some(Err(refusal)) => Reply::Refused(refusal),
             None => self.answer(cx, on, &passing),
         };
-        match answer {
-            Ok(result) if passing.stanza.type_() == "set" => {
-                let plan: Plan = Box::new(|_| Ok(Read::of(result)));
-                Some(Question::new(passing, plan))
-            }
-            answer => {
-                cx.route(answered(&passing, answer));
-                None
-            }
+        if passing.stanza.type_() == "set" && !matches!(answer, Reply::Refused(_)) {
+            let plan: Plan = Box::new(|_| Ok(Read::reply(answer)));
+            return Some(Question::new(passing, plan));
         }
+        cx.route(answered(&passing, answer));
+        None
     }
 
-    fn answer(&self, cx: &mut Cx<'_>, on: On, passing: &Passing) -> Answer {
+    fn answer(&self, cx: &mut Cx<'_>, on: On, passing: &Passing) -> Reply {
         let Some(iq) = request(passing) else {
-            return Err(StanzaError::BAD_REQUEST);
+            return Reply::Refused(StanzaError::BAD_REQUEST);
         };
         match self.hook(on, &iq) {
-            Some(IqHook::Account(hook)) => hook(cx, &iq),
-            Some(IqHook::Server(hook)) => hook(cx.server, &iq),
+            Some(IqHook::Account(hook)) => hook(cx, &iq).into(),
+            Some(IqHook::List(hook)) => hook(cx, &iq),
+            Some(IqHook::Server(hook)) => hook(cx.server, &iq).into(),
             // Reading is planned (`plan`).
-            Some(IqHook::Reads(_)) | None => Err(StanzaError::SERVICE_UNAVAILABLE),
+            Some(IqHook::Reads(_)) | None => Reply::Refused(StanzaError::SERVICE_UNAVAILABLE),
         }
     }
 
@@ -548,15 +548,16 @@ fn ask(stage: &[StanzaHook], cx: &mut Cx<'_>, passing: &mut Passing) -> Verdict 
 }
 
 /// The answer to a request of a session, for its outbox.
-pub(crate) fn answer_entry(passing: &Passing, answer: Answer) -> Entry {
-    answered(passing, answer).entry()
+pub(crate) fn answer_entry(passing: &Passing, reply: Reply) -> Entry {
+    answered(passing, reply).entry()
 }
 
 /// The answer to a request, on its way back.
-pub(crate) fn answered(passing: &Passing, answer: Answer) -> Passing {
-    let payload = match answer {
-        Ok(payload) => payload,
-        Err(error) => return passing.refused(error),
+pub(crate) fn answered(passing: &Passing, reply: impl Into<Reply>) -> Passing {
+    let payload = match reply.into() {
+        Reply::Done(payload) => payload,
+        Reply::DoneInPart(rest, error) => return passing.refused_with(&rest, error),
+        Reply::Refused(error) => return passing.refused(error),
     };
     let id = passing.stanza.id().unwrap_or_default();
     let stanza = Stanza::compose(Kind::Iq, &[("type", "result"), ("id", &id)], &payload);

@@ -50,13 +50,16 @@ impl Neighbours {
         wanting.map(|(jid, _)| jid.clone()).collect()
     }
 
-    /// The same answer is for everybody who claims the same.
-    pub(crate) fn know(&mut self, key: &str, capabilities: &Arc<Capabilities>) {
-        for (_, announced) in &mut self.0 {
+    /// The same answer is for everybody who claims the same: gives those.
+    pub(crate) fn know(&mut self, key: &str, capabilities: &Arc<Capabilities>) -> Vec<Jid> {
+        let mut claimed = Vec::new();
+        for (jid, announced) in &mut self.0 {
             if announced.key() == Some(key) {
                 announced.know(capabilities.clone());
+                claimed.push(jid.clone());
             }
         }
+        claimed
     }
 }
 

@@ -90,17 +90,17 @@ fn values(field: &Element) -> Vec<String> {
     values
 }
 
-/// A form (XEP-0128): its kind, and what it adds. `None` for one without a kind that is hidden, which is
-/// left out.
+/// A form (XEP-0128): its kind, and what it adds, which is nothing where the kind is not hidden (§5.4, 3.6).
+/// `None` for one without a kind.
 fn extension(x: &Element) -> Option<(String, String)> {
-    let mut kind = None;
+    let (mut kind, mut hidden) = (None, false);
     let mut fields = Vec::new();
     for field in x.elements().filter(|child| child.is(form::NS, "field")) {
         let var = field.attr("var").unwrap_or_default();
         let values = values(field);
         if var == "FORM_TYPE" {
-            let hidden = field.attr("type") == Some("hidden");
-            kind = values.into_iter().next().filter(|_| hidden);
+            hidden |= field.attr("type") == Some("hidden");
+            kind = values.into_iter().next();
         } else {
             let mut text = String::new();
             push(&mut text, var);
@@ -112,6 +112,9 @@ fn extension(x: &Element) -> Option<(String, String)> {
     }
     fields.sort_unstable();
     let kind = kind?;
+    if !hidden {
+        return Some((kind, String::new()));
+    }
     let mut text = String::new();
     push(&mut text, &kind);
     Some((kind, text + &fields.concat()))
@@ -157,6 +160,10 @@ mod tests {
             assert!(of(part).is_some());
             assert_eq!(of(&part.repeat(2)), None, "{part}");
         }
+        // §5.4, 3.5 comes before 3.6: also where one of the two would be ignored.
+        let shown = form.replace(" type='hidden'", "");
+        assert_eq!(of(&shown), of(""));
+        assert_eq!(of(&format!("{form}{shown}")), None);
         let of_two = "<x xmlns='jabber:x:data'><field var='FORM_TYPE' type='hidden'>\
              <value>f</value><value>g</value></field></x>";
         assert_eq!(of(of_two), None);

@@ -29,9 +29,9 @@ pub(super) const CONVERSION_FEATURE: Feature = Feature {
     ),
     disco: &[(On::OwnAccount, "urn:xmpp:pep-vcard-conversion:0")],
     item_changed: Some(published),
-    node_configured: Some(|cx, name| {
+    readers_changed: Some(|cx, name, people| {
         if [identity::METADATA, identity::DATA].contains(&name) {
-            identity::readers_changed(cx);
+            identity::readers_changed(cx, people);
         }
     }),
     ..Feature::NONE

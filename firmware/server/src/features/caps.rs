@@ -59,18 +59,18 @@ fn own_resource(cx: &mut Cx<'_>, presence: &Passing) {
         return;
     };
     let announced = &mut resource.memory.capabilities;
-    if announced.claim(&claim.key) {
-        match cx.server.capabilities().get(&claim.key) {
-            Some(known) => announced.know(known),
-            None => {
-                announced.asked(number);
-                let id = question_id(number);
-                let from = cx.jid().clone();
-                let attributes = [("from", from.as_str()), ("type", "get"), ("id", &id)];
-                let question = question(&claim);
-                let entry = Entry::compose(Kind::Iq, Some(jid.clone()), &attributes, question);
-                cx.deliver(jid, entry);
-            }
+    let is_new = announced.claim(&claim.key);
+    match cx.server.capabilities().get(&claim.key) {
+        Some(known) => announced.know(known),
+        None if !is_new => {}
+        None => {
+            announced.asked(number);
+            let id = question_id(number);
+            let from = cx.jid().clone();
+            let attributes = [("from", from.as_str()), ("type", "get"), ("id", &id)];
+            let question = question(&claim);
+            let entry = Entry::compose(Kind::Iq, Some(jid.clone()), &attributes, question);
+            cx.deliver(jid, entry);
         }
     }
     greet(cx, jid);
@@ -92,17 +92,17 @@ fn neighbour(cx: &mut Cx<'_>, presence: &Passing) {
     let Some(announced) = cx.state.memory.neighbours.present(jid) else {
         return;
     };
-    if announced.claim(&claim.key) {
-        match cx.server.capabilities().get(&claim.key) {
-            Some(known) => announced.know(known),
-            None => {
-                let number = cx.server.next_number();
-                announced.asked(number);
-                let attributes = [("type", "get"), ("id", &*question_id(number))];
-                let stanza = Stanza::compose(Kind::Iq, &attributes, &question(&claim));
-                let from = cx.jid().clone();
-                cx.route(Passing::new(Arc::new(stanza), from, jid.clone()));
-            }
+    let is_new = announced.claim(&claim.key);
+    match cx.server.capabilities().get(&claim.key) {
+        Some(known) => announced.know(known),
+        None if !is_new => {}
+        None => {
+            let number = cx.server.next_number();
+            announced.asked(number);
+            let attributes = [("type", "get"), ("id", &*question_id(number))];
+            let stanza = Stanza::compose(Kind::Iq, &attributes, &question(&claim));
+            let from = cx.jid().clone();
+            cx.route(Passing::new(Arc::new(stanza), from, jid.clone()));
         }
     }
     greet_neighbour(cx, jid);
@@ -146,12 +146,30 @@ fn answered(cx: &mut Cx<'_>, answer: &Passing) {
         cx.server
             .capabilities()
             .put(cx.server.store(), &claim.key, capabilities.clone());
-        cx.state.memory.neighbours.know(&claim.key, &capabilities);
-    }
-    if own {
+        valid(cx, &claim.key, &capabilities);
+    } else if own {
         greet(cx, &answer.from);
     } else {
         greet_neighbour(cx, &answer.from);
+    }
+}
+
+/// §5.4, 8 and 9: an answer that fits its claim is for all who claim the same, also for those whose own
+/// answer did not fit it. Those of other accounts hear of it with their next presence.
+fn valid(cx: &mut Cx<'_>, key: &str, capabilities: &Arc<Capabilities>) {
+    let mut claimed = Vec::new();
+    for resource in &mut cx.state.resources {
+        let announced = &mut resource.memory.capabilities;
+        if announced.key() == Some(key) {
+            announced.know(capabilities.clone());
+            claimed.push(resource.session.jid.clone());
+        }
+    }
+    for jid in claimed {
+        greet(cx, &jid);
+    }
+    for jid in cx.state.memory.neighbours.know(key, capabilities) {
+        greet_neighbour(cx, &jid);
     }
 }
 

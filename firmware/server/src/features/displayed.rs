@@ -49,13 +49,14 @@ fn take_out(_: &mut Cx<'_>, message: &mut Passing) -> Verdict {
 }
 
 /// §4.5.3. What an app does wrong here costs nobody the message: of several the first one is published, and
-/// what the node does not take is not. An error tells nothing of what was displayed.
+/// what the node does not take is not; nor is anything on a full disk, which would cost the account its
+/// connections. An error tells nothing of what was displayed.
 fn publish(cx: &mut Cx<'_>, message: &mut Passing) -> Verdict {
     let stanza = message.stanza.clone();
     let Some(displayed) = displayed(&stanza).next() else {
         return Verdict::Pass;
     };
-    if stanza.type_() != "error" {
+    if stanza.type_() != "error" && cx.server.store().takes_writes() {
         let mut payload = String::new();
         displayed.element().write(&mut payload, "");
         // §5.2: the address as it is, the payload as it is.

@@ -20,7 +20,9 @@ pub(crate) use preferences::{PREFERENCES, Preferences};
 use crate::{
     account::Cx,
     archive::{Archive, Ids, Kept, Page, PageError, Place, Query, Start},
-    feature::{Answer, Feature, Iq, IqHandler, IqHook, On, Plan, Read, Spec, Verdict, get, refuse},
+    feature::{
+        Answer, Feature, Iq, IqHandler, IqHook, On, Plan, Read, Reply, Spec, Verdict, get, refuse,
+    },
     limits::{PAGE_OUTBOX_BYTES_MAX, PAGE_OUTBOX_STANZAS_MAX},
     room::Sight,
     session::Session,
@@ -194,7 +196,10 @@ impl Results<'_> {
         if self.asked.flipped {
             stanzas.reverse(); // §4.3.4: what is in the page stays the same
         }
-        Read { stanzas, result }
+        Read {
+            stanzas,
+            reply: Reply::Done(result),
+        }
     }
 
     /// §4.2.

@@ -232,13 +232,13 @@ pub(crate) fn item_changed(cx: &mut Cx<'_>, change: &ItemChange<'_>) {
     }
 }
 
-/// Tells features that a node of an account is configured in another way.
-pub(crate) fn node_configured(cx: &mut Cx<'_>, name: &str) {
+/// Tells features that others may read a node of an account, or these people.
+pub(crate) fn readers_changed(cx: &mut Cx<'_>, name: &str, people: &[Jid]) {
     if cx.is_service() {
         return;
     }
-    for hook in ALL.iter().filter_map(|feature| feature.node_configured) {
-        hook(cx, name);
+    for hook in ALL.iter().filter_map(|feature| feature.readers_changed) {
+        hook(cx, name, people);
     }
 }
 

@@ -13,7 +13,7 @@
 
 use super::pubsub::{NS, OWNER, announced, approve, ask, change, owner_change, owner_read, reads};
 use crate::{
-    feature::{Answer, Feature, Iq, On, Spec, Verdict, get, refuse, set},
+    feature::{Answer, Feature, Iq, On, Spec, Verdict, get, refuse, set, set_list},
     server::Server,
 };
 use xmpp::{StanzaError, rsm};
@@ -37,11 +37,11 @@ pub(super) const FEATURE: Feature = Feature {
         reads(On::OwnAccount, (NS, "pubsub"), ask),
         set(On::OwnAccount, (NS, "pubsub"), change),
         get(On::OwnAccount, (OWNER, "pubsub"), owner_read),
-        set(On::OwnAccount, (OWNER, "pubsub"), owner_change),
+        set_list(On::OwnAccount, (OWNER, "pubsub"), owner_change),
         reads(On::OtherAccount, (NS, "pubsub"), ask),
         set(On::OtherAccount, (NS, "pubsub"), change),
         get(On::OtherAccount, (OWNER, "pubsub"), owner_read),
-        set(On::OtherAccount, (OWNER, "pubsub"), owner_change),
+        set_list(On::OtherAccount, (OWNER, "pubsub"), owner_change),
         // As of an account without nodes.
         refuse(On::NoAccount, "get", (NS, "pubsub"), nothing_there),
         refuse(On::NoAccount, "set", (NS, "pubsub"), nothing_there),

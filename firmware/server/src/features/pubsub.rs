@@ -5,13 +5,13 @@
 //!
 //! Choices the specification leaves: whoever has an account here may have nodes at the service; there are no
 //! collections, leases and subscription ids; the oldest item of a full node goes without a word; a form that
-//! names a field that is not served is refused whole, and so is a change of several people, without
-//! saying which of them it was (§8.8.2.4, §8.9.2.4).
+//! names a field that is not served is refused whole, where a list of people is done as far as it goes.
 
 mod change;
 mod disco;
 mod errors;
 mod owner;
+mod people;
 mod read;
 mod request;
 
@@ -23,7 +23,7 @@ pub(super) use read::ask;
 
 use crate::{
     account::Cx,
-    feature::{Answer, Feature, Iq, IqHandler, IqHook, On, Spec, get, set},
+    feature::{Answer, Feature, Iq, IqHandler, IqHook, On, Spec, get, set, set_list},
     pubsub::{self, AUTHORIZATION, Visitor},
 };
 use xmpp::{Jid, Passing, StanzaError, form, rsm};
@@ -60,7 +60,7 @@ pub(super) const FEATURE: Feature = Feature {
         reads(On::PubsubService, (NS, "pubsub"), ask),
         set(On::PubsubService, (NS, "pubsub"), change),
         get(On::PubsubService, (OWNER, "pubsub"), owner_read),
-        set(On::PubsubService, (OWNER, "pubsub"), owner_change),
+        set_list(On::PubsubService, (OWNER, "pubsub"), owner_change),
         get(
             On::PubsubService,
             (disco::INFO, "query"),

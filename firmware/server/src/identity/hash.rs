@@ -9,7 +9,7 @@ use super::{DATA, METADATA, Picture};
 use crate::{
     account::Cx,
     presence::gets_broadcasts,
-    pubsub::{Access, Visitor},
+    pubsub::{Access, Node, Visitor},
 };
 use xmpp::{Element, Jid, Passing, stanza::Reach};
 
@@ -53,14 +53,31 @@ pub(crate) fn complete(cx: &Cx<'_>, presence: &mut Passing) {
 fn may_know(cx: &Cx<'_>, to: &Jid) -> bool {
     let contacts = gets_broadcasts(cx, to);
     let access = |name| cx.node(name).map(|node| node.config(cx.face()).access);
-    [DATA, METADATA]
-        .map(access)
-        .iter()
-        .all(|access| match access {
-            Ok(Access::Open) | Err(_) => true,
-            Ok(Access::Presence) => contacts,
-            Ok(_) => false,
-        })
+    let mut nodes = [DATA, METADATA].map(access).into_iter();
+    let is_open = nodes.all(|access| match access {
+        Ok(Access::Open) | Err(_) => true,
+        Ok(Access::Presence) => contacts,
+        Ok(_) => false,
+    });
+    is_open && !is_kept_out(cx, to)
+}
+
+/// Whether one of the nodes is closed to somebody in particular.
+fn is_kept_out(cx: &Cx<'_>, who: &Jid) -> bool {
+    let nodes = [DATA, METADATA]
+        .into_iter()
+        .filter_map(|name| cx.node(name).ok());
+    let mut kept_out = nodes.flat_map(Node::kept_out);
+    kept_out.any(|other| other.as_str() == who.bare_str())
+}
+
+/// Presence that was completed for everybody, as it is for one of them.
+pub(crate) fn shown_to(cx: &Cx<'_>, presence: &Passing, to: Jid) -> Passing {
+    if is_kept_out(cx, &to) {
+        as_sent(presence).addressed_to(to)
+    } else {
+        presence.addressed_to(to)
+    }
 }
 
 /// Presence as its client sent it.

@@ -1,7 +1,8 @@
 //! Who is told of what happens at a node, and how (XEP-0060 §7.1.2, XEP-0163 §4).
 //!
-//! Explicit subscribers get it at the address that they subscribed with, and once (XEP-0163 §4.3.2). Of an
-//! account's own nodes its available resources and its contacts know without subscribing, as far as their
+//! Explicit subscribers get it at the address that they subscribed with, and once; of an account's nodes, who
+//! subscribed as a whole at those resources that ask for such, if there are any (XEP-0163 §4.3.2). Of these
+//! nodes its available resources and its contacts know without subscribing, as far as their
 //! clients ask for it (`+notify` in their capabilities): a contact of this house is told as a whole, and its
 //! account chooses the resources, which it knows best; at another server those are told whose presence came
 //! here.
@@ -14,6 +15,7 @@ use super::{
 use crate::{
     account::{Cx, Errand},
     features::passes,
+    presence::gets_broadcasts,
     pubsub::Subscription,
     world::random_id,
 };
@@ -34,23 +36,27 @@ pub(super) fn announce(cx: &mut Cx<'_>, name: &str, config: &Config, published: 
         for record in published.0 {
             item(&mut items, cx.face(), record, config.deliver_payloads);
         }
-        let event = element("items", name, &items) + &reply_to(cx, name, config, published);
-        tell(cx, name, config, &event);
+        let items = element("items", name, &items);
+        let [for_contacts, for_others] = [Reader::Contact, Reader::Other]
+            .map(|by| addresses(&reply_to(cx, name, by, published)));
+        let for_contacts = format!("{items}{for_contacts}");
+        tell(cx, name, config, [&for_contacts, &(items + &for_others)]);
     }
 }
 
-/// §7.1.2.3, `pubsub#itemreply`: whom to answer, as XEP-0033 says it.
-fn reply_to(cx: &Cx<'_>, name: &str, config: &Config, published: &Published<'_>) -> String {
-    let whom: Vec<Jid> = match config.reply {
-        Reply::Unsaid => return String::new(),
-        Reply::Owner => super::people::owners(cx, name),
-        Reply::Publisher => {
-            let last = published.0.last().map(|record| bare(&record.publisher));
-            last.and_then(|jid| Jid::parse(jid).ok())
-                .into_iter()
-                .collect()
-        }
-    };
+/// Whom an event is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reader {
+    /// May see the account's presence.
+    Contact,
+    Other,
+}
+
+/// Whom to answer, as XEP-0033 says it.
+fn addresses(whom: &[Jid]) -> String {
+    if whom.is_empty() {
+        return String::new();
+    }
     let mut addresses = String::from("<addresses xmlns='http://jabber.org/protocol/address'>");
     for jid in whom {
         addresses.push_str("<address type='replyto'");
@@ -58,6 +64,27 @@ fn reply_to(cx: &Cx<'_>, name: &str, config: &Config, published: &Published<'_>)
         addresses.push_str("/>");
     }
     addresses + "</addresses>"
+}
+
+/// What the node says (§7.1.2.3, `pubsub#itemreply`); and for those who see it anyway, which resource of the
+/// account it was (XEP-0163 §4.3.1).
+fn reply_to(cx: &Cx<'_>, name: &str, by: Reader, published: &Published<'_>) -> Vec<Jid> {
+    let (Ok(node), Some(last)) = (cx.node(name), published.0.last()) else {
+        return Vec::new();
+    };
+    let resource = publishing_resource(cx.jid(), last).filter(|_| by == Reader::Contact);
+    match (node.config(cx.face()).reply, resource) {
+        (Reply::Owner, _) => super::people::owners(cx, name),
+        (_, Some(resource)) => vec![resource],
+        (Reply::Unsaid, None) => Vec::new(),
+        (Reply::Publisher, None) => Jid::parse(bare(&last.publisher)).into_iter().collect(),
+    }
+}
+
+/// The resource of the account that published an item, if one did.
+fn publishing_resource(account: &Jid, record: &ItemRecord) -> Option<Jid> {
+    let publisher = Jid::parse(&record.publisher).ok()?;
+    (!publisher.is_bare() && publisher.bare() == *account).then_some(publisher)
 }
 
 /// An item as it is shown in events and in answers.
@@ -84,7 +111,7 @@ pub(super) fn announce_retracted(cx: &mut Cx<'_>, name: &str, config: &Config, i
         retract(&mut retracted, id);
     }
     let event = element("items", name, &retracted);
-    tell(cx, name, config, &event);
+    tell(cx, name, config, [&event; 2]);
 }
 
 fn retract(out: &mut String, id: &str) {
@@ -96,7 +123,7 @@ fn retract(out: &mut String, id: &str) {
 /// §8.4.2, §8.5.2: `delete` or `purge`.
 pub(crate) fn announce_removal(cx: &mut Cx<'_>, name: &str, config: &Config, what: &str) {
     let event = element(what, name, "");
-    tell(cx, name, config, &event);
+    tell(cx, name, config, [&event; 2]);
 }
 
 /// §8.2.5.3.
@@ -113,7 +140,7 @@ pub(super) fn announce_configuration(cx: &mut Cx<'_>, name: &str, config: &Confi
         String::new()
     };
     let event = element("configuration", name, &form);
-    tell(cx, name, config, &event);
+    tell(cx, name, config, [&event; 2]);
 }
 
 /// §8.6, §8.8.4: what has become of somebody's subscription.
@@ -150,18 +177,26 @@ pub(super) fn element(what: &str, name: &str, content: &str) -> String {
     event
 }
 
-/// The last item, sent because somebody came (XEP-0163 §4.3.4), as the message `id`.
+/// The last item, sent because somebody came (XEP-0163 §4.3.4), as the message `id`: to a contact with the
+/// resource of `account` that published it (§4.3.1).
 pub(super) fn last_item(
     id: &str,
     name: &str,
     (face, config): (Face, &Config),
     record: &ItemRecord,
+    to_contact_of: Option<&Jid>,
 ) -> Arc<Stanza> {
     let mut items = String::new();
     item(&mut items, face, record, config.deliver_payloads);
     let stamp = datetime::format(record.published_ms);
     let delay = format!("<delay xmlns='urn:xmpp:delay' stamp='{stamp}'/>");
-    message(id, config, &(element("items", name, &items) + &delay))
+    let resource = to_contact_of.and_then(|account| publishing_resource(account, record));
+    let reply_to = addresses(&resource.into_iter().collect::<Vec<Jid>>());
+    message(
+        id,
+        config,
+        &(element("items", name, &items) + &reply_to + &delay),
+    )
 }
 
 /// §12.4: every event has an `id` of its own, by which a subscriber's server says what became of it.
@@ -171,12 +206,23 @@ pub(super) fn message(id: &str, config: &Config, content: &str) -> Arc<Stanza> {
     Arc::new(Stanza::compose(Kind::Message, attributes, content))
 }
 
-/// To everybody who is to know of a node.
-fn tell(cx: &mut Cx<'_>, name: &str, config: &Config, event: &str) {
-    let stanza = message(&random_id(cx.server.dice()), config, event);
+/// To everybody who is to know of a node: for those who may see the account's presence, and for others.
+fn tell(cx: &mut Cx<'_>, name: &str, config: &Config, [for_contacts, for_others]: [&str; 2]) {
+    let id = random_id(cx.server.dice());
+    let stanza = message(&id, config, for_contacts);
+    let for_others = if for_others == for_contacts {
+        stanza.clone()
+    } else {
+        message(&id, config, for_others)
+    };
     let subscribers = subscribers(cx, name);
     for subscriber in &subscribers {
-        send(cx, &stanza, subscriber);
+        let is_contact = gets_broadcasts(cx, subscriber);
+        let stanza = if is_contact { &stanza } else { &for_others };
+        let mut passing = Passing::new(stanza.clone(), cx.jid().clone(), subscriber.clone());
+        if passes(cx, |feature| feature.stanza_out, &mut passing) {
+            to_subscriber(cx, passing, name, &subscribers);
+        }
     }
     if cx.face() == Face::Service {
         return;
@@ -191,6 +237,33 @@ fn tell(cx: &mut Cx<'_>, name: &str, config: &Config, event: &str) {
             tell_contact(cx, &stanza, &contact, (name, &subscribers));
         }
     }
+}
+
+/// XEP-0163 §4.3.2: who subscribed to an account's node as a whole has it at every resource that asks for
+/// such and is not among those told already; where none asks, as a whole.
+pub(crate) fn to_subscriber(cx: &mut Cx<'_>, event: Passing, name: &str, told: &[Jid]) {
+    let is_whole = event.to.is_bare() && event.to.localpart().is_some();
+    if cx.face() == Face::Service || !is_whole {
+        return cx.route(event);
+    }
+    if event.to.domainpart() == cx.server.domain().as_str() {
+        let told = resources_of(&event.to, told);
+        return cx.route_errand(event, Errand::Subscribed(name.into(), told));
+    }
+    let wanting = cx.state.memory.neighbours.wanting(&event.to, name);
+    if wanting.is_empty() {
+        return cx.route(event);
+    }
+    for resource in wanting.into_iter().filter(|jid| !told.contains(jid)) {
+        cx.route(event.addressed_to(resource));
+    }
+}
+
+/// Those of a list that are resources of somebody.
+fn resources_of(who: &Jid, list: &[Jid]) -> Box<[Jid]> {
+    let resources = list.iter();
+    let resources = resources.filter(|jid| jid.bare_str() == who.as_str() && !jid.is_bare());
+    resources.cloned().collect()
 }
 
 /// Explicit subscribers who may still read.
@@ -228,12 +301,11 @@ fn tell_contact(
     contact: &Jid,
     (name, subscribers): (&str, &[Jid]),
 ) {
-    let told = subscribers.iter();
-    let told = told.filter(|subscriber| subscriber.bare_str() == contact.as_str());
     if contact.domainpart() == cx.server.domain().as_str() {
         let mut passing = Passing::new(stanza.clone(), cx.jid().clone(), contact.clone());
         if passes(cx, |feature| feature.stanza_out, &mut passing) {
-            cx.route_errand(passing, Errand::Event(name.into(), told.cloned().collect()));
+            let told = resources_of(contact, subscribers);
+            cx.route_errand(passing, Errand::Event(name.into(), told));
         }
         return;
     }
@@ -249,6 +321,12 @@ fn send(cx: &mut Cx<'_>, stanza: &Arc<Stanza>, to: &Jid) {
     if passes(cx, |feature| feature.stanza_out, &mut passing) {
         cx.route(passing);
     }
+}
+
+/// Whether a resource is available whose client asks for events of this node.
+pub(crate) fn is_wanted(cx: &Cx<'_>, node: &str) -> bool {
+    let mut resources = cx.state.available();
+    resources.any(|resource| resource.memory.capabilities.wants(node))
 }
 
 /// An event for an account of ours as a whole, under its lock: to those of its available resources whose

@@ -60,8 +60,12 @@ pub(crate) fn expire(cx: &mut Cx<'_>) {
     for sweep in in_sweeps(removals) {
         cx.server.store().queue(sweep, Urgency::Soon);
     }
-    for name in emptied {
-        manage::emptied(cx, &name);
+    // What features make of it a full disk would refuse, which would cost the account its connections. It
+    // does not take the removals either, so the next load does both again.
+    if !emptied.is_empty() && cx.server.store().takes_writes() {
+        for name in emptied {
+            manage::emptied(cx, &name);
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use crate::{
     account::Cx,
     capabilities::Capabilities,
     limits::{PUBSUB_ITEM_BYTES_MAX, PUBSUB_LAST_BYTES_MAX},
+    presence::gets_broadcasts,
     pubsub::face_of,
     world::random_id,
 };
@@ -23,6 +24,8 @@ use xmpp::{Jid, Passing};
 pub(crate) struct LastItems {
     from: Jid,
     to: Jid,
+    /// Who gets them may see the account's presence.
+    is_contact: bool,
     /// With the ids of the messages.
     wanted: Vec<(String, Box<str>, Config, Shelf, Place)>,
     /// Of what is sent.
@@ -58,6 +61,7 @@ fn collect(cx: &Cx<'_>, to: &Jid, sends: impl Fn(&Node) -> bool, bytes_max: usiz
     LastItems {
         from: cx.jid().clone(),
         to: to.clone(),
+        is_contact: gets_broadcasts(cx, to),
         wanted,
         bytes_max,
     }
@@ -77,7 +81,9 @@ impl LastItems {
             }
             bytes += place.bytes();
             if let Some(record) = shelf.read(snapshot, *place)? {
-                let stanza = event::last_item(id, name, (face_of(shelf.owner), config), &record);
+                let face = face_of(shelf.owner);
+                let to_contact_of = Some(&self.from).filter(|_| self.is_contact);
+                let stanza = event::last_item(id, name, (face, config), &record, to_contact_of);
                 messages.push(Passing::new(stanza, self.from.clone(), self.to.clone()));
             }
         }

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     account::Cx,
     feature::ItemChange,
-    features::{item_changed, node_configured},
+    features::{item_changed, readers_changed},
 };
 use xmpp::Jid;
 
@@ -28,7 +28,9 @@ pub(crate) fn create(
     visitor.may_create(cx.face())?;
     check_new(cx, name)?;
     let config = changed(cx, name, Config::of_new(cx.face(), name), fields)?;
-    insert(cx, name, &visitor.jid, &config)
+    insert(cx, name, &visitor.jid, &config)?;
+    readers_changed(cx, name, &[]);
+    Ok(())
 }
 
 /// Whether there may be a node of this name, and is none yet.
@@ -109,7 +111,7 @@ pub(super) fn put_config(cx: &mut Cx<'_>, name: &str, config: &Config) -> Result
     let evicted = items_of(cx, name).map(|(items, _)| items.evict(max));
     cx.sweep_items(shelf, &evicted.unwrap_or_default());
     expiry::look_anew(cx);
-    node_configured(cx, name);
+    readers_changed(cx, name, &[]);
     Ok(())
 }
 
@@ -163,7 +165,7 @@ fn clear(cx: &mut Cx<'_>, name: &str) -> Result<(), Refusal> {
         node.shelf = number;
     }
     put_row(cx, name);
-    cx.sweep_items(old, &places.unwrap_or_default());
+    cx.sweep_shelf(old, &places.unwrap_or_default());
     Ok(())
 }
 
@@ -187,8 +189,13 @@ pub(crate) fn delete(cx: &mut Cx<'_>, visitor: &Visitor, name: &str) -> Result<(
         cx.write(SUBSCRIPTION.remove(&(cx.id(), node.number, jid.as_str().to_owned())));
     }
     let places = node.items.clear();
-    cx.sweep_items(shelf, &places);
+    cx.sweep_shelf(shelf, &places);
     emptied(cx, name);
+    let kept_out: Vec<Jid> = node.kept_out().cloned().collect();
+    readers_changed(cx, name, &[]);
+    if !kept_out.is_empty() {
+        readers_changed(cx, name, &kept_out);
+    }
     Ok(())
 }
 

@@ -62,6 +62,15 @@ impl Affiliation {
         known.map_or("none", |(_, name)| name)
     }
 
+    /// §4.1, state chart: whether an owner may make the one of the other in one step.
+    pub(super) fn may_become(self, other: Affiliation) -> bool {
+        match self {
+            Affiliation::Owner => matches!(other, Affiliation::Owner | Affiliation::None),
+            Affiliation::Publisher => other != Affiliation::Member,
+            _ => true,
+        }
+    }
+
     pub(crate) fn parse(name: &str) -> Option<Affiliation> {
         let known = Self::NAMES.iter().find(|(_, known)| *known == name);
         known.map(|(affiliation, _)| *affiliation)
@@ -159,6 +168,14 @@ impl Node {
         self.people
             .as_ref()
             .map_or(&[], |people| &people.affiliations)
+    }
+
+    /// Whom it is closed to in particular, however open it is.
+    pub(crate) fn kept_out(&self) -> impl Iterator<Item = &Jid> {
+        let people = self.affiliations().iter();
+        people
+            .filter(|(_, is)| matches!(is, Affiliation::Outcast | Affiliation::PublishOnly))
+            .map(|(jid, _)| jid)
     }
 
     /// Explicit subscriptions.

@@ -3,10 +3,11 @@
 
 use super::{
     Refusal, Visitor, event, lost,
-    node::{AFFILIATION, Affiliation, SUBSCRIPTION, Subscription},
+    node::{AFFILIATION, Affiliation, Node, SUBSCRIPTION, Subscription},
 };
 use crate::{
     account::{Cx, Errand},
+    features::readers_changed,
     limits::{
         PUBSUB_AFFILIATIONS_MAX, PUBSUB_SUBSCRIPTIONS_MAX, PUBSUB_SUBSCRIPTIONS_PER_PERSON_MAX,
     },
@@ -35,7 +36,7 @@ pub(crate) fn subscribe(
     let all = node.subscriptions();
     if known.is_none()
         && (all.len() >= PUBSUB_SUBSCRIPTIONS_MAX
-            || !cx.state.memory.nodes.has_room_for_people(1)
+            || cx.state.memory.nodes.room_for_people() == 0
             || all.iter().filter(here).count() >= PUBSUB_SUBSCRIPTIONS_PER_PERSON_MAX)
     {
         return Err(Refusal::TooManySubscriptions);
@@ -71,27 +72,47 @@ pub(crate) fn unsubscribe(
     Ok(())
 }
 
-/// §8.8.2: an owner says what subscriptions are; pending, approved or `None` for none. All or nothing.
+/// §8.8.2: an owner says what subscriptions are; pending, approved or `None` for none. Gives those that stay
+/// what they were; ends come first, and make room.
 pub(crate) fn set_subscriptions(
     cx: &mut Cx<'_>,
     visitor: &Visitor,
     name: &str,
-    changes: &[(Jid, Option<bool>)],
-) -> Result<(), Refusal> {
-    let node = cx.node(name)?;
-    visitor.must_own(node)?;
-    let is_new =
-        |(jid, wanted): &&(Jid, Option<bool>)| wanted.is_some() && node.subscription(jid).is_none();
-    let new = changes.iter().filter(is_new).count();
-    let all = node.subscriptions().len() + new;
-    let fits = all <= PUBSUB_SUBSCRIPTIONS_MAX && cx.state.memory.nodes.has_room_for_people(new);
-    if new > 0 && !fits {
-        return Err(Refusal::TooManySubscriptions);
+    mut changes: Vec<(Jid, Option<bool>)>,
+) -> Result<Vec<(Jid, Refusal)>, Refusal> {
+    cx.node(name).and_then(|node| visitor.must_own(node))?;
+    changes.sort_by_key(|(_, wanted)| wanted.is_some());
+    let ends = changes.partition_point(|(_, wanted)| wanted.is_none());
+    for (jid, wanted) in changes.drain(..ends) {
+        set_subscription(cx, name, &jid, wanted);
     }
-    for (jid, pending) in changes {
-        set_subscription(cx, name, jid, *pending);
+    let here = cx.node(name)?.subscriptions().len();
+    let room = PUBSUB_SUBSCRIPTIONS_MAX.saturating_sub(here);
+    let mut room = room.min(cx.state.memory.nodes.room_for_people());
+    let mut refused = Vec::new();
+    for (jid, wanted) in changes {
+        let node = cx.node(name)?;
+        let refusal = match node.subscription(&jid) {
+            _ if is_kept_out(node, &jid) => Some(Refusal::NotServed),
+            None if room == 0 => Some(Refusal::TooManySubscriptions),
+            None => {
+                room -= 1;
+                None
+            }
+            Some(_) => None,
+        };
+        match refusal {
+            Some(refusal) => refused.push((jid, refusal)),
+            None => set_subscription(cx, name, &jid, wanted),
+        }
     }
-    Ok(())
+    Ok(refused)
+}
+
+/// §4.1: who may not subscribe is not subscribed by others either.
+fn is_kept_out(node: &Node, jid: &Jid) -> bool {
+    node.kept_out()
+        .any(|other| other.as_str() == jid.bare_str())
 }
 
 /// The subscriber is told (§8.8.4).
@@ -136,41 +157,53 @@ pub(crate) fn answer_request(
     Ok(())
 }
 
-/// §8.9.2: all of these or none; there is always an owner left. Who may not read any more loses the
-/// subscription. That an account owns its own nodes may be said, and not changed.
+/// §8.9.2: an owner says what people are, each of them named once. Gives those that stay what they were:
+/// there is always an owner left, and that an account owns its own nodes may be said, and not changed. New
+/// owners come first, and who is let go makes room. Who may not read any more loses the subscription.
 pub(crate) fn affiliate(
     cx: &mut Cx<'_>,
     visitor: &Visitor,
     name: &str,
     mut changes: Vec<(Jid, Affiliation)>,
-) -> Result<(), Refusal> {
+) -> Result<Vec<(Jid, Refusal)>, Refusal> {
     let node = cx.node(name)?;
     visitor.must_own(node)?;
-    let is_said_anyway = cx.jid().localpart().is_some();
-    changes.retain(|(jid, is)| !(is_said_anyway && jid == cx.jid() && *is == Affiliation::Owner));
-    let changed = |jid: &Jid| changes.iter().any(|(other, _)| other == jid);
-    let kept = node.affiliations().iter().filter(|(jid, _)| !changed(jid));
-    let given = changes
-        .iter()
-        .filter(|(_, affiliation)| *affiliation != Affiliation::None);
-    let after: Vec<Affiliation> = kept
-        .chain(given)
-        .map(|(_, affiliation)| *affiliation)
-        .collect();
-    let owned = after.contains(&Affiliation::Owner) || cx.jid().localpart().is_some();
-    if !owned || changes.iter().any(|(jid, _)| jid == cx.jid()) {
-        return Err(Refusal::LastOwner);
+    changes.sort_by_key(|(_, wanted)| match wanted {
+        Affiliation::Owner => 0,
+        Affiliation::None => 1,
+        _ => 2,
+    });
+    let room = PUBSUB_AFFILIATIONS_MAX.saturating_sub(node.affiliations().len());
+    let mut room = room.min(cx.state.memory.nodes.room_for_people());
+    let mut owners = owners(cx, name).len();
+    let (mut changed, mut refused) = (Vec::new(), Vec::new());
+    for (jid, wanted) in changes {
+        let is = cx.node(name)?.affiliation(jid.as_str());
+        let refusal = match (is, wanted) {
+            _ if jid == *cx.jid() && wanted == Affiliation::Owner && !cx.is_service() => continue,
+            _ if jid == *cx.jid() => Some(Refusal::LastOwner),
+            _ if is == wanted => continue,
+            _ if !is.may_become(wanted) => Some(Refusal::NotServed),
+            (Affiliation::Owner, _) if owners == 1 => Some(Refusal::LastOwner),
+            (Affiliation::None, _) if room == 0 => Some(Refusal::NoRoom),
+            _ => None,
+        };
+        if let Some(refusal) = refusal {
+            refused.push((jid, refusal));
+            continue;
+        }
+        room =
+            room + usize::from(wanted == Affiliation::None) - usize::from(is == Affiliation::None);
+        owners = owners + usize::from(wanted == Affiliation::Owner)
+            - usize::from(is == Affiliation::Owner);
+        put_affiliation(cx, name, &jid, wanted);
+        changed.push(jid);
     }
-    let more = after.len().saturating_sub(node.affiliations().len());
-    let fits = after.len() <= PUBSUB_AFFILIATIONS_MAX;
-    if more > 0 && !(fits && cx.state.memory.nodes.has_room_for_people(more)) {
-        return Err(Refusal::NoRoom);
+    if !changed.is_empty() {
+        lost::node_changed(cx, name);
+        readers_changed(cx, name, &changed);
     }
-    for (jid, affiliation) in changes {
-        put_affiliation(cx, name, &jid, affiliation);
-    }
-    lost::node_changed(cx, name);
-    Ok(())
+    Ok(refused)
 }
 
 pub(super) fn put_affiliation(cx: &mut Cx<'_>, name: &str, jid: &Jid, affiliation: Affiliation) {
@@ -212,10 +245,7 @@ fn send_last(cx: &mut Cx<'_>, name: &str, jid: &Jid) {
 
 /// Who decides about a node: bare JIDs.
 pub(super) fn owners(cx: &Cx<'_>, name: &str) -> Vec<Jid> {
-    let affiliations = cx
-        .node(name)
-        .map(super::Node::affiliations)
-        .unwrap_or_default();
+    let affiliations = cx.node(name).map(Node::affiliations).unwrap_or_default();
     let owners = affiliations
         .iter()
         .filter(|(_, is)| *is == Affiliation::Owner);

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     account::Cx,
     feature::ItemChange,
-    features::{item_changed, items_offered},
+    features::{item_changed, items_offered, readers_changed},
     limits::{PUBSUB_BATCH_MAX, PUBSUB_ID_BYTES_MAX},
     world::random_id,
 };
@@ -73,7 +73,11 @@ pub(crate) fn publish(
     } else {
         manage::insert(cx, name, &visitor.jid, &config)?;
     }
-    Ok(keep_and_tell(cx, &visitor.jid, publication, &config, by))
+    let ids = keep_and_tell(cx, &visitor.jid, publication, &config, by);
+    if !known && by == By::Client {
+        readers_changed(cx, name, &[]);
+    }
+    Ok(ids)
 }
 
 /// What the preconditions make of a configuration.

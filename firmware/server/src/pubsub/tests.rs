@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     account::Account,
     fixture::Fixture,
-    limits::{PUBSUB_ITEM_BYTES_MAX, PUBSUB_ITEMS_MAX},
+    limits::{PUBSUB_ITEM_BYTES_MAX, PUBSUB_ITEMS_MAX, PUBSUB_SWEEP_ITEMS},
     presence,
     session::Session,
 };
@@ -528,4 +528,32 @@ fn news_for_twenty_contacts_with_two_devices_each_are_one_commit() {
             assert_eq!(home.got(device).len(), 1, "{}", device.jid);
         }
     }
+}
+
+#[test]
+fn what_a_smaller_node_lost_does_not_come_back_when_the_last_item_goes() {
+    let home = Fixture::new(&["juliet"]);
+    let juliet = home.online("juliet", "balcony");
+    configure_many(&home, &juliet);
+    // More than go together with what made them go.
+    for n in 0..=PUBSUB_SWEEP_ITEMS + 1 {
+        published(&home, &juliet, "n", &n.to_string(), "1");
+    }
+    let last = (PUBSUB_SWEEP_ITEMS + 1).to_string();
+    home.server.at(&juliet.account, 0, |cx| {
+        let visitor = Visitor::account(cx);
+        let one = [("pubsub#max_items".to_owned(), vec!["1".to_owned()])];
+        manage::configure(cx, &visitor, "n", &one).unwrap();
+    });
+    home.server
+        .at(&juliet.account, 0, |cx| cx.retract("n", &last).unwrap());
+    // Whenever the power fails.
+    while home.server.store().turn() {
+        let snapshot = home.server.store().snapshot().unwrap();
+        let nodes = Nodes::load(&snapshot, juliet.account.id).unwrap();
+        let node = nodes.get("n").unwrap();
+        let is_there = nodes.find(node, &last).is_some();
+        assert!(is_there || node.items.len() == 0, "{}", node.items.len());
+    }
+    assert_eq!(rows(&home, &juliet.account), [1, 0, 0, 0, 0]);
 }

@@ -15,36 +15,50 @@ use std::sync::Arc;
 use tracing::error;
 use xmpp::{Jid, Passing, StanzaError};
 
-/// Does it in the account it is for; gives that account where its queue may hold something then.
+/// Does it in the account it is for; gives that account where its queue may hold something then. Gives back
+/// what goes on as any stanza does.
 pub(super) async fn run(
     server: &Arc<Server>,
     passing: Passing,
     from: (u8, Option<Cause>),
     errand: Errand,
-) -> Option<Arc<Account>> {
+) -> Result<Option<Arc<Account>>, Passing> {
     let localpart = passing.to.localpart().unwrap_or(directory::SERVICE);
-    if let Errand::Event(node, told) = errand {
-        // Nobody is there who could want it, otherwise.
-        let account = server.directory().get(localpart)?;
-        server.at(&account, from.0, |cx| event(cx, passing, (&node, &told)));
-        return None;
-    }
-    let account = match server.load(localpart).await {
-        Ok(Some(account)) => account,
-        Ok(None) => {
-            server.wakeable().forget(localpart); // there is nobody any more
-            return None;
-        }
-        Err(_) => return None, // whoever loads it next says why
+    // Where it is not in memory nobody is there who could want an event.
+    let account = match errand {
+        Errand::Event(..) | Errand::Subscribed(..) => server.directory().get(localpart),
+        _ => match server.load(localpart).await {
+            Ok(None) => {
+                server.wakeable().forget(localpart); // there is nobody any more
+                None
+            }
+            Ok(found) => found,
+            Err(_) => None, // whoever loads it next says why
+        },
     };
+    let subscribed = matches!(errand, Errand::Subscribed(..));
+    let Some(account) = account else {
+        return if subscribed { Err(passing) } else { Ok(None) };
+    };
+    if let Errand::Event(node, told) | Errand::Subscribed(node, told) = &errand {
+        return server.at(&account, from.0, |cx| {
+            if subscribed && !pubsub::is_wanted(cx, node) {
+                return Err(passing);
+            }
+            event(cx, passing, (node, told));
+            Ok(None)
+        });
+    }
     if let Errand::SaidInRoom(nickname, usual) = errand {
         server.at(&account, from.0, |cx| {
             cx.cause = from.1;
             said_in_room(cx, passing, &nickname, usual);
         });
-        return Some(account);
+        return Ok(Some(account));
     }
-    let wanted = server.at(&account, from.0, |cx| last_items(cx, &passing, &errand))?;
+    let Some(wanted) = server.at(&account, from.0, |cx| last_items(cx, &passing, &errand)) else {
+        return Ok(None);
+    };
     let read = server.read_after(&account, move |snapshot| {
         wanted.read(snapshot).map_err(|error| {
             error!(%error, "items cannot be read");
@@ -55,12 +69,16 @@ pub(super) async fn run(
     server.at(&account, from.0, |cx| {
         cx.cause = from.1;
         for mut message in messages {
-            if passes(cx, outgoing, &mut message) {
-                cx.route(message);
+            if !passes(cx, outgoing, &mut message) {
+                continue;
+            }
+            match &errand {
+                Errand::LastItem(node) => pubsub::to_subscriber(cx, message, node, &[]),
+                _ => cx.route(message),
             }
         }
     });
-    Some(account)
+    Ok(Some(account))
 }
 
 fn outgoing(feature: &Feature) -> Option<crate::feature::StanzaHook> {
@@ -88,7 +106,7 @@ fn last_items(cx: &mut Cx<'_>, passing: &Passing, errand: &Errand) -> Option<Las
     let wanted = match errand {
         Errand::LastItems(capabilities) => pubsub::last_items(cx, to, capabilities),
         Errand::LastItem(node) => pubsub::last_item_for(cx, to, node),
-        Errand::Event(..) | Errand::SaidInRoom(..) => return None,
+        Errand::Event(..) | Errand::Subscribed(..) | Errand::SaidInRoom(..) => return None,
     };
     (!wanted.is_empty()).then_some(wanted)
 }

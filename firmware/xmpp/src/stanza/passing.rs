@@ -160,7 +160,13 @@ impl Passing {
     /// The reply that refuses it: `type='error'`, addresses swapped, the same id (RFC 6120 §8.3.1). Callers
     /// never pass an error or a result.
     pub fn refused(&self, error: StanzaError) -> Passing {
-        self.error_reply(&error.to_xml())
+        self.refused_with("", error)
+    }
+
+    /// The same with something in front of the error, as XML: what of the request was not done, where the
+    /// rest was.
+    pub fn refused_with(&self, returned: &str, error: StanzaError) -> Passing {
+        self.error_reply(&format!("{returned}{}", error.to_xml()))
     }
 
     /// The same from an entity that answers in the place of the addressee, and says so (§8.3.2): a room, for

@@ -371,6 +371,9 @@ fn refusals_swap_addresses() {
             ("error", inside.into())
         );
     }
+    let request = passing(received(ns::CLIENT, "", "<iq id='1' type='set'><x/></iq>"));
+    let refused = request.refused_with("<y xmlns='urn:y'/>", error);
+    assert_eq!(content(&refused), format!("<y xmlns='urn:y'/>{inside}"));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::{NS, USER, message::is_change_of_subject, occupant_id};
 use crate::{
     account::Cx,
     archive::{Archive, Query, RETRACT, Start},
-    feature::{Plan, Read},
+    feature::{Plan, Read, Reply},
     limits::{ROOM_HISTORY_MAX, ROOM_HISTORY_SPARE, ROOM_MEANWHILE_MAX},
     room::Config,
     world::Timestamp,
@@ -110,7 +110,7 @@ pub(super) fn plan(cx: &mut Cx<'_>, wanted: &Wanted) -> Option<Plan> {
         });
         Ok(Read {
             stanzas: messages.collect(),
-            result: String::new(),
+            reply: Reply::Done(String::new()),
         })
     }))
 }

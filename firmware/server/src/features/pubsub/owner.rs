@@ -1,15 +1,15 @@
-//! What owners do with a node (XEP-0060 §8.2 to §8.5, §8.8, §8.9).
+//! What owners do with a node (XEP-0060 §8.2 to §8.5, §8.8.1, §8.9.1); with people, in `people.rs`.
 
 use super::{
-    OWNER, change, done,
+    OWNER, done,
     errors::condition,
-    request::{Request, fields, jid},
+    people,
+    request::{Request, fields},
 };
 use crate::{
     account::Cx,
-    feature::{Answer, Iq},
-    limits::{PUBSUB_AFFILIATIONS_MAX, PUBSUB_SUBSCRIPTIONS_MAX},
-    pubsub::{self, Affiliation, Config, FIELDS, Node, Refusal, Visitor},
+    feature::{Answer, Iq, Reply},
+    pubsub::{self, Affiliation, Config, FIELDS, Node, Visitor},
 };
 use xmpp::{Element, Jid, StanzaError, compose, form, form::Writer};
 
@@ -31,7 +31,11 @@ pub(in crate::features) fn owner_read(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Answer {
             let node = owned(cx, &visitor, &request)?;
             let mut list = String::new();
             for (jid, subscription) in node.subscriptions() {
-                change::write(&mut list, None, jid, *subscription);
+                write(
+                    &mut list,
+                    "subscription",
+                    (jid.as_str(), subscription.state()),
+                );
             }
             Ok(answer("subscriptions", request.node()?, &list))
         }
@@ -57,7 +61,7 @@ fn owned<'a>(
     Ok(node)
 }
 
-fn answer(what: &str, node: &str, content: &str) -> String {
+pub(super) fn answer(what: &str, node: &str, content: &str) -> String {
     let mut out = format!("<pubsub xmlns='{OWNER}'><{what}");
     compose::attribute(&mut out, "node", node);
     if content.is_empty() {
@@ -83,26 +87,37 @@ fn affiliations(account: &Jid, node: &Node) -> String {
         .localpart()
         .map(|_| (account.clone(), Affiliation::Owner));
     for (jid, affiliation) in implied.iter().chain(node.affiliations()) {
-        list.push_str("<affiliation");
-        compose::attribute(&mut list, "jid", jid.as_str());
-        compose::attribute(&mut list, "affiliation", affiliation.name());
-        list.push_str("/>");
+        write(&mut list, "affiliation", (jid.as_str(), affiliation.name()));
     }
     list
 }
 
-pub(in crate::features) fn owner_change(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Answer {
+/// Somebody, and what they are: an entry of `<affiliations/>` or `<subscriptions/>`.
+pub(super) fn write(out: &mut String, what: &str, (jid, is): (&str, &str)) {
+    out.push('<');
+    out.push_str(what);
+    compose::attribute(out, "jid", jid);
+    compose::attribute(out, what, is);
+    out.push_str("/>");
+}
+
+pub(in crate::features) fn owner_change(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Reply {
+    change(cx, iq).unwrap_or_else(Reply::Refused)
+}
+
+fn change(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Result<Reply, StanzaError> {
     let request = Request::read(iq)?;
     let visitor = Visitor::new(cx, &iq.passing.from);
     let node = request.node()?;
-    match request.action.name.as_str() {
+    let answer = match request.action.name.as_str() {
+        "affiliations" => return people::affiliate(cx, &visitor, node, &request.action),
+        "subscriptions" => return people::subscribe(cx, &visitor, node, &request.action),
         "configure" => configure(cx, &visitor, node, &request.action),
         "delete" => done(pubsub::delete(cx, &visitor, node)),
         "purge" => done(pubsub::purge(cx, &visitor, node)),
-        "affiliations" => affiliate(cx, &visitor, node, &request.action),
-        "subscriptions" => subscribe(cx, &visitor, node, &request.action),
         _ => Err(StanzaError::FEATURE_NOT_IMPLEMENTED),
-    }
+    };
+    answer.map(Reply::Done)
 }
 
 /// §8.2.4; a form that is given up changes nothing (§8.2.4, `cancel`).
@@ -116,48 +131,4 @@ fn configure(cx: &mut Cx<'_>, visitor: &Visitor, node: &str, action: &Element) -
     }
     let fields = fields(Some(action), pubsub::NODE_CONFIG)?;
     done(pubsub::configure(cx, visitor, node, &fields))
-}
-
-/// §8.9.2, §8.9.2.4: nobody is named twice.
-fn affiliate(cx: &mut Cx<'_>, visitor: &Visitor, node: &str, action: &Element) -> Answer {
-    let mut changes: Vec<(Jid, Affiliation)> = Vec::new();
-    for element in action
-        .elements()
-        .filter(|child| child.is(OWNER, "affiliation"))
-    {
-        let who = jid(element)?.bare();
-        let Some(affiliation) = element.attr("affiliation") else {
-            continue; // §8.9.2.1, note
-        };
-        let affiliation = Affiliation::parse(affiliation).ok_or(StanzaError::BAD_REQUEST)?;
-        if changes.len() > PUBSUB_AFFILIATIONS_MAX {
-            return Err(condition(Refusal::NoRoom)); // each is compared with all others
-        }
-        if changes.iter().any(|(known, _)| *known == who) {
-            return Err(StanzaError::BAD_REQUEST);
-        }
-        changes.push((who, affiliation));
-    }
-    done(pubsub::affiliate(cx, visitor, node, changes))
-}
-
-/// §8.8.2. Every change is understood before the first one is made.
-fn subscribe(cx: &mut Cx<'_>, visitor: &Visitor, node: &str, action: &Element) -> Answer {
-    let mut changes = Vec::new();
-    for element in action
-        .elements()
-        .filter(|child| child.is(OWNER, "subscription"))
-    {
-        let pending = match element.attr("subscription") {
-            Some("subscribed") => Some(false),
-            Some("pending") => Some(true),
-            Some("none") => None,
-            _ => return Err(StanzaError::NOT_ACCEPTABLE),
-        };
-        if changes.len() > PUBSUB_SUBSCRIPTIONS_MAX {
-            return Err(condition(Refusal::TooManySubscriptions));
-        }
-        changes.push((jid(element)?, pending));
-    }
-    done(pubsub::set_subscriptions(cx, visitor, node, &changes))
 }
