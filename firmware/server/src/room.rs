@@ -5,11 +5,15 @@
 //! accounts have ([`crate::account`]); what makes it a room is [`Room`]. It is in memory while somebody is in
 //! it, and shortly after somebody asked for it.
 
+mod asking;
+pub(crate) mod changes;
 pub(crate) mod config;
+pub(crate) mod matrix;
 pub(crate) mod occupants;
 pub(crate) mod record;
 mod rooms;
 pub(crate) mod standing;
+mod voices;
 
 pub(crate) use config::Config;
 pub(crate) use occupants::{Occupant, Occupants, Seat};
@@ -23,7 +27,10 @@ use crate::{
     server::Server,
     world::Timestamp,
 };
-use record::{AFFILIATION, AffiliationRecord, OCCUPANT, OccupantRecord, ROOM, RoomRecord, Subject};
+use record::{
+    AFFILIATION, AffiliationRecord, OCCUPANT, OccupantRecord, ROOM, RoomRecord, Subject, VOICE,
+    VoiceRecord,
+};
 use std::{collections::BTreeMap, sync::Arc};
 use store::Snapshot;
 use xmpp::{Jid, Passing};
@@ -41,6 +48,10 @@ pub(crate) struct Room {
     pub(crate) destroyed: bool,
     /// Who is affiliated, by bare JID or domain.
     pub(crate) affiliations: BTreeMap<Jid, AffiliationRecord>,
+    /// Who has a voice, or none, otherwise than the affiliation says, by bare JID (§5.1).
+    pub(crate) voices: BTreeMap<Jid, VoiceRecord>,
+    /// Who asked the moderators or admins for something a short while ago, by bare JID.
+    pub(crate) asked: Vec<(Jid, Timestamp)>,
     pub(crate) occupants: Occupants,
     /// Joins that wait for their history, and the messages that were sent meanwhile.
     pub(crate) joins_reading: usize,
@@ -64,6 +75,8 @@ impl Room {
             locked: true,
             destroyed: false,
             affiliations: BTreeMap::from([(creator, owner)]),
+            voices: BTreeMap::new(),
+            asked: Vec::new(),
             occupants: Occupants::default(),
             joins_reading: 0,
             said_meanwhile: Vec::new(),
@@ -78,6 +91,13 @@ impl Room {
                 affiliations.insert(jid, affiliation);
             }
         }
+        let mut voices = BTreeMap::new();
+        for row in VOICE.prefix(snapshot, &record.id)? {
+            let ((_, jid), voice) = row?;
+            if let Ok(jid) = Jid::parse(&jid) {
+                voices.insert(jid, voice);
+            }
+        }
         Ok(Room {
             creator: record.creator,
             created: record.created_ms,
@@ -86,6 +106,8 @@ impl Room {
             locked: false,
             destroyed: false,
             affiliations,
+            voices,
+            asked: Vec::new(),
             occupants: Occupants::default(),
             joins_reading: 0,
             said_meanwhile: Vec::new(),

@@ -2,13 +2,19 @@
 //!
 //! State: `crate::room`.
 
+mod admin;
+mod affiliation;
 mod announce;
 mod disco;
 mod enter;
 mod history;
+mod kick;
 mod leave;
+mod lists;
 mod message;
 mod owner;
+mod register;
+mod voice;
 
 pub(crate) use enter::{enter_none, presence};
 pub(crate) use message::message;
@@ -41,6 +47,8 @@ pub(super) const FEATURE: Feature = Feature {
         (On::Room, "http://jabber.org/protocol/muc#stable_id"),
         (On::Room, disco::INFO),
         (On::Room, disco::ITEMS),
+        (On::Room, register::NS),
+        (On::Room, register::FORM),
     ],
     iq: &[
         get_server(
@@ -56,6 +64,10 @@ pub(super) const FEATURE: Feature = Feature {
         get(On::Room, (disco::INFO, "query"), disco::info_of_room),
         get(On::Room, (disco::ITEMS, "query"), disco::items_of_room),
         set(On::Room, (OWNER, "query"), owner::set),
+        get(On::Room, (admin::NS, "query"), lists::get),
+        set(On::Room, (admin::NS, "query"), admin::set),
+        get(On::Room, (register::NS, "query"), register::get),
+        set(On::Room, (register::NS, "query"), register::set),
     ],
     ..Feature::NONE
 };

@@ -1,6 +1,9 @@
 //! Discovering the service, its rooms, and what a room is (XEP-0045 §6).
 
-use super::super::{announced, disco::entity_info};
+use super::{
+    super::{announced, disco::entity_info},
+    register,
+};
 use crate::{
     account::Cx,
     feature::{Answer, Iq, On},
@@ -45,6 +48,9 @@ pub(super) fn items_of_service(server: &Server, iq: &Iq<'_>) -> Answer {
 
 /// §6.4. Of a locked room only its owner knows (§10.1.1).
 pub(super) fn info_of_room(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Answer {
+    if iq.payload.attr("node").as_deref() == Some(register::RESERVED) {
+        return register::reserved_nickname(cx, &iq.passing.from);
+    }
     let room = known(cx, iq)?;
     let mut query = format!("<query xmlns='{INFO}'><identity category='conference' type='text'");
     compose::attribute(&mut query, "name", name(cx, room));

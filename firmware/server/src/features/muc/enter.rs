@@ -224,9 +224,7 @@ fn sit_down(cx: &mut Cx<'_>, passing: &Passing) -> Option<(bool, bool)> {
     let room = cx.room_mut()?;
     let known = room.occupants.of(&passing.from).is_some();
     let created = room.locked && !known;
-    let role = room
-        .affiliation(&passing.from)
-        .first_role(room.config.moderated);
+    let role = room.first_role(&passing.from);
     let seat = Seat {
         jid: passing.from.clone(),
         presence: room.occupants.shared(&presence),

@@ -1,6 +1,6 @@
 //! Messages to a room (XEP-0045 §7.4, §7.5, §8.1): what everybody gets, what one occupant gets, and the subject.
 
-use super::{NS, USER, history, leave};
+use super::{NS, USER, history, leave, voice};
 use crate::{
     account::Cx,
     archive::{self, STANZA_ID},
@@ -17,7 +17,8 @@ pub(crate) fn message(cx: &mut Cx<'_>, passing: Passing) {
         ("groupchat", true) => Err(StanzaError::BAD_REQUEST), // §7.5
         ("groupchat", false) => to_all(cx, passing.clone()),
         (_, true) => to_one(cx, passing.clone()),
-        (_, false) => Err(StanzaError::BAD_REQUEST), // §7.4
+        // §7.4, but for requests (§7.13, §8.6, §9.9).
+        (_, false) => voice::form(cx, &passing).unwrap_or(Err(StanzaError::BAD_REQUEST)),
     };
     if let Err(refusal) = said {
         cx.refuse(&passing, refusal);
