@@ -125,4 +125,28 @@ mod tests {
             assert_eq!(room.first_role(&jid("juliet")), Role::Moderator);
         });
     }
+
+    /// What was decided is there when the room is read again.
+    #[test]
+    fn voice_is_kept() {
+        let fixture = Fixture::new(&["juliet"]);
+        at(&fixture, |cx| {
+            cx.unlock_room();
+            cx.keep_voice(&jid("romeo"), Role::Visitor);
+            cx.keep_voice(&jid("tybalt"), Role::Visitor);
+            cx.forget_voice(&jid("tybalt"));
+        });
+        fixture.write();
+        let server = &fixture.server;
+        let snapshot = server.store().snapshot().unwrap();
+        let key = "capulet@groupchat.home.example";
+        let known = server.directory().get(key).unwrap();
+        server.directory().forget(&known);
+        let room = server.read_room(key, &snapshot).unwrap().unwrap();
+        server.at(&room, 0, |cx| {
+            let room = cx.room().unwrap();
+            assert_eq!(room.voices.len(), 1);
+            assert_eq!(room.first_role(&jid("romeo")), Role::Visitor);
+        });
+    }
 }

@@ -53,23 +53,27 @@ pub(super) fn decided(cx: &mut Cx<'_>, by: Option<&Jid>, changes: &[Change]) {
         }
     }
     let present: BTreeSet<Jid> = there.iter().map(|(_, _, real, _)| real.clone()).collect();
-    let mut absent = Vec::new();
+    let mut changed = Vec::new();
     for change in changes {
         let before = room.affiliation(&change.jid);
-        if room.affiliate(change) && !present.contains(&change.jid) {
-            absent.push((before, change));
+        if room.affiliate(change) {
+            changed.push((before, change));
         }
     }
-    for change in changes {
+    for (before, change) in &changed {
         cx.keep_affiliation(&change.jid);
-        cx.forget_voice(&change.jid); // what goes with the affiliation counts
+        if *before != change.affiliation {
+            cx.forget_voice(&change.jid); // what goes with the affiliation counts
+        }
     }
     for (occupant, before, real, change) in there {
         let why = why(cx, by, &change.reason);
         tell_of_occupant(cx, &occupant, before, &real, &why);
     }
-    for (before, change) in absent {
-        tell_of_absent(cx, by, before, change);
+    for (before, change) in changed {
+        if !present.contains(&change.jid) {
+            tell_of_absent(cx, by, before, change);
+        }
     }
     leave::after_leaving(cx);
 }

@@ -1,12 +1,18 @@
 //! What is asked in rooms that are for members only, moderated, or without secret addresses.
 
-use super::{super::announce::Told, *};
+use super::{
+    super::{announce::Told, voice},
+    *,
+};
 use crate::{
     fixture::Fixture,
     room::{Config, Occupant, Seat},
 };
 use std::sync::Arc;
-use xmpp::{Passing, Stanza};
+use xmpp::{
+    Passing, Stanza,
+    form::{FieldType, Writer},
+};
 
 const ROOM: &str = "capulet@groupchat.home.example";
 
@@ -63,8 +69,41 @@ impl Capulet {
 
     /// Somebody asks; what the room says then, without the parts that are always the same.
     fn set(&self, name: &str, items: &str) -> Vec<String> {
+        self.asks(name, NS, items, set)
+    }
+
+    /// Likewise, to register with the room.
+    fn register(&self, name: &str, nick: &str) -> Vec<String> {
+        let form = Writer::submit(register::FORM);
+        let form = form.field(FieldType::TextSingle, "muc#register_roomnick", &[nick]);
+        self.asks(name, register::NS, &form.finish(), register::set)
+    }
+
+    /// Somebody sends a form that decides about a registration.
+    fn decides(&self, name: &str, (who, nick): (&str, &str), allow: &str) -> Vec<String> {
+        let form = Writer::submit(register::FORM)
+            .field(FieldType::TextSingle, "muc#register_roomnick", &[nick])
+            .field(FieldType::JidSingle, "muc#jid", &[who])
+            .field(FieldType::Boolean, "muc#register_allow", &[allow]);
+        let xml = format!("<message>{}</message>", form.finish());
+        let stanza = Arc::new(Stanza::parse(&xml).unwrap());
+        let passing = Passing::new(stanza, jid(&format!("{name}@home.example/r")), jid(ROOM));
         let account = self.0.server.directory().get(ROOM).unwrap();
-        let xml = format!("<iq type='set' id='i'><query xmlns='{NS}'>{items}</query></iq>");
+        self.0.server.at(&account, 0, |cx| {
+            let outcome = voice::form(cx, &passing).unwrap();
+            said(cx, outcome)
+        })
+    }
+
+    fn asks(
+        &self,
+        name: &str,
+        ns: &str,
+        payload: &str,
+        hook: fn(&mut Cx<'_>, &Iq<'_>) -> Answer,
+    ) -> Vec<String> {
+        let account = self.0.server.directory().get(ROOM).unwrap();
+        let xml = format!("<iq type='set' id='i'><query xmlns='{ns}'>{payload}</query></iq>");
         let stanza = Arc::new(Stanza::parse(&xml).unwrap());
         let passing = Passing::new(
             stanza.clone(),
@@ -77,17 +116,8 @@ impl Capulet {
                 passing: &passing,
                 payload,
             };
-            let answer = set(cx, &iq);
-            let mut said: Vec<String> = cx
-                .state
-                .take_leaving()
-                .iter()
-                .map(|leaving| short(&leaving.passing))
-                .collect();
-            if let Err(error) = answer {
-                said.push(error.condition.to_owned());
-            }
-            said
+            let outcome = hook(cx, &iq).map(drop);
+            said(cx, outcome)
         })
     }
 
@@ -96,6 +126,26 @@ impl Capulet {
         self.0
             .server
             .at(&account, 0, |cx| change(&mut cx.room_mut().unwrap().config));
+    }
+
+    /// Another device comes, under a nickname that is there or a new one.
+    fn sits(&self, nick: &str, real: &str) {
+        let account = self.0.server.directory().get(ROOM).unwrap();
+        self.0.server.at(&account, 0, |cx| {
+            let occupant = jid(&format!("{ROOM}/{nick}"));
+            let new = || Occupant {
+                jid: occupant.clone(),
+                role: Role::Participant,
+                id: nick.into(),
+                seats: Vec::new(),
+            };
+            let seat = Seat {
+                jid: jid(real),
+                presence: "".into(),
+            };
+            let room = cx.room_mut().unwrap();
+            room.occupants.seat(&occupant, new, seat);
+        });
     }
 
     fn told(&self, name: &str) -> Option<(Affiliation, Role)> {
@@ -107,6 +157,14 @@ impl Capulet {
             Some((told.affiliation, told.role))
         })
     }
+}
+
+/// What leaves the room, and why nothing was done where nothing was.
+fn said(cx: &mut Cx<'_>, outcome: Result<(), StanzaError>) -> Vec<String> {
+    let leaving = cx.state.take_leaving();
+    let said = leaving.iter().map(|leaving| short(&leaving.passing));
+    let refusal = outcome.err().map(|error| error.condition.to_owned());
+    said.chain(refusal).collect()
 }
 
 /// Whom it is for and who it is about, and what is said.
@@ -349,4 +407,82 @@ fn there_are_limits() {
     // Of those who are known already something else can be said.
     let again = room.set("juliet", "<item affiliation='none' jid='v3@home.example'/>");
     assert_eq!(again.len(), 2);
+}
+
+/// §7.10, §9.9: for a public room for members only its admins are asked, there or not, and not by everybody
+/// all the time; one of them lets somebody in.
+#[test]
+fn admins_let_somebody_in() {
+    let room = Capulet::new(members_only());
+    assert_eq!(room.register("romeo", "Romeo"), ["not-allowed"]); // nobody can find this room
+    room.config(|config| config.public = true);
+    room.set("juliet", "<item nick='nurse' role='none'/>");
+    let asked = room.register("romeo", "Romeo");
+    assert_eq!(asked, ["juliet: room  ", "nurse: room  "]);
+    assert_eq!(room.register("romeo", "Romeo"), ["resource-constraint"]);
+    let romeo = ("romeo@home.example", "Romeo");
+    for (by, about, allow, expected) in [
+        ("tybalt", romeo, "1", "forbidden"),
+        ("romeo", romeo, "true", "forbidden"),
+        ("nurse", romeo, "perhaps", "bad-request"),
+        ("nurse", ("@", "Romeo"), "1", "jid-malformed"),
+        ("nurse", ("home.example", "Romeo"), "1", "not-acceptable"),
+        ("nurse", ("romeo@home.example", "tybalt"), "1", "conflict"),
+    ] {
+        assert_eq!(room.decides(by, about, allow), [expected], "{by} {about:?}");
+    }
+    assert_eq!(room.decides("nurse", romeo, "0"), [""; 0]);
+    let let_in = room.decides("nurse", romeo, "1");
+    assert_eq!(
+        let_in.last().unwrap(),
+        "romeo: room  <invite from='nurse@home.example'></invite><password>cauldronburn</password>"
+    );
+    assert_eq!(room.decides("juliet", romeo, "1"), [""; 0]); // somebody said so before
+    room.set(
+        "juliet",
+        "<item affiliation='outcast' jid='romeo@home.example'/>",
+    );
+    assert_eq!(room.decides("juliet", romeo, "1"), ["not-allowed"]);
+    assert_eq!(room.register("romeo", "Romeo"), ["not-allowed"]);
+}
+
+/// §7.2.8: who is there with two devices goes with both, and others hear of it once. Under two nicknames,
+/// both go.
+#[test]
+fn all_devices_go() {
+    for (item, code) in [
+        ("nick='romeo' role='none'", "307"),
+        ("jid='romeo@home.example' affiliation='outcast'", "301"),
+    ] {
+        let room = Capulet::new(Config::default());
+        room.sits("romeo", "romeo@home.example/phone");
+        room.sits("Montague", "romeo@home.example/tablet");
+        let said = room.set("juliet", &format!("<item {item}/>"));
+        let about = |to: &str, whom: &str| {
+            let start = format!("{to}: {whom} unavailable ");
+            let told = said
+                .iter()
+                .filter(|said| said.starts_with(&start) && said.contains(code));
+            told.count()
+        };
+        // Two devices, and the person under the other nickname.
+        assert_eq!(about("romeo", "romeo"), 3, "{said:?}");
+        assert_eq!(about("tybalt", "romeo"), 1);
+        assert_eq!(room.told("romeo"), None);
+        assert_eq!(room.told("Montague").is_some(), code == "307");
+    }
+}
+
+/// §4.2: a room that is not to stay ends with the last who is thrown out of it.
+#[test]
+fn the_last_one_is_kicked() {
+    let room = Capulet::new(Config::default());
+    for name in ["nurse", "tybalt", "romeo"] {
+        room.set("juliet", &format!("<item nick='{name}' role='none'/>"));
+    }
+    let account = room.0.server.directory().get(ROOM).unwrap();
+    let is_destroyed = |room: &Capulet| room.0.server.at(&account, 0, |cx| cx.state.is_destroyed());
+    assert!(!is_destroyed(&room));
+    room.set("juliet", "<item nick='juliet' role='none'/>");
+    assert!(is_destroyed(&room));
 }
