@@ -305,6 +305,20 @@ pub const ROOMS_PER_ACCOUNT_MAX: usize = 100;
 pub const ROOM_OCCUPANTS_MAX: usize = 1_000;
 /// Places beyond that for owners and admins, who must get into a room that somebody filled (XEP-0045 §7.2.9).
 pub const ROOM_OCCUPANTS_RESERVE: usize = 10;
+/// People and domains that are affiliated with one room: its members and those it banned. All are in memory
+/// with the room, and one answer where they are of one kind.
+pub const ROOM_AFFILIATIONS_MAX: usize = 1_000;
+/// Bytes of the reason that is given for a decision about somebody, or about what somebody said: everybody in
+/// the room gets it.
+pub const ROOM_REASON_BYTES_MAX: usize = 512;
+/// Decisions in one request: each is told to everybody in the room.
+pub const ROOM_CHANGES_MAX: usize = 100;
+/// People in one room whose voice is remembered until they come back; the oldest are forgotten.
+pub const ROOM_VOICES_MAX: usize = 200;
+/// Milliseconds until somebody may ask the moderators or admins of a room again: they have read it by then.
+pub const ROOM_ASKING_MS: u64 = 600_000;
+/// People who may ask in that time: who comes under many names does not flood them.
+pub const ROOM_ASKING_MAX: usize = 20;
 /// Bytes of a nickname: every list of occupants shows it.
 pub const ROOM_NICK_BYTES_MAX: usize = 128;
 /// Bytes of what a client says in its presence, in a room where everybody gets it.
@@ -332,9 +346,6 @@ pub const ROOM_HISTORY_MAX: usize = 100;
 pub const ROOM_HISTORY_SPARE: usize = 20;
 /// Pictures in a room's card: one in a few formats (XEP-0486 §5.1).
 pub const ROOM_PICTURES_MAX: usize = 4;
-/// People and domains that are affiliated with one room: its members and those it banned. All are in memory with
-/// the room, and one answer where they are of one kind.
-pub const ROOM_AFFILIATIONS_MAX: usize = 1_000;
 /// Sessions under one nickname: devices of a person. A server of somebody else's could make up any number.
 pub const ROOM_SEATS_MAX: usize = 20;
 /// Private messages and invitations that a room remembers, so that what comes back finds its sender.
@@ -356,8 +367,12 @@ pub const ROOM_MEANWHILE_MAX: usize = 100;
 pub const ROOM_PAGES_PER_PERSON_MAX: usize = 4;
 /// Pages of one room's archive that are read at a time: a reader that others wait for is soon free again.
 pub const ROOM_PAGES_MAX: usize = 64;
-/// Bytes of the reason for which a moderator took a message back: everybody gets it.
-pub const ROOM_REASON_BYTES_MAX: usize = 1_024;
+
+const _: () = assert!(
+    ROOM_AFFILIATIONS_MAX * (3_071 + ROOM_REASON_BYTES_MAX + ROOM_NICK_BYTES_MAX)
+        < OUTBOX_BYTES_MAX,
+    "the longest list of members is one answer"
+);
 
 // --- Push ---
 

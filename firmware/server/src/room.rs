@@ -5,8 +5,11 @@
 //! accounts have ([`crate::account`]); what makes it a room is [`Room`]. It is in memory while somebody is in
 //! it, and shortly after somebody asked for it.
 
+mod asking;
+pub(crate) mod changes;
 pub(crate) mod config;
 mod leftovers;
+pub(crate) mod matrix;
 pub(crate) mod nickname;
 pub(crate) mod occupants;
 mod reading;
@@ -14,6 +17,7 @@ pub(crate) mod record;
 mod rooms;
 pub(crate) mod standing;
 pub(crate) mod under_way;
+mod voices;
 
 pub(crate) use config::Config;
 pub(crate) use leftovers::{acquainted, forget};
@@ -30,7 +34,10 @@ use crate::{
     server::Server,
     world::Timestamp,
 };
-use record::{AFFILIATION, AffiliationRecord, OCCUPANT, OccupantRecord, ROOM, RoomRecord, Subject};
+use record::{
+    AFFILIATION, AffiliationRecord, OCCUPANT, OccupantRecord, ROOM, RoomRecord, Subject, VOICE,
+    VoiceRecord,
+};
 use std::{collections::BTreeMap, sync::Arc};
 use store::Snapshot;
 use xmpp::{Jid, Passing};
@@ -50,6 +57,10 @@ pub(crate) struct Room {
     pub(crate) destroyed: bool,
     /// Who is affiliated, by bare JID or domain.
     pub(crate) affiliations: BTreeMap<Jid, AffiliationRecord>,
+    /// Who has a voice, or none, otherwise than the affiliation says, by bare JID (§5.1).
+    pub(crate) voices: BTreeMap<Jid, VoiceRecord>,
+    /// Who asked the moderators or admins for something a short while ago, by bare JID.
+    pub(crate) asked: Vec<(Jid, Timestamp)>,
     pub(crate) occupants: Occupants,
     /// Joins that wait for their history, and the messages that were sent meanwhile.
     pub(crate) joins_reading: usize,
@@ -77,6 +88,8 @@ impl Room {
             locked: true,
             destroyed: false,
             affiliations: BTreeMap::from([(creator, owner)]),
+            voices: BTreeMap::new(),
+            asked: Vec::new(),
             occupants: Occupants::default(),
             joins_reading: 0,
             said_meanwhile: Vec::new(),
@@ -93,6 +106,13 @@ impl Room {
                 affiliations.insert(jid, affiliation);
             }
         }
+        let mut voices = BTreeMap::new();
+        for row in VOICE.prefix(snapshot, &record.id)? {
+            let ((_, jid), voice) = row?;
+            if let Ok(jid) = Jid::parse(&jid) {
+                voices.insert(jid, voice);
+            }
+        }
         Ok(Room {
             creator: record.creator,
             created: record.created_ms,
@@ -102,6 +122,8 @@ impl Room {
             locked: false,
             destroyed: false,
             affiliations,
+            voices,
+            asked: Vec::new(),
             occupants: Occupants::default(),
             joins_reading: 0,
             said_meanwhile: Vec::new(),

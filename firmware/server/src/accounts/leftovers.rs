@@ -41,6 +41,7 @@ const TABLES: &[&(dyn Owned + Sync)] = &[
     &push::PROGRESS,
     &room::AFFILIATION,
     &room::OCCUPANT,
+    &room::VOICE,
 ];
 
 /// The tables that say who is to be told that an account is gone, and of what: they go last.

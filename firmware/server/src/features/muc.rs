@@ -3,6 +3,8 @@
 //! State: `crate::room`.
 
 mod absent;
+mod admin;
+mod affiliation;
 mod announce;
 mod avatar;
 mod bounce;
@@ -13,11 +15,15 @@ mod enter;
 mod form;
 mod history;
 mod invite;
+mod kick;
 mod leave;
+mod lists;
 mod message;
 mod owner;
+mod register;
 mod relay;
 mod retract;
+mod voice;
 
 pub(super) use avatar::FEATURE as AVATAR_FEATURE;
 pub(crate) use enter::{enter_none, presence};
@@ -76,6 +82,8 @@ pub(super) const FEATURE: Feature = Feature {
         (On::Room, form::CONFIG),
         (On::Room, disco::ROOM_INFO),
         (On::Room, rsm::NS),
+        (On::Room, register::NS),
+        (On::Room, register::FORM),
     ],
     iq: &[
         get_server(
@@ -93,6 +101,10 @@ pub(super) const FEATURE: Feature = Feature {
         get(On::Room, (OWNER, "query"), owner::get),
         get_server(On::NoRoom, (OWNER, "query"), owner::get_of_none),
         set(On::Room, (OWNER, "query"), owner::set),
+        get(On::Room, (admin::NS, "query"), lists::get),
+        set(On::Room, (admin::NS, "query"), admin::set),
+        get(On::Room, (register::NS, "query"), register::get),
+        set(On::Room, (register::NS, "query"), register::set),
     ],
     ..Feature::NONE
 };

@@ -1,7 +1,7 @@
 //! What is stored of a room: itself under its name, who is affiliated, and who is in it, so that a restart
 //! finds everybody where they were.
 //!
-//! State: tables `room.record`, `room.affiliation`, `room.occupant`, `room.ended`, `room.secret`.
+//! State: tables `room.record`, `room.affiliation`, `room.voice`, `room.occupant`, `room.ended`, `room.secret`.
 
 use super::{
     config::Config,
@@ -16,6 +16,8 @@ pub(crate) const ROOM: Table<String, RoomRecord> = Table::new("room.record", 1);
 /// By the room's number and the bare JID (or domain) of whoever is affiliated.
 pub(crate) const AFFILIATION: Table<(u32, String), AffiliationRecord> =
     Table::per_account("room.affiliation", 1);
+/// By the room's number and the bare JID of whoever was given a voice, or had it taken.
+pub(crate) const VOICE: Table<(u32, String), VoiceRecord> = Table::per_account("room.voice", 1);
 /// By the room's number and the full JID of a session in it.
 pub(crate) const OCCUPANT: Table<(u32, String), OccupantRecord> =
     Table::per_account("room.occupant", 1);
@@ -65,6 +67,15 @@ pub(crate) struct AffiliationRecord {
 }
 
 impl Record for AffiliationRecord {}
+
+/// What a moderator decided about somebody's voice (XEP-0045 §5.1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct VoiceRecord {
+    pub(crate) has: bool,
+    pub(crate) since_ms: Timestamp,
+}
+
+impl Record for VoiceRecord {}
 
 /// A session in a room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

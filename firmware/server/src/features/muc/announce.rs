@@ -19,7 +19,7 @@ pub(super) struct News<'a> {
     pub(super) id: Option<&'a str>,
     /// The new nickname (§7.6).
     pub(super) nick: Option<&'a str>,
-    /// Why, and who decided it (§8.2): a nickname.
+    /// Why, and who decided it (§8.2): an occupant JID, or the bare one of somebody who is not there.
     pub(super) reason: Option<&'a str>,
     pub(super) actor: Option<&'a Jid>,
     /// Status codes for everybody, and those for the occupant alone beside 110.
@@ -111,7 +111,10 @@ impl Told {
         out.push('>');
         if let Some(actor) = news.actor {
             out.push_str("<actor");
-            compose::attribute(out, "nick", actor.resourcepart().unwrap_or_default());
+            match actor.resourcepart() {
+                Some(nick) => compose::attribute(out, "nick", nick),
+                None => compose::attribute(out, "jid", actor.as_str()),
+            }
             out.push_str("/>");
         }
         if let Some(reason) = news.reason {

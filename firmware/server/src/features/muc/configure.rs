@@ -39,6 +39,7 @@ pub(super) fn configure(cx: &mut Cx<'_>, draft: Draft) -> Result<(), StanzaError
     }
     for (who, _) in &changes {
         cx.keep_affiliation(who);
+        cx.forget_voice(who);
     }
     // Before any presence, which may show more than it did.
     tell(cx, &codes);
@@ -188,11 +189,16 @@ impl Before {
     /// the room is moderated from now on, which is for moderators to decide; where it no longer is, everybody
     /// has one (§4.2).
     fn role_as(&self, affiliation: Affiliation, old: &Config, new: &Config) -> Role {
-        let changed = affiliation != self.affiliation;
-        let lost = self.affiliation >= Affiliation::Admin && affiliation < Affiliation::Admin;
         let everybody_speaks = old.moderated && !new.moderated;
-        if changed && (lost || affiliation >= Affiliation::Admin) {
-            affiliation.first_role(new.moderated)
+        if affiliation != self.affiliation {
+            let after = self
+                .affiliation
+                .role_after(affiliation, self.role, new.moderated);
+            after.max(if everybody_speaks {
+                Role::Participant
+            } else {
+                Role::None
+            })
         } else if everybody_speaks && self.role == Role::Visitor {
             Role::Participant
         } else {

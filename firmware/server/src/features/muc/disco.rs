@@ -2,7 +2,7 @@
 
 use super::{
     super::{announced, disco::entity_info, page::Asked},
-    form,
+    form, register,
 };
 use crate::{
     account::Cx,
@@ -82,6 +82,9 @@ fn listed(iq: &Iq<'_>, all: &[(String, String)]) -> Answer {
 
 /// §6.4. Of a locked room only its owner knows (§10.1.1).
 pub(super) fn info_of_room(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Answer {
+    if iq.payload.attr("node").as_deref() == Some(register::RESERVED) {
+        return register::reserved_nickname(cx, &iq.passing.from);
+    }
     let room = known(cx, iq)?;
     match iq.payload.attr("node").as_deref() {
         None => {}

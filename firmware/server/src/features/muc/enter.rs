@@ -275,9 +275,7 @@ fn sit_down(cx: &mut Cx<'_>, passing: &Passing) -> Result<Seated, StanzaError> {
     let id = cx.server.rooms().occupant_id(cx.jid(), &passing.from);
     let room = room(cx)?;
     let made = room.locked && room.occupants.is_empty();
-    let role = room
-        .affiliation(&passing.from)
-        .first_role(room.config.moderated);
+    let role = room.first_role(&passing.from);
     let seat = Seat {
         jid: passing.from.clone(),
         presence: room.occupants.shared(presence),

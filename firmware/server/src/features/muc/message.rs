@@ -1,7 +1,7 @@
 //! Messages to a room (XEP-0045 §7.4, §7.5, §8.1): what everybody gets, what one occupant gets, and the subject.
 
 use super::{
-    USER, absent, bounce, history, invite, is_for_rooms_to_say, occupant_id, refuse, retract,
+    USER, absent, bounce, history, invite, is_for_rooms_to_say, occupant_id, refuse, retract, voice,
 };
 use crate::{
     account::Cx,
@@ -45,7 +45,9 @@ fn to_room(cx: &mut Cx<'_>, passing: &Passing) -> Result<Option<Question>, Stanz
     if let Some(outcome) = invite::message(cx, passing) {
         return outcome;
     }
-    Err(StanzaError::BAD_REQUEST)
+    // §7.13, §8.6, §9.9: requests.
+    let form = voice::form(cx, passing).unwrap_or(Err(StanzaError::BAD_REQUEST));
+    form.map(|()| None)
 }
 
 /// The address, id and role of whoever speaks.
