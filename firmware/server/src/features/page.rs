@@ -1,5 +1,5 @@
-//! Which part of a long list is asked for, and how the answer says which one it is (XEP-0059, XEP-0060 §6.5.4,
-//! XEP-0045 §6.3).
+//! Which part of a long list is asked for, and how the answer says which one it is (XEP-0059,
+//! XEP-0060 §6.5.4, XEP-0045 §6.3).
 
 use crate::limits::{LIST_BYTES_MAX, LIST_ITEMS_MAX};
 use std::ops::Range;

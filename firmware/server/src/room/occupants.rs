@@ -159,6 +159,12 @@ impl Occupants {
         self.0[at].seats.is_empty().then(|| self.0.remove(at))
     }
 
+    /// Those whom something holds of, and the others.
+    pub(crate) fn parted(self, holds: impl Fn(&Occupant) -> bool) -> (Vec<Occupant>, Occupants) {
+        let (those, others) = self.0.into_iter().partition(holds);
+        (those, Occupants(others))
+    }
+
     /// The occupant of that JID leaves with all sessions.
     pub(crate) fn remove(&mut self, jid: &Jid) -> Option<Occupant> {
         let at = self.0.iter().position(|occupant| occupant.jid == *jid)?;

@@ -1,5 +1,5 @@
-//! What follows when a room is configured in another way (XEP-0045 §10.2): who has to leave, who is told what,
-//! whose role changes.
+//! What follows when a room is configured in another way (XEP-0045 §10.2): who has to leave, who is told
+//! what, whose role changes.
 
 use super::{
     USER,
@@ -9,20 +9,25 @@ use super::{
 };
 use crate::{
     account::Cx,
-    room::{Affiliation, Config, Role, Room, record::AffiliationRecord},
+    room::{Affiliation, Config, Occupant, Role, Room, record::AffiliationRecord},
 };
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 use xmpp::{Jid, Kind, Passing, Stanza, StanzaError};
 
 /// The room's configuration changed in a way that has no code of its own.
 pub(super) const CHANGED: u16 = 104;
 
-/// Makes of the room what the draft says. `conflict` where nobody would own it any more: then nothing changes.
+/// Makes of the room what the draft says. `conflict` where nobody would own it any more: then nothing
+/// changes.
 pub(super) fn configure(cx: &mut Cx<'_>, draft: Draft) -> Result<(), StanzaError> {
     let room = room(cx)?;
     let changes = changes(room, &draft)?;
-    let before: Vec<Before> = room.occupants.iter().map(|o| Before::of(room, o)).collect();
+    let mut before = BTreeMap::new();
     for (who, affiliation) in &changes {
+        before.insert(who, room.affiliation(who));
         affiliate(room, who, *affiliation);
     }
     if draft.config.members_only {
@@ -32,6 +37,7 @@ pub(super) fn configure(cx: &mut Cx<'_>, draft: Draft) -> Result<(), StanzaError
     let room = self::room(cx)?;
     let old = std::mem::replace(&mut room.config, draft.config);
     let codes = codes(&old, &room.config);
+    let unsettled = unsettled(room, &old, &before);
     if room.locked {
         cx.unlock_room();
     } else if !codes.is_empty() {
@@ -43,8 +49,8 @@ pub(super) fn configure(cx: &mut Cx<'_>, draft: Draft) -> Result<(), StanzaError
     }
     // Before any presence, which may show more than it did.
     tell(cx, &codes);
-    for before in before {
-        settle(cx, &before, &old);
+    for occupant in unsettled {
+        settle(cx, &occupant);
     }
     leave::after_leaving(cx); // a room that is not to stay any more, and that nobody is in
     Ok(())
@@ -96,18 +102,15 @@ fn affiliate(room: &mut Room, who: &Jid, affiliation: Affiliation) {
 /// §10.2: a room for members alone has nobody else in it. Those who stay are told of each who had to go.
 fn remove_strangers(cx: &mut Cx<'_>) {
     let Some(room) = cx.room_mut() else { return };
-    let strangers = room.occupants.iter().filter(|occupant| {
-        let real = occupant.real();
-        room.affiliation(&real) < Affiliation::Member
+    let all = std::mem::take(&mut room.occupants);
+    let (strangers, others) =
+        all.parted(|occupant| room.affiliation(&occupant.real()) < Affiliation::Member);
+    room.occupants = others;
+    let gone = strangers.into_iter().filter_map(|occupant| {
+        let told = Told::of(room, &occupant)?;
+        Some((told, occupant))
     });
-    let strangers: Vec<Jid> = strangers.map(|occupant| occupant.jid.clone()).collect();
-    let mut gone = Vec::with_capacity(strangers.len());
-    for own in strangers {
-        let told = room.occupants.get(&own).and_then(|o| Told::of(room, o));
-        if let (Some(told), Some(occupant)) = (told, room.occupants.remove(&own)) {
-            gone.push((told, occupant));
-        }
-    }
+    let gone: Vec<(Told, Occupant)> = gone.collect();
     let news = News {
         type_: "unavailable",
         codes: &[322],
@@ -168,76 +171,82 @@ pub(super) fn tell(cx: &mut Cx<'_>, codes: &[u16]) {
     }
 }
 
-/// What an occupant was before the room was configured.
-struct Before {
+/// Somebody who is not what they were before the room was configured, or not seen as they were.
+struct Unsettled {
     jid: Jid,
-    affiliation: Affiliation,
     role: Role,
+    /// Whether the role is another.
+    turned: bool,
+    /// Whether the role or the affiliation is another.
+    changed: bool,
+    was_shown: bool,
+    is_shown: bool,
 }
 
-impl Before {
-    fn of(room: &Room, occupant: &crate::room::Occupant) -> Before {
-        Before {
+/// Whom the new configuration changes; `before` has the affiliations that were others.
+fn unsettled(room: &Room, old: &Config, before: &BTreeMap<&Jid, Affiliation>) -> Vec<Unsettled> {
+    let new = &room.config;
+    let all = room.occupants.iter().filter_map(|occupant| {
+        let real = occupant.real();
+        let affiliation = room.affiliation(&real);
+        let was = *before.get(&real).unwrap_or(&affiliation);
+        let role = role_now((was, occupant.role), affiliation, old, new);
+        let unsettled = Unsettled {
             jid: occupant.jid.clone(),
-            // Its real address is a look away in the occupants, its standing is not.
-            affiliation: room.affiliation(&occupant.real()),
-            role: occupant.role,
-        }
-    }
+            role,
+            turned: role != occupant.role,
+            changed: role != occupant.role || affiliation != was,
+            was_shown: old.presence_broadcast.contains(occupant.role),
+            is_shown: new.presence_broadcast.contains(role),
+        };
+        let concerned = unsettled.changed || unsettled.was_shown != unsettled.is_shown;
+        concerned.then_some(unsettled)
+    });
+    all.collect()
+}
 
-    /// §5.1.3, §10.2: the role that somebody of this affiliation has from now on. Nobody loses a voice because
-    /// the room is moderated from now on, which is for moderators to decide; where it no longer is, everybody
-    /// has one (§4.2).
-    fn role_as(&self, affiliation: Affiliation, old: &Config, new: &Config) -> Role {
-        let everybody_speaks = old.moderated && !new.moderated;
-        if affiliation != self.affiliation {
-            let after = self
-                .affiliation
-                .role_after(affiliation, self.role, new.moderated);
-            after.max(if everybody_speaks {
-                Role::Participant
-            } else {
-                Role::None
-            })
-        } else if everybody_speaks && self.role == Role::Visitor {
-            Role::Participant
-        } else {
-            self.role
-        }
+/// §5.1.3, §10.2: the role of somebody with this affiliation from now on. Nobody loses a voice because the
+/// room is moderated from now on, which is for moderators to decide; where it no longer is, everybody has
+/// one (§4.2).
+fn role_now(
+    (was, role): (Affiliation, Role),
+    affiliation: Affiliation,
+    old: &Config,
+    new: &Config,
+) -> Role {
+    let role = if affiliation == was {
+        role
+    } else {
+        was.role_after(affiliation, role, new.moderated)
+    };
+    let everybody_speaks = old.moderated && !new.moderated;
+    if everybody_speaks && role == Role::Visitor {
+        Role::Participant
+    } else {
+        role
     }
 }
 
 /// Gives somebody who is there the role that they have from now on; everybody sees those whom they may see,
 /// as they are.
-fn settle(cx: &mut Cx<'_>, before: &Before, old: &Config) {
+fn settle(cx: &mut Cx<'_>, unsettled: &Unsettled) {
     let Some(room) = cx.room_mut() else { return };
-    let Some(occupant) = room.occupants.get(&before.jid) else {
-        return; // had to leave
-    };
-    let affiliation = room.affiliation(&occupant.real());
-    let role = before.role_as(affiliation, old, &room.config);
-    let was_shown = old.presence_broadcast.contains(before.role);
-    let is_shown = room.config.presence_broadcast.contains(role);
-    let changed = role != before.role || affiliation != before.affiliation;
-    if !changed && was_shown == is_shown {
-        return;
+    if let Some(occupant) = room.occupants.get_mut(&unsettled.jid) {
+        occupant.role = unsettled.role;
     }
-    if let Some(occupant) = room.occupants.get_mut(&before.jid) {
-        occupant.role = role;
-    }
-    let occupant = room.occupants.get(&before.jid);
+    let occupant = room.occupants.get(&unsettled.jid);
     let Some((told, occupant)) = occupant.and_then(|o| Some((Told::of(room, o)?, o))) else {
         return;
     };
     let seats: Vec<Jid> = occupant.seats.iter().map(|seat| seat.jid.clone()).collect();
-    if role != before.role {
+    if unsettled.turned {
         for seat in &seats {
             cx.keep_seat(seat);
         }
     }
-    if is_shown {
+    if unsettled.is_shown {
         announce::to_others(cx, &told, &News::default());
-    } else if was_shown {
+    } else if unsettled.was_shown {
         let news = News {
             type_: "unavailable",
             ..News::default()
@@ -248,7 +257,7 @@ fn settle(cx: &mut Cx<'_>, before: &Before, old: &Config) {
         };
         announce::to_others(cx, &told, &news);
     }
-    if changed {
+    if unsettled.changed {
         announce::to_itself(cx, &told, &News::default(), &seats);
     }
 }
@@ -300,12 +309,8 @@ mod tests {
             ((Owner, Moderator), Member, (true, true), Participant),
             ((Owner, Moderator), Owner, (false, true), Moderator),
         ] {
-            let before = Before {
-                jid: Jid::parse("coven@chat.shakespeare.lit/firstwitch").unwrap(),
-                affiliation,
-                role,
-            };
-            let role = before.role_as(now, &config(was), &config(is));
+            let before = (affiliation, role);
+            let role = role_now(before, now, &config(was), &config(is));
             assert_eq!(role, expected, "{affiliation:?} {now:?} {was} {is}");
         }
     }

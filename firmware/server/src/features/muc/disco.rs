@@ -109,32 +109,39 @@ pub(super) fn info_of_room(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Answer {
     Ok(query + "</query>")
 }
 
-/// §6.4, §16.5.4: what there is to know of a room from the outside, and of what goes on inside if somebody may
-/// look.
+/// §6.4, §16.5.4: what there is to know of a room from the outside, and of what goes on inside if somebody
+/// may look.
 fn extended(room: &Room, from: &Jid) -> String {
     let config = &room.config;
     let may_change = if config.change_subject { "1" } else { "0" };
     let contacts: Vec<&str> = config.contacts.iter().map(String::as_str).collect();
-    let (text, description, lang) = (FieldType::TextSingle, &config.description, &config.lang);
-    let mut form = Writer::result(ROOM_INFO)
-        .field(text, "muc#roominfo_description", &[description])
-        .field(text, "muc#roominfo_lang", &[lang])
-        .field(FieldType::JidMulti, "muc#roominfo_contactjid", &contacts)
-        // The second name stems from an older example, and is what most clients read.
-        .field(FieldType::Boolean, "muc#roominfo_subjectmod", &[may_change])
-        .field(
+    let (occupants, subject) = if sees_inside(room, from) {
+        (room.occupants.len().to_string(), subject(room))
+    } else {
+        Default::default()
+    };
+    let text = FieldType::TextSingle;
+    let fields: [(FieldType, &str, &[&str]); 7] = [
+        (text, "muc#roominfo_description", &[&config.description]),
+        (text, "muc#roominfo_lang", &[&config.lang]),
+        (FieldType::JidMulti, "muc#roominfo_contactjid", &contacts),
+        (text, "muc#roominfo_subject", &[&subject]),
+        (FieldType::Boolean, "muc#roominfo_subjectmod", &[may_change]),
+        // The same by a name of an older example, which most clients know it by.
+        (
             FieldType::Boolean,
             "muc#roominfo_changesubject",
             &[may_change],
-        );
-    form = form::tell(form, room, &TOLD);
-    if sees_inside(room, from) {
-        let occupants = room.occupants.len().to_string();
-        form = form
-            .field(text, "muc#roominfo_occupants", &[&occupants])
-            .field(text, "muc#roominfo_subject", &[&subject(room)]);
-    }
-    form.finish()
+        ),
+        (text, "muc#roominfo_occupants", &[&occupants]),
+    ];
+    let said = fields
+        .into_iter()
+        .filter(|(_, _, values)| values.iter().any(|value| !value.is_empty()));
+    let form = said.fold(Writer::result(ROOM_INFO), |form, (type_, var, values)| {
+        form.field(type_, var, values)
+    });
+    form::tell(form, room, &TOLD).finish()
 }
 
 /// Whether somebody may know what goes on in the room: whoever is there, or could just go in.

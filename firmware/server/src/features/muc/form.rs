@@ -25,11 +25,10 @@ const NO_PASSWORD: StanzaError =
     StanzaError::NOT_ACCEPTABLE.with_text("a room with a password needs one");
 
 /// What other servers call fields that have another name here; clients that know no better send these.
-const SYNONYMS: [(&str, &str); 5] = [
+const SYNONYMS: [(&str, &str); 4] = [
     ("mam", "muc#roomconfig_enablearchiving"),
     ("muc#roomconfig_mam", "muc#roomconfig_enablearchiving"),
     ("muc#roomconfig_historylength", "muc#maxhistoryfetch"),
-    ("muc#roomconfig_contactjid", "muc#roominfo_contactjid"),
     (
         "{http://prosody.im/protocol/muc}roomconfig_allowmemberinvites",
         "muc#roomconfig_allowinvites",
@@ -69,6 +68,9 @@ pub(super) fn tell(mut form: Writer, room: &Room, told: &[&str]) -> Writer {
     for field in FIELDS.iter().filter(|field| told.contains(&field.var)) {
         let values = (field.get)(room);
         let values: Vec<&str> = values.iter().map(String::as_str).collect();
+        if values.iter().all(|value| value.is_empty()) {
+            continue; // nobody said anything
+        }
         form = form.field(field.type_, field.var, &values);
     }
     form
@@ -86,8 +88,8 @@ impl Draft {
         }
     }
 
-    /// What a submitted form makes of a room. `bad-request` where it is no such form; `not-acceptable` where a
-    /// value is none of its field, or the room cannot have it (§10.1.3).
+    /// What a submitted form makes of a room. `bad-request` where it is no such form; `not-acceptable` where
+    /// a value is none of its field, or the room cannot have it (§10.1.3).
     pub(super) fn read(room: &Room, x: &Element) -> Result<Draft, StanzaError> {
         let form = Form::submitted(x)?;
         if form.form_type() != Some(CONFIG) && form.fields().next().is_some() {

@@ -1,5 +1,5 @@
-//! Every field of a room's configuration that is served, in the order of the form. Those that no specification
-//! names are called what ejabberd and Prosody call them, so that clients know them.
+//! Every field of a room's configuration that is served, in the order of the form. Those that no
+//! specification names are called what ejabberd and Prosody call them, so that clients know them.
 
 use super::{Draft, affiliated};
 use crate::{
