@@ -92,7 +92,9 @@ impl Server {
         self.at(account, depth, |cx| {
             cx.cause = cause;
             let answer = read.map(|(stanzas, result)| {
-                stanzas.into_iter().for_each(|stanza| cx.route(stanza));
+                for stanza in stanzas {
+                    cx.route(stanza);
+                }
                 result
             });
             cx.route(answered(&passing, answer));

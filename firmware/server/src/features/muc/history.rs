@@ -11,7 +11,9 @@ use crate::{
 };
 use std::sync::Arc;
 use tracing::error;
-use xmpp::{Entry, Jid, Kind, Passing, Stanza, StanzaError, datetime, stanza::Reach};
+use xmpp::{
+    Entry, Jid, Kind, Passing, Stanza, StanzaError, datetime, stanza::Child, stanza::Reach,
+};
 
 /// §7.2.14: what of it a client wants.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -116,7 +118,7 @@ pub(super) fn plan(cx: &mut Cx<'_>, wanted: &Wanted) -> Option<Plan> {
 /// What was said, without what the archive alone knows of it. Nothing of what was taken back (XEP-0424 §5).
 fn as_heard(stanza: Arc<Stanza>, own: &Jid) -> Option<Passing> {
     let from = stanza.from().ok().flatten()?;
-    let speaker = stanza.child(USER, "x").map(|x| x.index());
+    let speaker = stanza.child(USER, "x").map(Child::index);
     let is_gone = stanza.child(RETRACT, "retracted").is_some();
     let mut said = Passing::new(stanza, from, own.clone());
     if let Some(speaker) = speaker {
