@@ -39,7 +39,8 @@ pub(crate) struct Account {
     pub(crate) id: u32,
     /// The bare JID.
     pub(crate) jid: Jid,
-    is_room: bool,
+    /// It is no person's, but a room.
+    pub(crate) is_room: bool,
     state: Mutex<State>,
 }
 

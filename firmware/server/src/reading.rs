@@ -100,7 +100,9 @@ impl Server {
                 Ok(read) => read,
                 Err(refusal) => (Vec::new(), Reply::Refused(refusal)),
             };
-            stanzas.into_iter().for_each(|stanza| cx.route(stanza));
+            for stanza in stanzas {
+                cx.route(stanza);
+            }
             cx.route(answered(&passing, reply));
         });
     }

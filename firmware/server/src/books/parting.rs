@@ -25,10 +25,12 @@ impl Server {
         for (localpart, id, gone) in acquaintances {
             match self.load(&localpart).await {
                 Ok(Some(account)) => {
-                    self.at(&account, 0, |cx| match cx.is_room() {
-                        true => room::forget(cx, &gone),
-                        false => pubsub::forget(cx, &gone),
-                    });
+                    let forget = if account.is_room {
+                        room::forget
+                    } else {
+                        pubsub::forget
+                    };
+                    self.at(&account, 0, |cx| forget(cx, &gone));
                     self.settle(&account).await;
                 }
                 Ok(None) => {

@@ -253,7 +253,7 @@ mod tests {
     fn old_messages_go_from_rooms_too() {
         let home = Fixture::new(&["romeo", "juliet"]);
         let mut config = household::Config::clone(&home.server.config());
-        config.archive.keep = Some(std::time::Duration::from_secs(7 * 86_400));
+        config.archive.keep = Some(std::time::Duration::from_hours(7 * 24));
         home.server.configure(Arc::new(config));
         let (romeo, _juliet) = coven(&home);
         say(&home, &romeo, 300);

@@ -13,7 +13,10 @@ use crate::{
 };
 use query::Asked;
 use std::{borrow::Cow, sync::Arc};
-use xmpp::{Jid, Passing, Stanza, StanzaError, compose, stanza::Reach};
+use xmpp::{
+    Jid, Passing, Stanza, StanzaError, compose,
+    stanza::{Child, Reach},
+};
 
 /// XEP-0045.
 const USER: &str = "http://jabber.org/protocol/muc#user";
@@ -91,7 +94,7 @@ pub(super) fn shown<'a>(payload: &'a str, kept: &Kept, sight: Sight, own: &Jid) 
     let Ok(stanza) = Stanza::parse(payload) else {
         return Cow::Borrowed("");
     };
-    let told = stanza.child(USER, "x").map(|x| x.index());
+    let told = stanza.child(USER, "x").map(Child::index);
     let from = stanza.from().ok().flatten().unwrap_or_else(|| own.clone());
     let mut message = Passing::new(Arc::new(stanza), from, own.clone());
     match (told, sight) {
@@ -208,6 +211,63 @@ mod tests {
         let room = home.server.directory().get(ROOM).unwrap();
         change(&mut room.lock().room.as_mut().unwrap().config);
     }
+
+    #[test]
+    fn where_nothing_is_kept_nothing_is_offered() {
+        let home = Fixture::new(&["juliet"]);
+        let juliet = home.online("juliet", "x");
+        let x = "<x xmlns='http://jabber.org/protocol/muc'/>";
+        let form = "<query xmlns='http://jabber.org/protocol/muc#owner'>\
+             <x xmlns='jabber:x:data' type='submit'/></query>";
+        home.send(&juliet, &format!("<presence to='{ROOM}/j'>{x}</presence>"));
+        home.send(
+            &juliet,
+            &format!("<iq type='set' id='o' to='{ROOM}'>{form}</iq>"),
+        );
+        for (archive, kept) in [(true, true), (false, false)] {
+            configure(&home, |config| config.archive = archive);
+            home.got(&juliet);
+            let info = "<query xmlns='http://jabber.org/protocol/disco#info'/>";
+            let retract = "<retract xmlns='urn:xmpp:message-retract:1'/>";
+            let moderate = format!(
+                "<moderate xmlns='urn:xmpp:message-moderate:1' id='1'>{retract}</moderate>"
+            );
+            for (what, payload, answer) in [
+                (
+                    "get",
+                    info,
+                    if kept { "urn:xmpp:mam:2'" } else { "muc_open" },
+                ),
+                (
+                    "set",
+                    "<query xmlns='urn:xmpp:mam:2'/>",
+                    if kept { "<fin" } else { GONE },
+                ),
+                (
+                    "get",
+                    "<metadata xmlns='urn:xmpp:mam:2'/>",
+                    if kept { "<metadata" } else { GONE },
+                ),
+                ("set", &moderate, if kept { "item-not-found" } else { GONE }),
+            ] {
+                home.send(
+                    &juliet,
+                    &format!("<iq type='{what}' id='q' to='{ROOM}'>{payload}</iq>"),
+                );
+                home.write();
+                let got = home.got(&juliet).concat();
+                assert!(got.contains(answer), "{archive} {payload}: {got}");
+                let offers = ["mam:2", "fulltext:0", "message-moderate:1", "sid:0"];
+                let offered = offers.map(|var| got.contains(&format!("var='urn:xmpp:{var}'")));
+                assert_eq!(offered, [kept && payload == info; 4], "{got}");
+            }
+            let message = format!("<message to='{ROOM}' type='groupchat'><body>1</body></message>");
+            home.send(&juliet, &message);
+            assert_eq!(home.got(&juliet).concat().contains("stanza-id"), kept);
+        }
+    }
+
+    const GONE: &str = "service-unavailable";
 
     #[test]
     fn addresses_are_shown_to_who_might_have_seen_them() {

@@ -12,7 +12,9 @@ use crate::{
 };
 use std::sync::Arc;
 use tracing::error;
-use xmpp::{Entry, Jid, Kind, Passing, Stanza, StanzaError, datetime, ns, stanza::Reach};
+use xmpp::{
+    Entry, Jid, Kind, Passing, Stanza, StanzaError, datetime, ns, stanza::Child, stanza::Reach,
+};
 
 /// §7.2.14: what of it a client wants.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -130,7 +132,7 @@ fn is_discussion(stanza: &Stanza) -> bool {
 /// What was said, without what the archive alone knows of it. Nothing of what was taken back (XEP-0424 §5).
 fn as_heard(stanza: Arc<Stanza>, own: &Jid) -> Option<Passing> {
     let from = stanza.from().ok().flatten()?;
-    let speaker = stanza.child(USER, "x").map(|x| x.index());
+    let speaker = stanza.child(USER, "x").map(Child::index);
     let is_gone = stanza.child(RETRACT, "retracted").is_some();
     let is_shown = !is_gone && is_discussion(&stanza);
     let mut said = Passing::new(stanza, from, own.clone());

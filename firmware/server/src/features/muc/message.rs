@@ -106,7 +106,9 @@ pub(super) fn to_everybody(
     let copies: Vec<Passing> = seats
         .map(|(_, seat)| said.addressed_to(seat.jid.clone()))
         .collect();
-    copies.into_iter().for_each(|copy| cx.route(copy));
+    for copy in copies {
+        cx.route(copy);
+    }
     if keeps {
         absent::told(cx, &said, by);
     }

@@ -16,7 +16,7 @@ use crate::{
     world::random_id,
 };
 use std::sync::Arc;
-use xmpp::{Kind, Passing, Stanza, StanzaError, compose, stanza::Child};
+use xmpp::{Element, Kind, Passing, Stanza, StanzaError, compose, stanza::Child};
 
 pub(super) const MODERATE: &str = "urn:xmpp:message-moderate:1";
 
@@ -84,9 +84,7 @@ fn moderate(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Answer {
         return Err(StanzaError::FEATURE_NOT_IMPLEMENTED); // §1 thinks of other actions
     }
     let position = position(cx, id).ok_or(StanzaError::ITEM_NOT_FOUND)?;
-    let reason = request
-        .child(MODERATE, "reason")
-        .map(|reason| reason.text());
+    let reason = request.child(MODERATE, "reason").map(Element::text);
     let reason = reason.unwrap_or_default();
     if reason.len() > ROOM_REASON_BYTES_MAX {
         return Err(StanzaError::NOT_ACCEPTABLE.with_text("this reason is too long"));
