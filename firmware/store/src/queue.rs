@@ -41,8 +41,11 @@ pub(crate) struct Queue {
     /// When the engine has something to do though nothing is queued.
     pub(crate) alarm: Option<Duration>,
     pub(crate) sleep: Sleep,
-    /// Threads that wait for a ticket to be applied.
+    /// Threads that stand still until the writer got somewhere.
     pub(crate) waiters: usize,
+    /// One of them wants the writer to look at the queue. Cleared when it is about to: afterwards they have
+    /// what they wait for, or ask again.
+    pub(crate) asked: bool,
     main: VecDeque<Batch>,
     idle: VecDeque<Batch>,
     /// Hashes of the rows that the idle lane touches. A chance match only costs an idle batch its place.
@@ -102,7 +105,7 @@ impl Queue {
 
     /// Whether the next group shall not wait for company: it is full, or somebody's thread stands still.
     pub(crate) fn is_pressed(&self) -> bool {
-        self.waiters > 0
+        self.asked
             || self.closed
             || self.writes >= GROUP_WRITES_MAX
             || self.bytes >= GROUP_BYTES_MAX

@@ -148,9 +148,10 @@ impl Store {
     fn wait_until(&self, is_done: impl Fn(&Queue, &Shared) -> bool) {
         let mut queue = self.shared.queue();
         queue.waiters += 1;
-        self.shared.work.notify_one();
         while !is_done(&queue, &self.shared) {
             if self.threaded.load(Ordering::Acquire) {
+                queue.asked = true;
+                self.shared.work.notify_one();
                 queue = self
                     .shared
                     .progress
@@ -303,6 +304,7 @@ impl Store {
             let has_alarm = queue.alarm == Some(Duration::ZERO);
             let pause = pace.pause(self.shared.now(), queue.tickets.is_awaited());
             if queue.is_pressed() || has_alarm || stops() {
+                queue.asked = false;
                 return;
             }
             if pause.is_zero() {
@@ -372,5 +374,53 @@ impl Drop for WriterThread {
         }
         self.store.threaded.store(false, Ordering::Release);
         self.store.shared.progress.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::DirDisk;
+
+    /// Who waits may be a while coming back for what there is: on a busy machine, or with one core.
+    #[test]
+    fn the_writer_rests_while_somebody_waits_for_what_it_cannot_do() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let looks = Arc::new(AtomicU64::new(0));
+        let clock = {
+            let (looks, real) = (looks.clone(), Options::default().clock);
+            Arc::new(move || {
+                looks.fetch_add(1, Ordering::Relaxed);
+                real()
+            })
+        };
+        let disk = DirDisk::new(directory.path()).expect("a disk");
+        let options = Options {
+            free_bytes_min: 0,
+            clock,
+            ..Options::default()
+        };
+        let store = Store::open(Arc::new(disk), options).expect("a store");
+        let writer = store.start_writer().expect("a thread");
+        let enough = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| store.wait_until(|_, _| enough.load(Ordering::Acquire)));
+            loop {
+                let queue = store.shared.queue();
+                if queue.waiters == 1 && !queue.asked && queue.sleep == Sleep::Idle {
+                    break;
+                }
+                drop(queue);
+                if looks.load(Ordering::Relaxed) > 10_000 {
+                    enough.store(true, Ordering::Release);
+                    store.shared.progress.notify_all();
+                    panic!("the writer is at work for nothing");
+                }
+                std::thread::yield_now();
+            }
+            enough.store(true, Ordering::Release);
+            store.shared.progress.notify_all();
+        });
+        writer.stop();
     }
 }
