@@ -310,8 +310,8 @@ pub const ROOM_HISTORY_MAX: usize = 100;
 pub const ROOM_HISTORY_SPARE: usize = 20;
 /// Pictures in a room's card: one in a few formats (XEP-0486 §5.1).
 pub const ROOM_PICTURES_MAX: usize = 4;
-/// People and domains that are affiliated with one room: its members and those it banned. All are in memory with
-/// the room, and one answer where they are of one kind.
+/// People and domains that are affiliated with one room: its members and those it banned. All are in memory
+/// with the room, and one answer where they are of one kind.
 pub const ROOM_AFFILIATIONS_MAX: usize = 1_000;
 /// Sessions under one nickname: devices of a person. A server of somebody else's could make up any number.
 pub const ROOM_SEATS_MAX: usize = 20;

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     account::{Account, Cx, Presence, Resource},
     features, identity, presence,
+    room::returning::occupied,
     server::Server,
     world::Timestamp,
 };
@@ -246,8 +247,8 @@ pub(crate) fn note_end(server: &Server) {
 }
 
 impl Server {
-    /// Loads the accounts whose sessions wait from before, so that they are there when contacts ask. Before
-    /// anybody is let in; blocks.
+    /// Loads the accounts whose sessions wait from before, so that they are there when contacts ask, and the
+    /// rooms that somebody was in. Before anybody is let in; blocks.
     ///
     /// # Errors
     /// The disk's.
@@ -261,6 +262,10 @@ impl Server {
         self.restores_exactly().store(exact, Ordering::Relaxed);
         for localpart in accounts(&snapshot)? {
             self.read_account(&localpart)?;
+        }
+        // When it is known whose sessions are left.
+        for localpart in occupied(&snapshot)? {
+            self.read_account(&format!("{localpart}@{}", self.rooms().service()))?;
         }
         self.restores_exactly().store(false, Ordering::Relaxed);
         Ok(())

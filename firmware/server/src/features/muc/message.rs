@@ -1,6 +1,9 @@
-//! Messages to a room (XEP-0045 §7.4, §7.5, §8.1): what everybody gets, what one occupant gets, and the subject.
+//! Messages to a room (XEP-0045 §7.4, §7.5, §8.1): what everybody gets, what one occupant gets, and the
+//! subject.
 
-use super::{USER, bounce, history, invite, is_for_rooms_to_say, occupant_id, refuse};
+use super::{
+    NOT_IN_THE_ROOM, USER, bounce, history, invite, is_for_rooms_to_say, occupant_id, refuse,
+};
 use crate::{
     account::Cx,
     archive,
@@ -10,12 +13,6 @@ use crate::{
 };
 use std::sync::Arc;
 use xmpp::{Jid, Kind, Passing, Stanza, StanzaError, ns, stanza::Reach};
-
-/// §7.4, §7.5: not of somebody who is not in the room.
-const NOT_IN_THE_ROOM: StanzaError = StanzaError {
-    type_: "cancel",
-    ..StanzaError::NOT_ACCEPTABLE
-};
 
 /// A message for this room or somebody in it.
 pub(crate) fn message(cx: &mut Cx<'_>, passing: Passing) -> Option<Question> {
@@ -72,16 +69,22 @@ fn to_all(cx: &mut Cx<'_>, mut said: Passing) -> Result<(), StanzaError> {
             return Err(StanzaError::NOT_ACCEPTABLE.with_text("this subject is too long"));
         }
     }
-    let keeps = room.config.archive;
     let real = std::mem::replace(&mut said.from, own);
     clean(cx, &mut said);
     said.add(occupant_id(&id), Reach::Everybody);
-    if keeps && crate::features::worth_keeping_in_room(&said) {
-        let position = archive::keep_in_room(cx, &mut said, &real)?;
-        history::note(cx, position, &said);
-    }
+    to_everybody(cx, said.clone(), &real)?;
     if let Some(subject) = subject {
-        set_subject(cx, &said, subject, &id);
+        set_subject(cx, &said, subject, &id); // not before it is known that the disk takes it
+    }
+    Ok(())
+}
+
+/// Keeps what was said by somebody and gives it to everybody who is there.
+fn to_everybody(cx: &mut Cx<'_>, mut said: Passing, by: &Jid) -> Result<(), StanzaError> {
+    let keeps = super::room(cx)?.config.archive;
+    if keeps && crate::features::worth_keeping_in_room(&said) {
+        let position = archive::keep_in_room(cx, &mut said, by)?;
+        history::note(cx, position, &said);
     }
     let Some(room) = cx.room() else {
         return Ok(());
@@ -90,7 +93,9 @@ fn to_all(cx: &mut Cx<'_>, mut said: Passing) -> Result<(), StanzaError> {
     let copies: Vec<Passing> = seats
         .map(|(_, seat)| said.addressed_to(seat.jid.clone()))
         .collect();
-    copies.into_iter().for_each(|copy| cx.route(copy));
+    for copy in copies {
+        cx.route(copy);
+    }
     Ok(())
 }
 
