@@ -76,7 +76,9 @@ impl Server {
             .collect();
         if !lost.is_empty() {
             self.at(room, 0, |cx| {
-                lost.iter().for_each(|seat| muc::lost(cx, seat));
+                for seat in &lost {
+                    muc::lost(cx, seat);
+                }
             });
         }
     }

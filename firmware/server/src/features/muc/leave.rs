@@ -83,18 +83,24 @@ pub(super) fn kick(server: &Server, room: &Jid, passing: &Passing) -> Passing {
 /// Somebody whose session did not outlive a restart: as if it had come back from there. The room stays, for
 /// those who were in it and return.
 pub(crate) fn lost(cx: &mut Cx<'_>, real: &Jid) {
-    take_seat_of(cx, real, "".into(), &CANNOT_BE_REACHED);
+    take_seat_of(cx, real, "".into(), (&CANNOT_BE_REACHED, &[]));
     cx.note_room();
 }
 
 /// Takes one session's seat; `presence` is what it said last.
 fn unseat(cx: &mut Cx<'_>, real: &Jid, presence: Said, news: &News<'_>) {
-    if take_seat_of(cx, real, presence, news) {
+    if take_seat_of(cx, real, presence, (news, std::slice::from_ref(real))) {
         after_leaving(cx);
     }
 }
 
-fn take_seat_of(cx: &mut Cx<'_>, real: &Jid, presence: Said, news: &News<'_>) -> bool {
+/// Whether it had one. Those of its own that are to be told come with the news.
+fn take_seat_of(
+    cx: &mut Cx<'_>,
+    real: &Jid,
+    presence: Said,
+    (news, own): (&News<'_>, &[Jid]),
+) -> bool {
     let Some(room) = cx.room_mut() else {
         return false;
     };
@@ -113,7 +119,7 @@ fn take_seat_of(cx: &mut Cx<'_>, real: &Jid, presence: Said, news: &News<'_>) ->
     let told = told.gone();
     let last = room.occupants.unseat(real).is_some();
     cx.keep_seat(real);
-    announce::to_itself(cx, &told, news, std::slice::from_ref(real));
+    announce::to_itself(cx, &told, news, own);
     if last {
         announce::to_others(cx, &told, news);
     } else if was_shown {
