@@ -64,7 +64,7 @@ pub(crate) fn arrive(cx: &mut Cx<'_>, mut passing: Passing) {
         ("probe", None) => probed(cx, &passing),
         (type_, None) => {
             if type_ == "unavailable" {
-                forget_directed(cx, &passing.from);
+                forget_directed(cx, &passing);
             }
             for hook in ALL.iter().filter_map(|feature| feature.presence_in) {
                 hook(cx, &passing);
@@ -83,8 +83,8 @@ pub(crate) fn concerns_the_absent(passing: &Passing) -> bool {
     }
 }
 
-/// §8.5.3.1: whether a resource shares presence with somebody, who may then send it requests. Directed presence
-/// to somebody in a room is shared with the whole room (XEP-0045 §17.4).
+/// §8.5.3.1: whether a resource shares presence with somebody, who may then send it requests. Directed
+/// presence to somebody in a room is shared with the whole room (XEP-0045 §17.4).
 pub(crate) fn is_shared(cx: &mut Cx<'_>, resource: &Jid, with: &Jid) -> bool {
     let bare = with.bare();
     if bare == *cx.jid() || with.localpart().is_none() && bare == *cx.server.domain() {
@@ -286,10 +286,13 @@ pub(crate) fn gets_broadcasts(cx: &Cx<'_>, who: &Jid) -> bool {
     bare == *cx.jid() || cx.state.roster.subscription(&bare).from
 }
 
-/// §4.6.1: whoever says goodbye is no longer told.
-fn forget_directed(cx: &mut Cx<'_>, who: &Jid) {
+/// §4.6.1: whoever says goodbye is no longer told. To one resource it may be said alone: of two devices in a
+/// room, one leaves.
+fn forget_directed(cx: &mut Cx<'_>, farewell: &Passing) {
     for resource in &mut cx.state.resources {
-        resource.directed.remove(who);
+        if farewell.to.is_bare() || resource.session.jid == farewell.to {
+            resource.directed.remove(&farewell.from);
+        }
     }
 }
 

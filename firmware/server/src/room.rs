@@ -14,6 +14,7 @@ pub(crate) mod nickname;
 pub(crate) mod occupants;
 mod reading;
 pub(crate) mod record;
+pub(crate) mod returning;
 mod rooms;
 pub(crate) mod standing;
 pub(crate) mod under_way;
@@ -269,10 +270,13 @@ impl Server {
             return Ok(None);
         };
         let id = record.id;
-        let room = Room::load(snapshot, record)?;
+        let mut room = Room::load(snapshot, record)?;
+        self.seat_again(&mut room, (&jid, id), snapshot)?;
         let memory = PerAccount::load(snapshot, id)?;
         let account = Arc::new(Account::new(id, jid, Roster::default(), memory).with_room(room));
-        Ok(Some(self.directory().put(key, account)))
+        let account = self.directory().put(key, account);
+        self.unseat_lost(&account);
+        Ok(Some(account))
     }
 
     /// A new room of this name, or the one that somebody else has just made. `None` where none can be made.

@@ -63,9 +63,9 @@ stanza_errors! {
 }
 
 impl StanzaError {
-    /// What somebody else's error says, as far as it is one of ours to say: its condition and type, and nothing
-    /// that names or describes who answered. `undefined-condition` where the condition is none of §8.3.3 that
-    /// we know.
+    /// What somebody else's error says, as far as it is one of ours to say: its condition and type, and
+    /// nothing that names or describes who answered. `undefined-condition` where the condition is none of
+    /// §8.3.3 that we know.
     pub fn of(error: &Element) -> StanzaError {
         let mut conditions = error
             .elements()

@@ -94,8 +94,8 @@ fn refuse_to_blocked(cx: &mut Cx<'_>, passing: &mut Passing) -> Verdict {
     }
 }
 
-/// Whether it is an invitation into a room (XEP-0045 §7.8.2) in the name of somebody blocked, or the answer to
-/// one: the room brings it, and an error would go to the room.
+/// Whether it is an invitation into a room (XEP-0045 §7.8.2) in the name of somebody blocked, or the answer
+/// to one: the room brings it, and an error would go to the room.
 fn is_blocked_invitation(cx: &Cx<'_>, message: &Passing) -> bool {
     let Some(x) = message.stanza.child(ROOM_USER, "x") else {
         return false;

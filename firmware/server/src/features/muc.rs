@@ -23,10 +23,13 @@ mod owner;
 mod register;
 mod relay;
 mod retract;
+#[cfg(test)]
+mod tests;
 mod voice;
 
 pub(super) use avatar::FEATURE as AVATAR_FEATURE;
 pub(crate) use enter::{enter_none, presence};
+pub(crate) use leave::lost;
 pub(crate) use message::message;
 pub(crate) use relay::{iq, outsider};
 pub(super) use retract::{MODERATION_FEATURE, RETRACTION_FEATURE};
@@ -37,6 +40,12 @@ use crate::{
     room::Room,
 };
 use xmpp::{Jid, Kind, Passing, StanzaError, rsm, stanza::Child};
+
+/// Somebody who is not in the room (§7.4, §7.5, XEP-0410 §3.2).
+const NOT_IN_THE_ROOM: StanzaError = StanzaError {
+    type_: "cancel",
+    ..StanzaError::NOT_ACCEPTABLE
+};
 
 /// What a client enters a room with, and what a room is discovered by.
 pub(super) const NS: &str = "http://jabber.org/protocol/muc";

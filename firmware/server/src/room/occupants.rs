@@ -1,7 +1,7 @@
 //! Who is in a room (XEP-0045 §7): nicknames, and the sessions behind each.
 //!
-//! Somebody may be there with several devices under one nickname (§7.2.8). What the others see is the presence
-//! that came last from any of them; the nickname is gone with the last device.
+//! Somebody may be there with several devices under one nickname (§7.2.8). What the others see is the
+//! presence that came last from any of them; the nickname is gone with the last device.
 
 use super::standing::Role;
 use std::sync::Arc;
@@ -91,8 +91,8 @@ impl Occupant {
         self.seats.last()
     }
 
-    /// Takes what a session of this occupant says now, or a new session. Whether others see something else than
-    /// before: a device that says what another one said already changes nothing.
+    /// Takes what a session of this occupant says now, or a new session. Whether others see something else
+    /// than before: a device that says what another one said already changes nothing.
     pub(crate) fn take(&mut self, seat: Seat) -> bool {
         let shown = self.shown();
         let changes = shown.is_none_or(|shown| shown.presence != seat.presence);

@@ -131,8 +131,8 @@ impl Rooms {
     pub(crate) fn seal(&self, texts: [&str; 4]) -> String {
         let mut context = hmac::Context::with_key(&self.secret);
         for text in texts {
-            // No address of a room begins like this, so that no occupant id is a seal. Lengths, so that no two
-            // rows of texts look the same.
+            // No address of a room begins like this, so that no occupant id is a seal. Lengths, so that no
+            // two rows of texts look the same.
             context.update(b"\0");
             context.update(&(text.len() as u64).to_be_bytes());
             context.update(text.as_bytes());

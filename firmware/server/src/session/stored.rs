@@ -13,6 +13,7 @@ use super::{
 use crate::{
     account::{Account, Cx, Presence, Resource},
     features, identity, presence, push,
+    room::returning::occupied,
     server::Server,
     world::Timestamp,
 };
@@ -246,8 +247,9 @@ pub(crate) fn note_end(server: &Server) {
 }
 
 impl Server {
-    /// Loads the accounts whose sessions wait from before, so that they are there when contacts ask, and
-    /// those of which a push service may still have to be told. Before anybody is let in; blocks.
+    /// Loads the accounts whose sessions wait from before, so that they are there when contacts ask, the rooms
+    /// that somebody was in, and the accounts of which a push service may still have to be told. Before anybody
+    /// is let in; blocks.
     ///
     /// # Errors
     /// The disk's.
@@ -261,6 +263,10 @@ impl Server {
         self.restores_exactly().store(exact, Ordering::Relaxed);
         for localpart in accounts(&snapshot)? {
             self.read_account(&localpart)?;
+        }
+        // When it is known whose sessions are left.
+        for localpart in occupied(&snapshot)? {
+            self.read_account(&format!("{localpart}@{}", self.rooms().service()))?;
         }
         self.restores_exactly().store(false, Ordering::Relaxed);
         for localpart in push::unfinished(&snapshot)? {

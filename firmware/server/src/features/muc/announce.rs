@@ -1,6 +1,6 @@
-//! Presence that a room sends (XEP-0045 §7.2.2): what an occupant's client said, and what the room knows of the
-//! occupant. Each of three sorts of viewers gets one stanza, made once: the occupant itself, those who see real
-//! addresses, and the others.
+//! Presence that a room sends (XEP-0045 §7.2.2): what an occupant's client said, and what the room knows of
+//! the occupant. Each of three sorts of viewers gets one stanza, made once: the occupant itself, those who
+//! see real addresses, and the others.
 
 use super::USER;
 use crate::{
@@ -126,8 +126,8 @@ impl Told {
     }
 }
 
-/// What the others are told of it (§7.2.2): nothing while its role is not broadcast; that it is gone, once its
-/// role is not broadcast any more.
+/// What the others are told of it (§7.2.2): nothing while its role is not broadcast; that it is gone, once
+/// its role is not broadcast any more.
 fn for_others<'a>(room: &Room, told: &Told, news: &News<'a>) -> Option<News<'a>> {
     let shown = |role| room.config.presence_broadcast.contains(role);
     if news.type_.is_empty() && shown(told.role) {
@@ -168,14 +168,20 @@ fn spread(cx: &mut Cx<'_>, told: &Told, news: &News<'_>, is_meant: fn(bool) -> b
             seat.jid.clone(),
         ));
     }
-    leaving.into_iter().for_each(|passing| cx.route(passing));
+    for passing in leaving {
+        cx.route(passing);
+    }
 }
 
-/// Tells these sessions of the occupant itself: self-presence (§7.2.2).
+/// Tells these sessions of the occupant itself, each under its own address: self-presence (§7.2.2).
 pub(super) fn to_itself(cx: &mut Cx<'_>, told: &Told, news: &News<'_>, seats: &[Jid]) {
-    let stanza = told.stanza(news, true, true);
     for seat in seats {
-        cx.route(Passing::new(stanza.clone(), told.jid.clone(), seat.clone()));
+        let mine = Told {
+            real: seat.clone(),
+            ..told.clone()
+        };
+        let stanza = mine.stanza(news, true, true);
+        cx.route(Passing::new(stanza, mine.jid, seat.clone()));
     }
 }
 
@@ -240,7 +246,9 @@ pub(super) fn show_others(cx: &mut Cx<'_>, own: &Jid, to: &Jid) {
             leaving.push(Passing::new(stanza, told.jid, to.clone()));
         }
     }
-    leaving.into_iter().for_each(|passing| cx.route(passing));
+    for passing in leaving {
+        cx.route(passing);
+    }
 }
 
 /// What an occupant says in its presence, as it goes on: without what only a room may say (§17.3).

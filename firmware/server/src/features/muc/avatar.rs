@@ -77,8 +77,8 @@ fn publish(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Answer {
     Ok(String::new())
 }
 
-/// §5.2: there are clients that know a room's picture by its presence alone. A newcomer is told last of all, and
-/// only where there is one.
+/// §5.2: there are clients that know a room's picture by its presence alone. A newcomer is told last of all,
+/// and only where there is one.
 pub(super) fn tell(cx: &mut Cx<'_>, to: &Jid) {
     if cx.room().is_some_and(|room| !room.pictures.is_empty()) {
         let (hash, from) = (Arc::new(hash(cx)), cx.jid().clone());

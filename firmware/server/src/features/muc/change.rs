@@ -1,4 +1,5 @@
-//! What an occupant changes about itself (XEP-0045 §7.6, §7.7): its nickname, and what it says in its presence.
+//! What an occupant changes about itself (XEP-0045 §7.6, §7.7): its nickname, and what it says in its
+//! presence.
 
 use super::{
     announce::{self, News, Told},
@@ -90,20 +91,23 @@ pub(super) fn nickname(
         codes: &[303],
         ..News::default()
     };
-    // The nickname stays with the other devices that have it.
+    // The nickname stays with the other devices that have it; where it gives way to another one of the same
+    // person, nobody gets a new one.
     if alone && is_new {
         announce::to_others(cx, &before, &renamed);
+    } else if alone {
+        let gone = News {
+            type_: "unavailable",
+            ..News::default()
+        };
+        announce::to_others(cx, &before.clone().gone(), &gone);
     }
-    let mine = Told {
-        real: real.clone(),
-        ..before.clone()
-    };
-    announce::to_itself(cx, &mine, &renamed, std::slice::from_ref(real));
+    announce::to_itself(cx, &before, &renamed, std::slice::from_ref(real));
     let seat = Seat {
         jid: real.clone(),
         presence,
     };
-    let shows_anew = take_other_seat(cx, &before, new, seat, alone && !is_new)?;
+    let shows_anew = take_other_seat(cx, &before, new, seat)?;
     if lost {
         announce::show_others(cx, new, real);
     }
@@ -111,14 +115,13 @@ pub(super) fn nickname(
     Ok(())
 }
 
-/// From one nickname to another, perhaps to one that the same person has there already. Whether others see
-/// something else under the new one than before.
+/// From one nickname to another, perhaps one that the same person has there already. Whether others see
+/// something else under that than before.
 fn take_other_seat(
     cx: &mut Cx<'_>,
     before: &Told,
     new: &Jid,
     mut seat: Seat,
-    joins_itself: bool,
 ) -> Result<bool, StanzaError> {
     let room = room(cx)?;
     let real = seat.jid.clone();
@@ -134,13 +137,7 @@ fn take_other_seat(
     let shows_anew = room.occupants.seat(new, occupant, seat);
     cx.keep_seat(&real);
     cx.note_room();
-    if joins_itself {
-        let gone = News {
-            type_: "unavailable",
-            ..News::default()
-        };
-        announce::to_others(cx, &before.clone().gone(), &gone);
-    } else if !left && was_shown {
+    if !left && was_shown {
         super::leave::show_next(cx, before);
     }
     Ok(shows_anew)

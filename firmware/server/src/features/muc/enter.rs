@@ -21,7 +21,7 @@ use crate::{
     server::Server,
 };
 use std::{borrow::Cow, sync::Arc};
-use xmpp::{Jid, Passing, StanzaError};
+use xmpp::{Element, Jid, Passing, StanzaError, stanza::Child};
 
 /// §7.2.9: there may be a place later.
 const FULL: StanzaError = StanzaError {
@@ -165,7 +165,12 @@ fn may_enter(room: &Room, passing: &Passing) -> Result<(), StanzaError> {
         return Err(StanzaError::ITEM_NOT_FOUND);
     }
     let (who, affiliation) = (&passing.from, room.affiliation(&passing.from));
-    may_be_called(room, &passing.to, who)?;
+    may_be_a_nickname(
+        passing
+            .to
+            .resourcepart()
+            .ok_or(StanzaError::JID_MALFORMED)?,
+    )?;
     if room.locked && affiliation != Affiliation::Owner {
         return Err(StanzaError::ITEM_NOT_FOUND); // §7.2.10
     }
@@ -175,12 +180,13 @@ fn may_enter(room: &Room, passing: &Passing) -> Result<(), StanzaError> {
     if room.config.members_only && affiliation < Affiliation::Member {
         return Err(StanzaError::REGISTRATION_REQUIRED);
     }
-    let x = passing.stanza.child(NS, "x").map(|x| x.element());
+    let x = passing.stanza.child(NS, "x").map(Child::element);
     let password = x.as_ref().and_then(|x| x.child(NS, "password"));
-    let password = password.map(|password| password.text()).unwrap_or_default();
+    let password = password.map(Element::text).unwrap_or_default();
     if !room.config.password.is_empty() && password != room.config.password {
         return Err(StanzaError::NOT_AUTHORIZED);
     }
+    may_be_called(room, &passing.to, who)?; // who is there is not for everybody to know
     has_place(room, &passing.to, who)
 }
 
@@ -264,8 +270,8 @@ fn admit(cx: &mut Cx<'_>, passing: &Passing, read: Option<Read>) {
 struct Seated {
     /// The room was made for this.
     made: bool,
-    /// The others see something else than before. Not so with a second device that says the same as the first,
-    /// and with one that had lost track.
+    /// The others see something else than before. Not so with a second device that says the same as the
+    /// first, and with one that had lost track.
     shows_anew: bool,
 }
 

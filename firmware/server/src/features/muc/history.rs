@@ -1,5 +1,5 @@
-//! What was said before somebody came (XEP-0045 §7.2.13 to §7.2.15): as many of the last messages as are wanted,
-//! out of the room's archive, and the subject.
+//! What was said before somebody came (XEP-0045 §7.2.13 to §7.2.15): as many of the last messages as are
+//! wanted, out of the room's archive, and the subject.
 
 use super::{NS, USER, message::is_change_of_subject, occupant_id};
 use crate::{
@@ -13,7 +13,8 @@ use crate::{
 use std::sync::Arc;
 use tracing::error;
 use xmpp::{
-    Entry, Jid, Kind, Passing, Stanza, StanzaError, datetime, ns, stanza::Child, stanza::Reach,
+    Entry, Jid, Kind, Passing, Stanza, StanzaError, datetime, ns,
+    stanza::{Child, Reach},
 };
 
 /// §7.2.14: what of it a client wants.
@@ -28,7 +29,7 @@ pub(super) struct Wanted {
 impl Wanted {
     /// What the presence of a newcomer asks for. What cannot be understood asks for nothing in particular.
     pub(super) fn by(passing: &Passing) -> Wanted {
-        let x = passing.stanza.child(NS, "x").map(|x| x.element());
+        let x = passing.stanza.child(NS, "x").map(Child::element);
         let Some(history) = x.as_ref().and_then(|x| x.child(NS, "history")) else {
             return Wanted::default();
         };
@@ -117,8 +118,8 @@ pub(super) fn plan(cx: &mut Cx<'_>, wanted: &Wanted) -> Option<Plan> {
     }))
 }
 
-/// Whether a message belongs to what was discussed. Changes of the subject do not (§7.2.13), nor what only says
-/// how far somebody has read.
+/// Whether a message belongs to what was discussed. Changes of the subject do not (§7.2.13), nor what only
+/// says how far somebody has read.
 fn is_discussion(stanza: &Stanza) -> bool {
     let has_text = || stanza.child(ns::CLIENT, "body").is_some();
     let mut children = stanza.children();

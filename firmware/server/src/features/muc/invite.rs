@@ -4,7 +4,7 @@
 //! whom that person chose, and people who are blocked must not get around it with a nickname. What is brought
 //! is written anew, out of what an invitation consists of.
 
-use super::{USER, refuse, room};
+use super::{NOT_IN_THE_ROOM, USER, refuse, room};
 use crate::{
     account::Cx,
     accounts,
@@ -15,7 +15,7 @@ use crate::{
 };
 use std::{collections::BTreeSet, sync::Arc};
 use tracing::error;
-use xmpp::{Element, Jid, Kind, Passing, Stanza, StanzaError, compose};
+use xmpp::{Element, Jid, Kind, Passing, Stanza, StanzaError, compose, stanza::Child};
 
 /// A message to the room that is for somebody outside of it, or comes from there; `None` for any other.
 pub(super) fn message(
@@ -66,7 +66,7 @@ fn people(x: &Element) -> Result<BTreeSet<Jid>, StanzaError> {
 }
 
 fn may_invite(room: &Room, by: &Jid, people: &BTreeSet<Jid>) -> Result<(), StanzaError> {
-    let own = room.occupants.of(by).ok_or(StanzaError::NOT_ACCEPTABLE)?;
+    let own = room.occupants.of(by).ok_or(NOT_IN_THE_ROOM)?;
     if room.locked {
         return Err(StanzaError::ITEM_NOT_FOUND); // §17.2: nobody could follow
     }
@@ -124,7 +124,7 @@ fn are_somebody(cx: &Cx<'_>, by: &Jid, people: &BTreeSet<Jid>) -> Plan {
 
 /// The people are there, as far as it is known here.
 fn bring(cx: &mut Cx<'_>, passing: Passing, read: Result<Read, StanzaError>) {
-    let x = passing.stanza.child(USER, "x").map(|x| x.element());
+    let x = passing.stanza.child(USER, "x").map(Child::element);
     let x = x.unwrap_or_default();
     // What was true before the disk was asked need not be now.
     let people = read.and_then(|_| {
@@ -226,8 +226,8 @@ fn reason(out: &mut String, of: &Element) {
     out.push_str("</reason>");
 }
 
-/// Somebody does not come. Whoever invited is told, as long as it has to do with the room; nobody learns whether
-/// it has.
+/// Somebody does not come. Whoever invited is told, as long as it has to do with the room; nobody learns
+/// whether it has.
 fn declined(cx: &mut Cx<'_>, passing: &Passing, decline: &Element) -> Result<(), StanzaError> {
     let to = decline.attr("to").ok_or(StanzaError::BAD_REQUEST)?;
     let to = Jid::parse(to).map_err(|_| StanzaError::JID_MALFORMED)?;

@@ -9,7 +9,7 @@ use crate::{
     room::{Role, Said, record},
     server::Server,
 };
-use xmpp::{Jid, Passing, StanzaError};
+use xmpp::{Jid, Passing, StanzaError, stanza::Child};
 
 /// The errors that say that nobody gets what the room sends (§18.1.2); the last is what servers say of a
 /// resource that is not there (RFC 6121 §8.5.3.2).
@@ -22,6 +22,18 @@ const UNREACHABLE: [&str; 7] = [
     "remote-server-timeout",
     "service-unavailable",
 ];
+
+/// §11.1.
+const CANNOT_BE_REACHED: News<'_> = News {
+    type_: "unavailable",
+    id: None,
+    nick: None,
+    reason: None,
+    actor: None,
+    codes: &[333],
+    own_codes: &[],
+    further: "",
+};
 
 /// A session says that it leaves.
 pub(super) fn by_itself(cx: &mut Cx<'_>, passing: &Passing) {
@@ -40,16 +52,11 @@ pub(super) fn by_itself(cx: &mut Cx<'_>, passing: &Passing) {
 /// not there. Whoever makes such an error up is the one who leaves.
 pub(super) fn unreachable(cx: &mut Cx<'_>, error: &Passing) {
     let element = error.stanza.child(xmpp::ns::CLIENT, "error");
-    let element = element.map(|child| child.element()).unwrap_or_default();
+    let element = element.map(Child::element).unwrap_or_default();
     if !UNREACHABLE.contains(&StanzaError::of(&element).condition) {
         return;
     }
-    let news = News {
-        type_: "unavailable",
-        codes: &[333], // §11.1
-        ..News::default()
-    };
-    unseat(cx, &error.from, "".into(), &news);
+    unseat(cx, &error.from, "".into(), &CANNOT_BE_REACHED);
 }
 
 /// §7.2.18: who sends a status and is not there has lost track; so it is told that it is not there.
@@ -73,15 +80,36 @@ pub(super) fn kick(server: &Server, room: &Jid, passing: &Passing) -> Passing {
     Passing::new(kick, passing.to.clone(), passing.from.clone())
 }
 
+/// Somebody whose session did not outlive a restart: as if it had come back from there. The room stays, for
+/// those who were in it and return.
+pub(crate) fn lost(cx: &mut Cx<'_>, real: &Jid) {
+    take_seat_of(cx, real, "".into(), (&CANNOT_BE_REACHED, &[]));
+    cx.note_room();
+}
+
 /// Takes one session's seat; `presence` is what it said last.
 fn unseat(cx: &mut Cx<'_>, real: &Jid, presence: Said, news: &News<'_>) {
-    let Some(room) = cx.room_mut() else { return };
+    if take_seat_of(cx, real, presence, (news, std::slice::from_ref(real))) {
+        after_leaving(cx);
+    }
+}
+
+/// Whether it had one. Those of its own that are to be told come with the news.
+fn take_seat_of(
+    cx: &mut Cx<'_>,
+    real: &Jid,
+    presence: Said,
+    (news, own): (&News<'_>, &[Jid]),
+) -> bool {
+    let Some(room) = cx.room_mut() else {
+        return false;
+    };
     let Some(occupant) = room.occupants.of(real) else {
-        return; // §17.3: silently
+        return false; // §17.3: silently
     };
     let was_shown = occupant.shown().is_some_and(|seat| seat.jid == *real);
     let Some(before) = Told::of(room, occupant) else {
-        return;
+        return false;
     };
     let told = Told {
         real: real.clone(),
@@ -97,13 +125,13 @@ fn unseat(cx: &mut Cx<'_>, real: &Jid, presence: Said, news: &News<'_>) {
         further: if given_up { owner::NO_WORD } else { "" }, // §10.1.3
         ..*news
     };
-    announce::to_itself(cx, &told, &own_news, std::slice::from_ref(real));
+    announce::to_itself(cx, &told, &own_news, own);
     if last {
         announce::to_others(cx, &told, news);
     } else if was_shown {
         show_next(cx, &before);
     }
-    after_leaving(cx);
+    true
 }
 
 /// The device that everybody saw of somebody is gone, and another one is there still: what that says is shown

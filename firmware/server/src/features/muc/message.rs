@@ -1,7 +1,9 @@
-//! Messages to a room (XEP-0045 §7.4, §7.5, §8.1): what everybody gets, what one occupant gets, and the subject.
+//! Messages to a room (XEP-0045 §7.4, §7.5, §8.1): what everybody gets, what one occupant gets, and the
+//! subject.
 
 use super::{
-    USER, absent, bounce, history, invite, is_for_rooms_to_say, occupant_id, refuse, retract, voice,
+    NOT_IN_THE_ROOM, USER, absent, bounce, history, invite, is_for_rooms_to_say, occupant_id,
+    refuse, retract, voice,
 };
 use crate::{
     account::Cx,
@@ -13,11 +15,6 @@ use crate::{
 use std::sync::Arc;
 use xmpp::{Jid, Kind, Passing, Stanza, StanzaError, ns, stanza::Reach};
 
-/// §7.4, §7.5: not of somebody who is not in the room.
-const NOT_IN_THE_ROOM: StanzaError = StanzaError {
-    type_: "cancel",
-    ..StanzaError::NOT_ACCEPTABLE
-};
 /// A message for this room or somebody in it.
 pub(crate) fn message(cx: &mut Cx<'_>, passing: Passing) -> Option<Question> {
     let to_occupant = passing.to.resourcepart().is_some();
@@ -80,7 +77,7 @@ fn to_all(cx: &mut Cx<'_>, mut said: Passing) -> Result<(), StanzaError> {
     said.add(occupant_id(&id), Reach::Everybody);
     to_everybody(cx, said.clone(), &real)?;
     if let Some(subject) = subject {
-        set_subject(cx, &said, subject, &id);
+        set_subject(cx, &said, subject, &id); // not before it is known that the disk takes it
     }
     retract::by_its_author(cx, &said, &id);
     Ok(())

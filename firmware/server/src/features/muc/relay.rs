@@ -1,24 +1,22 @@
 //! Requests that one occupant sends to another through the room (XEP-0045 §17.4): they reach a device under
-//! the asking occupant's address, and its answer comes back under the asked one's. XEP-0410: whoever asks after
-//! itself is answered by the room.
+//! the asking occupant's address, and its answer comes back under the asked one's. XEP-0410: whoever asks
+//! after itself is answered by the room.
 //!
 //! Nothing is remembered of a request. Its id on the way is a seal over everything that is to be known of it,
 //! the nickname that was asked, and the id it had: an answer that has it is an answer to this very request,
-//! and for nobody but the device that sent it. None finds its way to somebody who has another nickname by now.
+//! and for nobody but the device that sent it. None finds its way to somebody who has another nickname by
+//! now.
 
-use super::{bounce, refuse};
-use crate::{account::Cx, room::Room, room::Seat};
+use super::{NOT_IN_THE_ROOM, bounce, refuse};
+use crate::{
+    account::Cx,
+    room::{Room, Seat},
+};
 use std::sync::Arc;
 use xmpp::{Jid, Kind, Passing, Stanza, StanzaError};
 
 const PING: &str = "urn:xmpp:ping";
 const VCARD: &str = "vcard-temp";
-
-/// XEP-0410 §3.2: somebody who is not in the room.
-const NOT_IN_THE_ROOM: StanzaError = StanzaError {
-    type_: "cancel",
-    ..StanzaError::NOT_ACCEPTABLE
-};
 
 /// Characters of [`crate::room::Rooms::seal`].
 const SEAL: usize = 16;
