@@ -78,6 +78,7 @@ pub enum FieldType {
     JidSingle,
     ListMulti,
     ListSingle,
+    TextMulti,
     TextPrivate,
     TextSingle,
 }
@@ -91,6 +92,7 @@ impl FieldType {
             FieldType::JidSingle => "jid-single",
             FieldType::ListMulti => "list-multi",
             FieldType::ListSingle => "list-single",
+            FieldType::TextMulti => "text-multi",
             FieldType::TextPrivate => "text-private",
             FieldType::TextSingle => "text-single",
         }

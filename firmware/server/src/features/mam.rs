@@ -46,7 +46,6 @@ pub(super) const FEATURE: Feature = Feature {
         (On::OwnAccount, rsm::NS),
         (On::RoomArchive, NS),
         (On::RoomArchive, "urn:xmpp:mam:2#extended"),
-        (On::RoomArchive, rsm::NS),
     ],
     iq: &[
         IqHandler {

@@ -16,7 +16,6 @@ pub(super) const FEATURE: Feature = Feature {
     disco: &[
         (On::Server, STANZA_ID),
         (On::OwnAccount, STANZA_ID),
-        (On::Room, STANZA_ID),
         (On::RoomArchive, STANZA_ID),
     ],
     message_out: Some(strip),

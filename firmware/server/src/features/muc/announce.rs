@@ -36,8 +36,8 @@ pub(super) struct Told {
     pub(super) real: Jid,
     pub(super) affiliation: Affiliation,
     pub(super) role: Role,
-    /// What it was until now: those who did not see it need not hear that it is gone, and others must.
-    pub(super) was: Role,
+    /// Whether the others saw it until now: where not, they need not hear that it is gone.
+    pub(super) was_shown: bool,
     pub(super) id: Box<str>,
     /// What its client said.
     pub(super) presence: Said,
@@ -51,7 +51,7 @@ impl Told {
             real: seat.jid.clone(),
             affiliation: room.affiliation(&seat.jid),
             role: occupant.role,
-            was: occupant.role,
+            was_shown: is_broadcast(room, occupant.role),
             id: occupant.id.clone(),
             presence: seat.presence.clone(),
         })
@@ -126,17 +126,25 @@ impl Told {
     }
 }
 
+/// §7.2.2: whether those of that role are shown to others.
+pub(super) fn is_broadcast(room: &Room, role: Role) -> bool {
+    room.config.presence_broadcast.contains(role)
+}
+
 /// What the others are told of it (§7.2.2): nothing while its role is not broadcast; that it is gone, once
 /// its role is not broadcast any more.
-fn for_others<'a>(room: &Room, told: &Told, news: &News<'a>) -> Option<News<'a>> {
-    let shown = |role| room.config.presence_broadcast.contains(role);
-    if news.type_.is_empty() && shown(told.role) {
-        return Some(*news);
+fn for_others<'a>(room: &Room, told: &Told, news: &News<'a>) -> Option<(Told, News<'a>)> {
+    if !news.type_.is_empty() {
+        return told.was_shown.then(|| (told.clone(), *news));
     }
-    shown(told.was).then_some(News {
+    if is_broadcast(room, told.role) {
+        return Some((told.clone(), *news));
+    }
+    let news = News {
         type_: "unavailable",
         ..*news
-    })
+    };
+    told.was_shown.then(|| (told.clone().gone(), news))
 }
 
 /// Tells everybody in the room but the occupant's own sessions.
@@ -151,7 +159,7 @@ pub(super) fn address_to_others(cx: &mut Cx<'_>, told: &Told) {
 
 fn spread(cx: &mut Cx<'_>, told: &Told, news: &News<'_>, is_meant: fn(bool) -> bool) {
     let Some(room) = cx.room() else { return };
-    let Some(news) = for_others(room, told, news) else {
+    let Some((told, news)) = for_others(room, told, news) else {
         return;
     };
     let mut made: [Option<Arc<Stanza>>; 2] = [None, None];

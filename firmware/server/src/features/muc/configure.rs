@@ -253,6 +253,7 @@ fn settle(cx: &mut Cx<'_>, unsettled: &Unsettled) {
         };
         let told = Told {
             presence: "".into(),
+            was_shown: true,
             ..told.clone().gone()
         };
         announce::to_others(cx, &told, &news);

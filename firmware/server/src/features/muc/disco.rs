@@ -121,7 +121,8 @@ fn extended(room: &Room, from: &Jid) -> String {
         Default::default()
     };
     let text = FieldType::TextSingle;
-    let fields: [(FieldType, &str, &[&str]); 7] = [
+    let pictures: Vec<&str> = room.pictures.iter().map(String::as_str).collect();
+    let fields: [(FieldType, &str, &[&str]); 8] = [
         (text, "muc#roominfo_description", &[&config.description]),
         (text, "muc#roominfo_lang", &[&config.lang]),
         (FieldType::JidMulti, "muc#roominfo_contactjid", &contacts),
@@ -134,6 +135,11 @@ fn extended(room: &Room, from: &Jid) -> String {
             &[may_change],
         ),
         (text, "muc#roominfo_occupants", &[&occupants]),
+        (
+            FieldType::TextMulti,
+            "muc#roominfo_avatarhash", // XEP-0486 §3.3
+            &pictures,
+        ),
     ];
     let said = fields
         .into_iter()

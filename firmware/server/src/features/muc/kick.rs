@@ -75,7 +75,7 @@ pub(super) fn renew(cx: &mut Cx<'_>, occupant: &Jid, role: Role, why: &Why) {
         return;
     };
     let told = Told {
-        was: before,
+        was_shown: announce::is_broadcast(room, before),
         ..told
     };
     let sees_more = room.shows_addresses_to(role) && !room.shows_addresses_to(before);

@@ -66,7 +66,7 @@ pub(super) fn kick(server: &Server, room: &Jid, passing: &Passing) -> Passing {
         real: passing.from.clone(),
         affiliation: crate::room::Affiliation::None,
         role: Role::None,
-        was: Role::None,
+        was_shown: false,
         id: server.rooms().occupant_id(room, &passing.from),
         presence: "".into(),
     };

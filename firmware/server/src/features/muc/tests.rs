@@ -317,7 +317,12 @@ fn who_changes_between_shown_and_hidden() {
         scene.fixture.server.at(&room, 0, |cx| {
             let room = cx.room().unwrap();
             let told = Told::of(room, room.occupants.get(&own).unwrap()).unwrap();
-            let told = Told { role, was, ..told };
+            let was_shown = was > Role::Visitor;
+            let told = Told {
+                role,
+                was_shown,
+                ..told
+            };
             to_others(cx, &told, &News::default());
             let leaving = cx.state.take_leaving();
             let leaving = leaving.iter().map(|leaving| {
@@ -490,6 +495,7 @@ fn visitors_who_may_not_change() {
     let scene = Scene::new(|room| {
         room.config.moderated = true;
         room.config.visitors_may_change = false;
+        room.config.visitors_may_rename = false;
     });
     scene.enter(&scene.romeo, "Romeo", "");
     scene.got(&scene.romeo);
