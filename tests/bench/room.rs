@@ -1,5 +1,5 @@
-//! Scenario `room`: what a message costs in rooms of 50 and of 200 people, archived, for each who gets it; what
-//! it costs when one more comes in; and how long a message takes to everybody at five a second, which is a
+//! Scenario `room`: what a message costs in rooms of 50 and of 200 people, archived, for each who gets it;
+//! what it costs when people come in; and how long a message takes to everybody at five a second, which is a
 //! lively room.
 
 use crate::{

@@ -49,7 +49,7 @@ fn a_message_of_400_bytes_on_its_way() {
     );
 }
 
-/// What a room with somebody in it keeps, each occupant more (DESIGN §8: less than 4 KB and 400 bytes), and how
+/// What a room with somebody in it keeps, and each occupant more (less than 4 KB and 400 bytes), and how
 /// often somebody's message makes the server allocate for each who gets it.
 fn a_room_of_200() {
     let mut room = InRoom::new();

@@ -4,12 +4,14 @@
 //! Invariant (house rule 3): at most one account is locked at a time, and never across an await.
 //! [`Server::at`] is the only way in; a debug build counts.
 
+mod leaving;
 mod lock;
 
+pub(crate) use leaving::{Errand, Leaving};
+
 use crate::{
-    capabilities::Capabilities,
     directory,
-    features::{ALL, PerAccount, PerResource, notification_settings::Notify},
+    features::{ALL, PerAccount, PerResource},
     limits::{LEAVING_KEPT, REMOVALS_MAX, ROUTED_MAX},
     presence::Directed,
     pubsub,
@@ -67,34 +69,6 @@ pub(crate) struct State {
     gone: bool,
 }
 
-/// A stanza between two locks.
-pub(crate) struct Leaving {
-    pub(crate) passing: Passing,
-    /// How many stanzas caused one another before this one.
-    pub(crate) depth: u8,
-    /// The client's stanza that began it, where that is counted.
-    pub(crate) cause: Option<Cause>,
-    /// What becomes of it where it is no stanza on its way to somebody.
-    pub(crate) errand: Option<Errand>,
-}
-
-/// What one account of ours asks another, or itself, to do when its turn comes. `from` and `to` are those of
-/// the stanza it goes with.
-pub(crate) enum Errand {
-    /// An event of this node (XEP-0163 §4): to the resources that ask for such, but for those that have it
-    /// already.
-    Event(Box<str>, Box<[Jid]>),
-    /// The same for whoever subscribed to it: as any stanza, where no resource asks for such (§4.3.2).
-    Subscribed(Box<str>, Box<[Jid]>),
-    /// To a resource that became available, the last items it asks for.
-    LastItems(Arc<Capabilities>),
-    /// To a new subscriber, the last item of this node.
-    LastItem(Box<str>),
-    /// What was said in a room, to somebody whom the room calls so and who may want a device to be woken for
-    /// it; what holds where nothing was chosen.
-    SaidInRoom(Box<str>, Notify),
-}
-
 /// A connected resource (RFC 6121 §2, §4): bound, perhaps interested, perhaps available.
 pub(crate) struct Resource {
     pub(crate) session: Arc<Session>,
@@ -113,18 +87,6 @@ pub(crate) struct Resource {
 pub(crate) struct Presence {
     pub(crate) priority: i8,
     pub(crate) passing: Passing,
-}
-
-impl Leaving {
-    /// A stanza that no account decided.
-    pub(crate) fn of(passing: Passing) -> Leaving {
-        Leaving {
-            passing,
-            depth: 0,
-            cause: None,
-            errand: None,
-        }
-    }
 }
 
 impl Account {

@@ -1,7 +1,8 @@
 //! What is stored of a room: itself under its name, who is affiliated, and who is in it, so that a restart
 //! finds everybody where they were.
 //!
-//! State: tables `room.record`, `room.affiliation`, `room.voice`, `room.occupant`, `room.ended`, `room.secret`.
+//! State: tables `room.record`, `room.affiliation`, `room.voice`, `room.occupant`, `room.ended`,
+//! `room.secret`.
 
 use super::{
     config::Config,

@@ -24,18 +24,7 @@ pub(super) async fn run(
     errand: Errand,
 ) -> Result<Option<Arc<Account>>, Passing> {
     let localpart = passing.to.localpart().unwrap_or(directory::SERVICE);
-    // Where it is not in memory nobody is there who could want an event.
-    let account = match errand {
-        Errand::Event(..) | Errand::Subscribed(..) => server.directory().get(localpart),
-        _ => match server.load(localpart).await {
-            Ok(None) => {
-                server.wakeable().forget(localpart); // there is nobody any more
-                None
-            }
-            Ok(found) => found,
-            Err(_) => None, // whoever loads it next says why
-        },
-    };
+    let account = addressee(server, localpart, &errand).await;
     let subscribed = matches!(errand, Errand::Subscribed(..));
     let Some(account) = account else {
         return if subscribed { Err(passing) } else { Ok(None) };
@@ -79,6 +68,20 @@ pub(super) async fn run(
         }
     });
     Ok(Some(account))
+}
+
+/// The account that it is for, where that can be had.
+async fn addressee(server: &Arc<Server>, localpart: &str, errand: &Errand) -> Option<Arc<Account>> {
+    if let Errand::Event(..) | Errand::Subscribed(..) = errand {
+        // Where it is not in memory nobody is there who could want an event.
+        return server.directory().get(localpart);
+    }
+    // Whoever loads it next says why that fails.
+    let found = server.load(localpart).await.ok()?;
+    if found.is_none() {
+        server.wakeable().forget(localpart); // there is nobody any more
+    }
+    found
 }
 
 fn outgoing(feature: &Feature) -> Option<crate::feature::StanzaHook> {

@@ -247,9 +247,9 @@ pub(crate) fn note_end(server: &Server) {
 }
 
 impl Server {
-    /// Loads the accounts whose sessions wait from before, so that they are there when contacts ask, the rooms
-    /// that somebody was in, and the accounts of which a push service may still have to be told. Before anybody
-    /// is let in; blocks.
+    /// Loads the accounts whose sessions wait from before, so that they are there when contacts ask, the
+    /// rooms that somebody was in, and the accounts of which a push service may still have to be told. Before
+    /// anybody is let in; blocks.
     ///
     /// # Errors
     /// The disk's.
