@@ -30,6 +30,9 @@ pub(crate) enum Command {
     /// Accounts
     #[command(subcommand)]
     User(User),
+    /// Rooms
+    #[command(subcommand)]
+    Room(Room),
     /// How the server is doing
     Status,
     /// Version, commit, target and TLS library
@@ -119,6 +122,36 @@ pub(crate) enum User {
     Import {
         /// The file, UTF-8
         file: PathBuf,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Room {
+    /// Print all rooms, one a line
+    List,
+    /// Print what is known of a room
+    Show {
+        /// Address of the room, like family@groupchat.localhost, or what stands before the @
+        jid: String,
+    },
+    /// Make a room that stays; the administrators own it
+    Create {
+        /// Address of the room, or what stands before the @
+        jid: String,
+        /// What people call it
+        #[arg(long, default_value = "")]
+        name: String,
+        /// For its members alone; otherwise everybody finds and enters it
+        #[arg(long)]
+        members_only: bool,
+    },
+    /// Remove a room and everything said there, at once
+    Destroy {
+        /// Address of the room, or what stands before the @
+        jid: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
     },
 }
 

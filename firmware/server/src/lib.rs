@@ -43,5 +43,6 @@ pub use directory::Readers;
 pub use feature::{Spec, specs};
 pub use features::reporting::Report;
 pub use push::{Outcome, Trial};
+pub use room::administration as rooms;
 pub use server::{AccountChange, Counts, Parts, Server, StartError};
 pub use session::Session;

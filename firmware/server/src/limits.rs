@@ -309,6 +309,8 @@ pub const ROOM_OCCUPANTS_RESERVE: usize = 10;
 pub const ROOM_NICK_BYTES_MAX: usize = 128;
 /// Bytes of what a client says in its presence, in a room where everybody gets it.
 pub const ROOM_PRESENCE_BYTES_MAX: usize = 4_096;
+/// Bytes of a room's name: every list of rooms shows it.
+pub const ROOM_NAME_BYTES_MAX: usize = 128;
 /// Bytes of a subject in all its languages: everybody who enters gets it.
 pub const ROOM_SUBJECT_BYTES_MAX: usize = 4_096;
 /// Messages of history for whoever enters and asks for no number: what fits on a few screens.

@@ -3,6 +3,7 @@
 //! State: `crate::room`.
 
 mod announce;
+mod destroy;
 mod disco;
 mod enter;
 mod history;
@@ -10,6 +11,7 @@ mod leave;
 mod message;
 mod owner;
 
+pub(crate) use destroy::destroy;
 pub(crate) use enter::{enter_none, presence};
 pub(crate) use message::message;
 

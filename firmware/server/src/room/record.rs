@@ -1,7 +1,7 @@
 //! What is stored of a room: itself under its name, who is affiliated, and who is in it, so that a restart
 //! finds everybody where they were.
 //!
-//! State: tables `room.record`, `room.affiliation`, `room.occupant`, `room.secret`.
+//! State: tables `room.record`, `room.affiliation`, `room.occupant`, `room.ended`, `room.secret`.
 
 use super::{
     config::Config,
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::world::Timestamp;
 use serde::{Deserialize, Serialize};
-use store::{Record, Table};
+use store::{Record, Table, Write};
 
 /// By localpart.
 pub(crate) const ROOM: Table<String, RoomRecord> = Table::new("room.record", 1);
@@ -19,8 +19,15 @@ pub(crate) const AFFILIATION: Table<(u32, String), AffiliationRecord> =
 /// By the room's number and the full JID of a session in it.
 pub(crate) const OCCUPANT: Table<(u32, String), OccupantRecord> =
     Table::per_account("room.occupant", 1);
+/// By number: rooms that are no more and may have left something.
+pub(crate) const ENDED: Table<u32, ()> = Table::new("room.ended", 1);
 /// One row: what occupant ids are made with.
 pub(crate) const SECRET: Table<(), SecretRecord> = Table::new("room.secret", 1);
+
+/// What ends a room on disk: its name is free at once, and what else it left goes when there is time.
+pub(crate) fn ending(localpart: &str, number: u32) -> [Write; 2] {
+    [ROOM.remove(&localpart.to_owned()), ENDED.put(&number, &())]
+}
 
 /// A stored room. Fields are in the order of the first release and only ever appended to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +64,17 @@ pub(crate) struct AffiliationRecord {
 }
 
 impl Record for AffiliationRecord {}
+
+impl AffiliationRecord {
+    /// Decided by the household, for no reason that anybody gave.
+    pub(crate) fn of(affiliation: Affiliation, nick: String) -> AffiliationRecord {
+        AffiliationRecord {
+            affiliation,
+            nick,
+            reason: String::new(),
+        }
+    }
+}
 
 /// A session in a room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -17,6 +17,12 @@ use xmpp::Jid;
 /// The number of the first room: those of accounts begin at 1 and are smaller.
 const FIRST: u32 = 1 << 31;
 
+/// A number for a new room, from the sequence of them.
+pub(super) fn next_number(numbers: &Sequence) -> Option<u32> {
+    let number = numbers.next()? - store::limits::SEQUENCE_START;
+    u32::try_from(number).ok()?.checked_add(FIRST)
+}
+
 /// The service's book of rooms.
 pub(crate) struct Rooms {
     /// The address of the service.
@@ -102,8 +108,7 @@ impl Rooms {
 
     /// A number for a new room; `None` while the disk takes nothing, or when all were given away.
     pub(crate) fn next_number(&self) -> Option<u32> {
-        let number = self.numbers.next()? - store::limits::SEQUENCE_START;
-        u32::try_from(number).ok()?.checked_add(FIRST)
+        next_number(&self.numbers)
     }
 
     /// XEP-0421 §4: what tells a person from others in one room, and from nobody outside it.

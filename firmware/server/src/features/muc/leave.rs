@@ -117,6 +117,7 @@ pub(super) fn end(cx: &mut Cx<'_>) {
     let name = cx.jid().localpart().unwrap_or_default().to_owned();
     cx.server.rooms().forget(&name);
     if !locked {
-        cx.write(record::ROOM.remove(&name));
+        let ending = record::ending(&name, cx.id());
+        ending.into_iter().for_each(|write| cx.write(write));
     }
 }
