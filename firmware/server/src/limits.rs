@@ -313,12 +313,26 @@ pub const ROOM_PRESENCE_BYTES_MAX: usize = 4_096;
 pub const ROOM_NAME_BYTES_MAX: usize = 128;
 /// Bytes of a subject in all its languages: everybody who enters gets it.
 pub const ROOM_SUBJECT_BYTES_MAX: usize = 4_096;
+/// Rooms in one answer to a search (XEP-0433): each comes with its description, and the rest is paged.
+pub const ROOM_SEARCH_RESULTS_MAX: usize = 100;
+/// Bytes of what is searched for: some words, which are looked for in every public room.
+pub const ROOM_SEARCH_BYTES_MAX: usize = 256;
 /// Messages of history for whoever enters and asks for no number: what fits on a few screens.
 pub const ROOM_HISTORY_DEFAULT: u32 = 20;
 /// Messages of history for whoever asks for more: the archive has the rest.
 pub const ROOM_HISTORY_MAX: usize = 100;
 /// Messages that are remembered for those who wait for the disk to enter. More are in the archive.
 pub const ROOM_MEANWHILE_MAX: usize = 100;
+
+// --- The household ---
+
+/// Accounts that share a room and a group of contacts (`family.rs`): each is a contact of each, and all of that
+/// is written when it is switched on. A large household, or a small club.
+pub const FAMILY_ACCOUNTS_MAX: usize = 100;
+const _: () = assert!(
+    FAMILY_ACCOUNTS_MAX * 10 < ROSTER_ITEMS_MAX,
+    "other contacts have room"
+);
 
 // --- Push ---
 

@@ -35,6 +35,7 @@ pub(crate) mod push;
 mod register;
 pub(crate) mod reporting;
 pub(crate) mod resends;
+mod room_search;
 mod roster;
 mod stanza_ids;
 mod time;
@@ -86,6 +87,7 @@ pub(crate) const ALL: &[&Feature] = &[
     &pep::PRIVATE_FEATURE,
     &pubsub::FEATURE,
     &muc::FEATURE,
+    &room_search::FEATURE,
     &bookmarks::FEATURE,
     &bookmarks::LIST_FEATURE,
     &bookmarks::CONVERSION_FEATURE,

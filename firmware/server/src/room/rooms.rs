@@ -44,6 +44,7 @@ pub(crate) struct Card {
     pub(crate) persistent: bool,
     pub(crate) members_only: bool,
     pub(crate) non_anonymous: bool,
+    pub(crate) has_password: bool,
     /// Nicknames in it now.
     pub(crate) occupants: usize,
 }
@@ -60,6 +61,7 @@ impl Card {
             persistent: config.persistent,
             members_only: config.members_only,
             non_anonymous: config.non_anonymous,
+            has_password: !config.password.is_empty(),
             occupants,
         }
     }
