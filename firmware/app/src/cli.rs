@@ -33,6 +33,9 @@ pub(crate) enum Command {
     /// Rooms
     #[command(subcommand)]
     Room(Room),
+    /// A room and a group of contacts for the whole household
+    #[command(subcommand)]
+    Family(Family),
     /// How the server is doing
     Status,
     /// Version, commit, target and TLS library
@@ -153,6 +156,45 @@ pub(crate) enum Room {
         #[arg(long)]
         yes: bool,
     },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Family {
+    /// Print what is switched on
+    Show,
+    /// A room that everybody is a member of
+    #[command(subcommand)]
+    Room(FamilyRoom),
+    /// A group of contacts in which everybody sees everybody
+    #[command(subcommand)]
+    Contacts(FamilyContacts),
+}
+
+#[derive(Subcommand)]
+pub(crate) enum FamilyRoom {
+    /// Make it, and let everybody in, now and whoever comes later
+    On {
+        /// Address of the room, or what stands before the @ [default: family]
+        #[arg(long)]
+        address: Option<String>,
+        /// What people call it, where it is made
+        #[arg(long, default_value = server::family::NAME)]
+        name: String,
+    },
+    /// Take it out of everybody's list; it stays for who wants it, with all that was said
+    Off,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum FamilyContacts {
+    /// Make everybody a contact of everybody, now and whoever comes later
+    On {
+        /// What apps call the group
+        #[arg(long, default_value = server::family::NAME)]
+        group: String,
+    },
+    /// Take that back, where nobody has renamed or moved the contact
+    Off,
 }
 
 /// Where a password comes from; without either option, from the terminal.

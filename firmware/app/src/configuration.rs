@@ -209,7 +209,7 @@ mod tests {
         check_room(
             "family@groupchat.home.example/Bob",
             expect![[
-                r#"family@groupchat.home.example/Bob is somebody in a room: write family@groupchat.home.example for the room"#
+                r"family@groupchat.home.example/Bob is somebody in a room: write family@groupchat.home.example for the room"
             ]],
         );
     }

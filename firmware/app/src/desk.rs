@@ -3,12 +3,13 @@
 //!
 //! Requests that change something take turns: each sees what the one before it has made durable.
 
+mod family;
 mod rooms;
 
 use crate::{
     control::protocol::{
-        AccountLine, Answer, DeviceLine, Listeners, NewAccount, ReportLine, Request, StanzaId,
-        Status, TrialLine,
+        AccountLine, Answer, DeviceLine, FamilyShown, Listeners, NewAccount, ReportLine, Request,
+        StanzaId, Status, TrialLine,
     },
     machine::{self, MachineDice},
 };
@@ -177,6 +178,13 @@ impl Desk {
                 members_only,
             } => self.create_room(localpart, name, *members_only),
             Request::DestroyRoom { localpart } => self.destroy_room(localpart),
+            Request::ShowFamily => self.show_family(),
+            Request::FamilyRoomOn { localpart, name } => {
+                self.family_room_on(localpart.as_deref(), name)
+            }
+            Request::FamilyRoomOff => self.family_room_off(),
+            Request::FamilyContactsOn { group } => self.family_contacts_on(group),
+            Request::FamilyContactsOff => self.family_contacts_off(),
             Request::CheckStorage => Ok(Answer::Findings(machine::check_store(
                 &self.store,
                 &self.host.config(),
@@ -377,6 +385,7 @@ pub(crate) fn answer_without_data(config: &Arc<Config>, request: &Request) -> Op
         Request::List => Some(Answer::Accounts(Vec::new())),
         Request::Reports => Some(Answer::Reports(Vec::new())),
         Request::ListRooms => Some(Answer::Rooms(Vec::new())),
+        Request::ShowFamily => Some(Answer::Family(FamilyShown::default())),
         Request::Status => Some(Answer::Status(Alone::new(config.clone()).status(0, 0))),
         _ => None,
     }

@@ -90,6 +90,8 @@ impl House {
     }
 
     async fn keep_house(&self) {
+        // Commands may have changed something while nobody served.
+        self.server.keep_family().await;
         loop {
             sleep(HOUSEKEEPING).await;
             self.server.tick().await;

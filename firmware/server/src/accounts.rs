@@ -318,6 +318,17 @@ pub(crate) fn administrators(
     Ok(all)
 }
 
+/// As if it had been made.
+#[cfg(test)]
+pub(crate) fn put_record(localpart: &str, record: &AccountRecord) -> Write {
+    RECORD.put(&localpart.to_owned(), record)
+}
+
+/// Every account, by localpart.
+pub(crate) fn records(snapshot: &Snapshot) -> Result<Vec<(String, AccountRecord)>, store::Error> {
+    RECORD.range(snapshot, ..)?.collect()
+}
+
 /// Localpart and id of every account.
 pub(crate) fn all(snapshot: &Snapshot) -> Result<Vec<(String, u32)>, store::Error> {
     RECORD

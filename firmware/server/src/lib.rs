@@ -6,6 +6,7 @@
 pub mod accounts;
 pub mod connection;
 pub mod devices;
+pub mod family;
 pub mod limits;
 pub mod listen;
 pub mod outbox;

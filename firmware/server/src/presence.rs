@@ -521,7 +521,7 @@ pub(crate) fn show_available(cx: &mut Cx<'_>, contact: &Jid) {
         .map(|presence| presence.passing.addressed_to(contact.clone()))
         .collect();
     for passing in shown {
-        cx.route(passing);
+        send(cx, passing);
     }
 }
 

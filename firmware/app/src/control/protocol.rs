@@ -65,6 +65,16 @@ pub(crate) enum Request {
     DestroyRoom {
         localpart: String,
     },
+    ShowFamily,
+    FamilyRoomOn {
+        localpart: Option<String>,
+        name: String,
+    },
+    FamilyRoomOff,
+    FamilyContactsOn {
+        group: String,
+    },
+    FamilyContactsOff,
     CheckStorage,
     Status,
 }
@@ -92,6 +102,7 @@ pub(crate) enum Answer {
     Reports(Vec<ReportLine>),
     Rooms(Vec<RoomLine>),
     Room(RoomShown),
+    Family(FamilyShown),
     Findings(Vec<Finding>),
     Status(Status),
 }
@@ -204,6 +215,27 @@ pub(crate) struct RoomPerson {
     pub(crate) jid: String,
     /// `owner`, `admin` or `member`.
     pub(crate) affiliation: String,
+}
+
+/// What `family show` prints.
+#[derive(Default, Serialize, Deserialize)]
+pub(crate) struct FamilyShown {
+    pub(crate) room: FamilyRoomShown,
+    pub(crate) contacts: FamilyContactsShown,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+pub(crate) struct FamilyRoomShown {
+    pub(crate) on: bool,
+    /// It is there while it is off, too.
+    pub(crate) jid: Option<String>,
+    pub(crate) name: String,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+pub(crate) struct FamilyContactsShown {
+    pub(crate) on: bool,
+    pub(crate) group: String,
 }
 
 /// A report (XEP-0377) as `user reports` prints it.

@@ -69,6 +69,7 @@ impl Desk {
             Some(running) => {
                 let ended = running.wait(running.server.destroy_room(localpart));
                 ended.map_err(|refusal| self.room_refused(localpart, &refusal))?;
+                running.wait(running.server.keep_family()); // it may have been the household's
                 Ok(Answer::Done)
             }
             None => self.done_to_room(localpart, rooms::destroy(&self.snapshot()?, localpart)),

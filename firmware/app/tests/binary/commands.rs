@@ -182,7 +182,7 @@ fn what_is_refused_says_what_to_do() {
         user import nothing.csv
         status
         ",
-        expect![[r#"
+        expect![[r"
             $ user add alice@localhost --password-stdin < secret\n
             $ user add alice@localhost --password-stdin < secret\n
             hearth: alice@localhost: there is such an account already
@@ -222,7 +222,7 @@ fn what_is_refused_says_what_to_do() {
             accounts: 1, sessions: 0, rooms: 0
             hearth: the server is not running: start it with `hearth serve`
             exit 1
-        "#]],
+        "]],
     );
 }
 

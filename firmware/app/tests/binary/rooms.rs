@@ -29,7 +29,7 @@ fn transcript(home: &Home, script: &str) -> String {
 }
 
 /// Once alone and once with a server, which then stops: people and scripts see no difference.
-fn check(script: &str, expected: &Expect) {
+pub(crate) fn check(script: &str, expected: &Expect) {
     let serve = |home: &Home| home.serve(&["serve"]);
     for start in [None, Some(serve as fn(&Home) -> Running)] {
         let home = Home::new();
@@ -109,7 +109,7 @@ fn a_room_is_shown() {
         room|show|attic
         room|show|attic|--json
         ",
-        &expect![[r#"
+        &expect![[r"
             $ room create den --name The Den --members-only
             $ room show attic
             hearth: attic@groupchat.localhost: there is no such room
@@ -117,7 +117,7 @@ fn a_room_is_shown() {
             $ room show attic --json
             hearth: attic@groupchat.localhost: there is no such room
             exit 1
-        "#]],
+        "]],
     );
     let home = Home::new();
     home.write("hearth.toml", CONFIG);
@@ -133,14 +133,14 @@ fn a_room_is_shown() {
         let lines = text.lines().filter(|line| !line.starts_with("made "));
         lines.collect::<Vec<_>>().join("\n")
     };
-    expect![[r#"
+    expect![[r"
         address        den@groupchat.localhost
         members only   yes
         listed         no
         stays          yes
         messages kept  yes
         there now      0
-        owner          eve@localhost"#]]
+        owner          eve@localhost"]]
     .assert_eq(&without_time(&shown[0]));
     let json: serde_json::Value = serde_json::from_str(&shown[1]).expect("JSON");
     assert_eq!(json["people"][0]["jid"], "eve@localhost");
@@ -160,7 +160,7 @@ fn what_is_no_room_is_said() {
         room|destroy|den|--yes
         room|create
         ",
-        &expect![[r#"
+        &expect![[r"
             $ room create 
             hearth: the address is empty: write one like family@groupchat.localhost
             exit 1
@@ -187,7 +187,7 @@ fn what_is_no_room_is_said() {
 
             For more information, try '--help'.
             exit 2
-        "#]],
+        "]],
     );
 }
 

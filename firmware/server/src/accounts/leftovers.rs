@@ -6,7 +6,7 @@ use super::{
     record::{REMOVED, domain, find},
 };
 use crate::{
-    archive, devices,
+    archive, devices, family,
     features::{blocking, bookmarks, last, mam, offline, private, reporting, vcard},
     identity, pubsub, push, roster,
     session::stored,
@@ -37,6 +37,8 @@ const TABLES: &[&(dyn Owned + Sync)] = &[
     &pubsub::AFFILIATION,
     &push::REGISTRATION,
     &push::PROGRESS,
+    &family::MEMBER,
+    &family::CONTACT,
 ];
 
 /// The tables that say who is to be told that an account is gone, and of what: they go last.

@@ -20,7 +20,8 @@ use crate::{
     feature::{Feature, On, Spec, get, get_server, set},
     room::Room,
 };
-use xmpp::{Passing, StanzaError};
+use announce::{News, Told};
+use xmpp::{Jid, Passing, StanzaError};
 
 /// What a client enters a room with, and what a room is discovered by.
 pub(super) const NS: &str = "http://jabber.org/protocol/muc";
@@ -66,6 +67,16 @@ pub(super) const FEATURE: Feature = Feature {
 pub(crate) fn iq(cx: &mut Cx<'_>, passing: Passing) {
     if matches!(passing.stanza.type_(), "get" | "set") {
         cx.refuse(&passing, StanzaError::SERVICE_UNAVAILABLE);
+    }
+}
+
+/// §9.3: somebody is something else to the room; where that one is there, everybody is told.
+pub(crate) fn affiliation_changed(cx: &mut Cx<'_>, who: &Jid) {
+    let Some(room) = cx.room() else { return };
+    let there = room.occupants.iter().filter(|it| it.is(who.bare_str()));
+    let told: Vec<Told> = there.filter_map(|it| Told::of(room, it)).collect();
+    for told in told {
+        announce::to_all(cx, &told, &News::default());
     }
 }
 

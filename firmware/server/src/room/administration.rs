@@ -313,7 +313,9 @@ impl Server {
         if !is_ours {
             return Err(Refusal::Exists); // somebody entered it a moment ago
         }
-        self.at(&room, 0, |cx| cx.unlock_room());
+        self.at(&room, 0, |cx| {
+            cx.unlock_room();
+        });
         if self.is_kept(room.ticket()).await {
             return Ok(room.id);
         }
@@ -330,7 +332,7 @@ impl Server {
         let address = self.room_address(localpart)?;
         let room = self.load(address.as_str()).await.map_err(unreadable)?;
         let room = room.ok_or(Refusal::Unknown)?;
-        self.at(&room, 0, |cx| muc::destroy(cx));
+        self.at(&room, 0, muc::destroy);
         self.directory().forget(&room);
         self.settle(&room).await;
         let is_kept = self.is_kept(room.ticket()).await;

@@ -117,7 +117,8 @@ pub(super) fn end(cx: &mut Cx<'_>) {
     let name = cx.jid().localpart().unwrap_or_default().to_owned();
     cx.server.rooms().forget(&name);
     if !locked {
-        let ending = record::ending(&name, cx.id());
-        ending.into_iter().for_each(|write| cx.write(write));
+        for write in record::ending(&name, cx.id()) {
+            cx.write(write);
+        }
     }
 }
