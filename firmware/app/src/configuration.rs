@@ -207,10 +207,10 @@ mod tests {
             ],
         );
         check_room(
-            "family@groupchat.home.example/Bob",
-            expect![[
-                r"family@groupchat.home.example/Bob is somebody in a room: write family@groupchat.home.example for the room"
-            ]],
+            "a@groupchat.home.example/Bob",
+            expect![
+                "a@groupchat.home.example/Bob is somebody in a room: write a@groupchat.home.example for the room"
+            ],
         );
     }
 

@@ -47,7 +47,6 @@ impl Desk {
             name,
             members_only,
         };
-        let _turn = self.host.turn();
         match self.host.running() {
             Some(running) => {
                 let made = running.wait(running.server.create_room(&new));
@@ -55,6 +54,7 @@ impl Desk {
                 Ok(Answer::Done)
             }
             None => {
+                let _turn = self.host.turn();
                 let (snapshot, config) = (self.snapshot()?, self.host.config());
                 let now = machine::now_ms();
                 let made = rooms::create((&self.store, &snapshot), &config, &new, now);
@@ -64,7 +64,6 @@ impl Desk {
     }
 
     pub(super) fn destroy_room(&self, localpart: &str) -> Result<Answer> {
-        let _turn = self.host.turn();
         match self.host.running() {
             Some(running) => {
                 let ended = running.wait(running.server.destroy_room(localpart));
@@ -72,7 +71,10 @@ impl Desk {
                 running.wait(running.server.keep_family()); // it may have been the household's
                 Ok(Answer::Done)
             }
-            None => self.done_to_room(localpart, rooms::destroy(&self.snapshot()?, localpart)),
+            None => {
+                let _turn = self.host.turn();
+                self.done_to_room(localpart, rooms::destroy(&self.snapshot()?, localpart))
+            }
         }
     }
 

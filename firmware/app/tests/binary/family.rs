@@ -34,7 +34,8 @@ fn the_family_is_switched_on_and_off() {
             room      off
             contacts  off
             $ family show --json
-            {"contacts":{"group":"","on":false},"room":{"jid":null,"name":"","on":false}}
+            {"contacts":{"group":"","on":false},
+            "room":{"jid":null,"name":"","on":false}}
             $ family contacts on
             $ family contacts on --group House
             hearth: it is on already, as Family: switch it off first
@@ -49,7 +50,8 @@ fn the_family_is_switched_on_and_off() {
             room      on: everybody is in Our house (family@groupchat.localhost)
             contacts  on: everybody sees everybody, in the group Family
             $ family show --json
-            {"contacts":{"group":"Family","on":true},"room":{"jid":"family@groupchat.localhost","name":"Our house","on":true}}
+            {"contacts":{"group":"Family","on":true},
+            "room":{"jid":"family@groupchat.localhost","name":"Our house","on":true}}
             $ room list
             family@groupchat.localhost  Our house  members only, nobody there
             $ family room off --json

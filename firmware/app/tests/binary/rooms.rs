@@ -18,6 +18,8 @@ fn transcript(home: &Home, script: &str) -> String {
         let arguments: Vec<_> = line.split('|').collect();
         let said = home.run(&arguments, "secret\n");
         let out = said.out.replace("},{", "},\n{");
+        let out = out.replace("},\"", "},\n\"");
+        let out = out.replace(",\"persistent\"", ",\n\"persistent\"");
         let exit = match said.status {
             0 => String::new(),
             status => format!("exit {status}\n"),
@@ -84,8 +86,10 @@ fn rooms_come_and_go() {
             board@groupchat.localhost  open, nobody there
             den@groupchat.localhost  The Den  members only, nobody there
             $ room list --json
-            [{"jid":"board@groupchat.localhost","name":"","occupants":0,"members_only":false,"persistent":true},
-            {"jid":"den@groupchat.localhost","name":"The Den","occupants":0,"members_only":true,"persistent":true}]
+            [{"jid":"board@groupchat.localhost","name":"","occupants":0,"members_only":false,
+            "persistent":true},
+            {"jid":"den@groupchat.localhost","name":"The Den","occupants":0,"members_only":true,
+            "persistent":true}]
             $ room destroy board
             hearth: destroying cannot be undone: say --yes where there is no terminal
             exit 2
@@ -155,7 +159,7 @@ fn what_is_no_room_is_said() {
         room|create|
         room|create|a b
         room|create|den@localhost
-        room|create|den@groupchat.localhost/Amy
+        room|create|d@groupchat.localhost/Amy
         room|create|den|--name|Two\tlines
         room|destroy|den|--yes
         room|create
@@ -170,8 +174,8 @@ fn what_is_no_room_is_said() {
             $ room create den@localhost
             hearth: den@localhost is not of this server: rooms here end in @groupchat.localhost
             exit 1
-            $ room create den@groupchat.localhost/Amy
-            hearth: den@groupchat.localhost/Amy is somebody in a room: write den@groupchat.localhost for the room
+            $ room create d@groupchat.localhost/Amy
+            hearth: d@groupchat.localhost/Amy is somebody in a room: write d@groupchat.localhost for the room
             exit 1
             $ room create den --name Two	lines
             hearth: den@groupchat.localhost: this cannot be its name: one has at most 128 bytes, in one line

@@ -1,6 +1,6 @@
 //! Making everything as it is switched on: what is missing is read from the disk at one moment, and done
-//! account by account, one small batch of writes each. Done twice it changes nothing, so a power cut in between
-//! only leaves more for the next time.
+//! account by account, one small batch of writes each. Done twice it changes nothing, so a power cut in
+//! between only leaves more for the next time.
 
 use super::{
     contacts::{self, Step},

@@ -38,12 +38,12 @@ impl Server {
         }
         match change {
             AccountChange::Added => {
-                self.keep_family().await;
+                Box::pin(self.keep_family()).await;
                 self.welcome(localpart).await;
             }
-            AccountChange::Enabled => self.keep_family().await,
+            AccountChange::Enabled => Box::pin(self.keep_family()).await,
             AccountChange::Removed => {
-                self.keep_family().await; // whom it leaves without a word has nothing to be told
+                Box::pin(self.keep_family()).await; // whom it leaves without a word has nothing to be told
                 self.say_farewells().await;
             }
             _ => {}
