@@ -30,6 +30,12 @@ pub(crate) enum Command {
     /// Accounts
     #[command(subcommand)]
     User(User),
+    /// Rooms
+    #[command(subcommand)]
+    Room(Room),
+    /// A room and a group of contacts for the whole household
+    #[command(subcommand)]
+    Family(Family),
     /// How the server is doing
     Status,
     /// Version, commit, target and TLS library
@@ -120,6 +126,75 @@ pub(crate) enum User {
         /// The file, UTF-8
         file: PathBuf,
     },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Room {
+    /// Print all rooms, one a line
+    List,
+    /// Print what is known of a room
+    Show {
+        /// Address of the room, like family@groupchat.localhost, or what stands before the @
+        jid: String,
+    },
+    /// Make a room that stays; the administrators own it
+    Create {
+        /// Address of the room, or what stands before the @
+        jid: String,
+        /// What people call it
+        #[arg(long, default_value = "")]
+        name: String,
+        /// For its members alone; otherwise everybody finds and enters it
+        #[arg(long)]
+        members_only: bool,
+    },
+    /// Remove a room and everything said there, at once
+    Destroy {
+        /// Address of the room, or what stands before the @
+        jid: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Family {
+    /// Print what is switched on
+    Show,
+    /// A room that everybody is a member of
+    #[command(subcommand)]
+    Room(FamilyRoom),
+    /// A group of contacts in which everybody sees everybody
+    #[command(subcommand)]
+    Contacts(FamilyContacts),
+}
+
+#[derive(Subcommand)]
+pub(crate) enum FamilyRoom {
+    /// Make it, and let everybody in, now and whoever comes later
+    On {
+        /// Address of the room, or what stands before the @ [default: family]
+        #[arg(long)]
+        address: Option<String>,
+        /// What people call it, where it is made
+        #[arg(long, default_value = server::family::NAME)]
+        name: String,
+    },
+    /// Take it out of everybody's list; it stays for who wants it, with all that was said
+    Off,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum FamilyContacts {
+    /// Make everybody a contact of everybody, now and whoever comes later
+    On {
+        /// What apps call the group
+        #[arg(long, default_value = server::family::NAME)]
+        group: String,
+    },
+    /// Take that back, where nobody has renamed or moved the contact
+    Off,
 }
 
 /// Where a password comes from; without either option, from the terminal.

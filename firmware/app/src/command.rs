@@ -1,11 +1,14 @@
 //! The commands besides `serve`: from the command line to an answer, and the answer to the terminal.
 
 pub(crate) mod check;
+pub(crate) mod family;
+pub(crate) mod room;
 pub(crate) mod status;
 pub(crate) mod user;
 pub(crate) mod version;
 
 use crate::{
+    Usage,
     cli::Cli,
     configuration,
     control::{
@@ -15,9 +18,10 @@ use crate::{
 };
 use anyhow::{Result, bail};
 use household::Config;
+use serde::Serialize;
 use serde_json::{Value, json};
 use std::{
-    io::{self, Write},
+    io::{self, BufRead, IsTerminal, Read, Write},
     process::ExitCode,
     sync::Arc,
 };
@@ -82,4 +86,32 @@ const UNEXPECTED: &str = "the server's answer makes no sense: is it of the same 
 /// One line to standard output.
 fn print_line(line: &str) -> io::Result<()> {
     writeln!(io::stdout().lock(), "{line}")
+}
+
+/// Asks at the terminal. What would be lost is the reason to ask.
+fn confirmed(what: &str, question: &str) -> Result<bool> {
+    if !io::stdin().is_terminal() {
+        let sentence = format!("{what}: say --yes where there is no terminal");
+        return Err(Usage::new(sentence).into());
+    }
+    write!(io::stderr(), "{question} [y/N] ")?;
+    let mut line = String::new();
+    io::stdin().lock().take(64).read_line(&mut line)?;
+    Ok(matches!(line.trim(), "y" | "Y" | "yes"))
+}
+
+/// As one JSON value, or a line for each.
+fn print_all<T: Serialize>(
+    all: &[T],
+    caller: &Caller,
+    line: impl Fn(&T) -> String,
+) -> Result<ExitCode> {
+    if caller.json {
+        print_line(&serde_json::to_string(all)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for one in all {
+        print_line(&line(one))?;
+    }
+    Ok(ExitCode::SUCCESS)
 }

@@ -108,6 +108,32 @@ pub(crate) fn account(text: &str, domain: &str) -> Result<Jid> {
     Ok(jid)
 }
 
+/// A room of this service, from what a person typed: its whole address, or what stands before the `@`.
+pub(crate) fn room(text: &str, service: &str) -> Result<Jid> {
+    if text.is_empty() {
+        bail!("the address is empty: write one like family@{service}");
+    }
+    let whole = if text.contains(['@', '/']) {
+        text.to_owned()
+    } else {
+        format!("{text}@{service}")
+    };
+    let jid = Jid::parse(&whole);
+    let Some(jid) = jid.ok().filter(|jid| jid.localpart().is_some()) else {
+        bail!("{text} is no address: write it like family@{service}");
+    };
+    if !jid.is_bare() {
+        bail!(
+            "{text} is somebody in a room: write {} for the room",
+            jid.bare_str()
+        );
+    }
+    if jid.domainpart() != service {
+        bail!("{text} is not of this server: rooms here end in @{service}");
+    }
+    Ok(jid)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,6 +174,43 @@ mod tests {
         check(
             "",
             expect!["the address is empty: write one like alice@home.example"],
+        );
+    }
+
+    fn check_room(text: &str, expected: Expect) {
+        let answer = match room(text, "groupchat.home.example") {
+            Ok(jid) => jid.to_string(),
+            Err(error) => error.to_string(),
+        };
+        expected.assert_eq(&answer);
+    }
+
+    #[test]
+    fn rooms_have_short_names() {
+        check_room("Family", expect!["family@groupchat.home.example"]);
+        check_room(
+            "family@GROUPCHAT.home.example",
+            expect!["family@groupchat.home.example"],
+        );
+        check_room(
+            "",
+            expect!["the address is empty: write one like family@groupchat.home.example"],
+        );
+        check_room(
+            "a b",
+            expect!["a b is no address: write it like family@groupchat.home.example"],
+        );
+        check_room(
+            "family@home.example",
+            expect![
+                "family@home.example is not of this server: rooms here end in @groupchat.home.example"
+            ],
+        );
+        check_room(
+            "a@groupchat.home.example/Bob",
+            expect![
+                "a@groupchat.home.example/Bob is somebody in a room: write a@groupchat.home.example for the room"
+            ],
         );
     }
 

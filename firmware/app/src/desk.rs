@@ -3,17 +3,20 @@
 //!
 //! Requests that change something take turns: each sees what the one before it has made durable.
 
+mod family;
+mod rooms;
+
 use crate::{
     control::protocol::{
-        AccountLine, Answer, DeviceLine, Listeners, NewAccount, ReportLine, Request, StanzaId,
-        Status, TrialLine,
+        AccountLine, Answer, DeviceLine, FamilyShown, Listeners, NewAccount, ReportLine, Request,
+        StanzaId, Status, TrialLine,
     },
     machine::{self, MachineDice},
 };
 use anyhow::{Result, bail};
 use household::{Config, Health, Level, Numbers};
 use server::{
-    AccountChange, Report,
+    AccountChange, Report, Server,
     accounts::{self, Listed, Refusal},
     devices,
 };
@@ -25,6 +28,7 @@ use std::{
     time::Duration,
 };
 use store::{Durable, Snapshot, Store, Urgency, Write};
+use tokio::runtime::Handle;
 
 /// What differs between a running server and a command alone.
 pub(crate) trait Host: Send + Sync {
@@ -41,7 +45,22 @@ pub(crate) trait Host: Send + Sync {
     /// Sends each push service of an account a test, and waits for what becomes of it. `None` where there is
     /// no account in use, or no server. Called outside of the runtime; blocks.
     fn try_push(&self, localpart: &str) -> Option<Vec<TrialLine>>;
-    fn status(&self, accounts: u64) -> Status;
+    fn status(&self, accounts: u64, rooms: u64) -> Status;
+    /// The server, where one runs.
+    fn running(&self) -> Option<Running<'_>>;
+}
+
+/// A running server, for those who may wait for it: outside of the runtime.
+pub(crate) struct Running<'a> {
+    pub(crate) server: &'a Arc<Server>,
+    pub(crate) runtime: &'a Handle,
+}
+
+impl Running<'_> {
+    /// Does it, and waits until it is done.
+    fn wait<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
+    }
 }
 
 /// Where requests are carried out.
@@ -151,11 +170,29 @@ impl Desk {
             Request::SignOut { localpart, device } => self.sign_out(localpart, device),
             Request::PushTest { localpart } => self.try_push(localpart),
             Request::Reports => self.reports(),
+            Request::ListRooms => self.list_rooms(),
+            Request::ShowRoom { localpart } => self.show_room(localpart),
+            Request::CreateRoom {
+                localpart,
+                name,
+                members_only,
+            } => self.create_room(localpart, name, *members_only),
+            Request::DestroyRoom { localpart } => self.destroy_room(localpart),
+            Request::ShowFamily => self.show_family(),
+            Request::FamilyRoomOn { localpart, name } => {
+                self.family_room_on(localpart.as_deref(), name)
+            }
+            Request::FamilyRoomOff => self.family_room_off(),
+            Request::FamilyContactsOn { group } => self.family_contacts_on(group),
+            Request::FamilyContactsOff => self.family_contacts_off(),
             Request::CheckStorage => Ok(Answer::Findings(machine::check_store(
                 &self.store,
                 &self.host.config(),
             ))),
-            Request::Status => Ok(Answer::Status(self.host.status(self.accounts()))),
+            Request::Status => {
+                let (accounts, rooms) = (self.accounts(), self.rooms()?);
+                Ok(Answer::Status(self.host.status(accounts, rooms)))
+            }
         }
     }
 
@@ -347,7 +384,9 @@ pub(crate) fn answer_without_data(config: &Arc<Config>, request: &Request) -> Op
     match request {
         Request::List => Some(Answer::Accounts(Vec::new())),
         Request::Reports => Some(Answer::Reports(Vec::new())),
-        Request::Status => Some(Answer::Status(Alone::new(config.clone()).status(0))),
+        Request::ListRooms => Some(Answer::Rooms(Vec::new())),
+        Request::ShowFamily => Some(Answer::Family(FamilyShown::default())),
+        Request::Status => Some(Answer::Status(Alone::new(config.clone()).status(0, 0))),
         _ => None,
     }
 }
@@ -399,7 +438,11 @@ impl Host for Alone {
         None
     }
 
-    fn status(&self, accounts: u64) -> Status {
+    fn running(&self) -> Option<Running<'_>> {
+        None
+    }
+
+    fn status(&self, accounts: u64, rooms: u64) -> Status {
         let mut health = Health::default();
         health.set(
             "server",
@@ -413,6 +456,7 @@ impl Host for Alone {
             health: health.parts().to_vec(),
             numbers: Numbers {
                 accounts,
+                rooms,
                 ..Numbers::default()
             },
         }

@@ -3,7 +3,7 @@
 use crate::{
     configuration,
     control::protocol::{Listeners, Status, TrialLine},
-    desk::{Desk, Host, refuse_other_domain},
+    desk::{Desk, Host, Running, refuse_other_domain},
     doors::Doors,
     limits::{CERTIFICATE_AGE_WATCH, CERTIFICATE_WATCH, HOUSEKEEPING, PUSH_WAIT_MAX},
     machine::{self, MachineClock, MachineDice, MachineFiles, MachineReaders},
@@ -90,6 +90,8 @@ impl House {
     }
 
     async fn keep_house(&self) {
+        // Commands may have changed something while nobody served.
+        self.server.keep_family().await;
         loop {
             sleep(HOUSEKEEPING).await;
             self.server.tick().await;
@@ -161,6 +163,7 @@ impl House {
         Numbers {
             accounts,
             sessions: self.server.counts().sessions as u64,
+            rooms: self.server.room_count(),
             ..Numbers::default()
         }
     }
@@ -251,7 +254,14 @@ impl Host for Arc<House> {
         })
     }
 
-    fn status(&self, accounts: u64) -> Status {
+    fn running(&self) -> Option<Running<'_>> {
+        Some(Running {
+            server: &self.server,
+            runtime: &self.runtime,
+        })
+    }
+
+    fn status(&self, accounts: u64, _: u64) -> Status {
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             since: Some(xmpp::datetime::format(self.server.started())),

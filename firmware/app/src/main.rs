@@ -38,6 +38,8 @@ fn main() -> ExitCode {
         None | Some(Command::Serve) => serve(&cli.config),
         Some(Command::Check { what }) => command::check::run(*what, &cli),
         Some(Command::User(user)) => command::user::run(user, &cli),
+        Some(Command::Room(room)) => command::room::run(room, &cli),
+        Some(Command::Family(family)) => command::family::run(family, &cli),
         Some(Command::Status) => command::status::run(&cli),
         Some(Command::Version) => command::version::run(cli.json),
     };

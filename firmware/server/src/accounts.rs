@@ -29,6 +29,7 @@ use crate::{
 use record::{BOOK, BookRecord, RECORD, REMOVED, RemovedRecord};
 use std::{collections::BTreeSet, fmt, time::Duration};
 use store::{Snapshot, Write};
+use xmpp::Jid;
 
 /// Why nothing was done.
 #[derive(Debug)]
@@ -300,6 +301,33 @@ pub fn reports(snapshot: &Snapshot) -> Result<Vec<(String, Report)>, store::Erro
         );
     }
     Ok(all)
+}
+
+/// The administrators of the household, as bare JIDs: those of the configuration, and accounts that are.
+pub(crate) fn administrators(
+    snapshot: &Snapshot,
+    config: &household::Config,
+) -> Result<BTreeSet<Jid>, store::Error> {
+    let configured = config.admins.iter().filter_map(|jid| Jid::parse(jid).ok());
+    let mut all: BTreeSet<Jid> = configured.collect();
+    for row in RECORD.range(snapshot, ..)? {
+        let (localpart, record) = row?;
+        if record.admin {
+            all.extend(Jid::from_parts(Some(&localpart), &config.domain, None));
+        }
+    }
+    Ok(all)
+}
+
+/// As if it had been made.
+#[cfg(test)]
+pub(crate) fn put_record(localpart: &str, record: &AccountRecord) -> Write {
+    RECORD.put(&localpart.to_owned(), record)
+}
+
+/// Every account, by localpart.
+pub(crate) fn records(snapshot: &Snapshot) -> Result<Vec<(String, AccountRecord)>, store::Error> {
+    RECORD.range(snapshot, ..)?.collect()
 }
 
 /// Localpart and id of every account.

@@ -157,7 +157,7 @@ impl Server {
     }
 
     /// Runs something that reads the disk; `None` where it panics.
-    async fn on_reader<T: Send + 'static>(
+    pub(crate) async fn on_reader<T: Send + 'static>(
         &self,
         f: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {

@@ -6,6 +6,7 @@
 pub mod accounts;
 pub mod connection;
 pub mod devices;
+pub mod family;
 pub mod limits;
 pub mod listen;
 pub mod outbox;
@@ -43,5 +44,6 @@ pub use directory::Readers;
 pub use feature::{Spec, specs};
 pub use features::reporting::Report;
 pub use push::{Outcome, Trial};
+pub use room::administration as rooms;
 pub use server::{AccountChange, Counts, Parts, Server, StartError};
 pub use session::Session;

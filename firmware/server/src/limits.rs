@@ -338,6 +338,10 @@ pub const ROOM_OWNERS_MAX: usize = 100;
 pub const ROOM_FAREWELL_BYTES_MAX: usize = 4_096;
 /// Bytes of a subject in all its languages: everybody who enters gets it.
 pub const ROOM_SUBJECT_BYTES_MAX: usize = 4_096;
+/// Rooms in one answer to a search (XEP-0433): each comes with its description, and the rest is paged.
+pub const ROOM_SEARCH_RESULTS_MAX: usize = 100;
+/// Bytes of what is searched for: some words, which are looked for in every public room.
+pub const ROOM_SEARCH_BYTES_MAX: usize = 256;
 /// Messages of history for whoever enters and asks for no number: what fits on a few screens.
 pub const ROOM_HISTORY_DEFAULT: u32 = 20;
 /// Messages of history for whoever asks for more: the archive has the rest.
@@ -372,6 +376,16 @@ const _: () = assert!(
     ROOM_AFFILIATIONS_MAX * (3_071 + ROOM_REASON_BYTES_MAX + ROOM_NICK_BYTES_MAX)
         < OUTBOX_BYTES_MAX,
     "the longest list of members is one answer"
+);
+
+// --- The household ---
+
+/// Accounts that share a room and a group of contacts (`family.rs`): each is a contact of each, and all of that
+/// is written when it is switched on. A large household, or a small club.
+pub const FAMILY_ACCOUNTS_MAX: usize = 100;
+const _: () = assert!(
+    FAMILY_ACCOUNTS_MAX * 10 < ROSTER_ITEMS_MAX,
+    "other contacts have room"
 );
 
 // --- Push ---

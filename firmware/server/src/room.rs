@@ -5,6 +5,7 @@
 //! accounts have ([`crate::account`]); what makes it a room is [`Room`]. It is in memory while somebody is in
 //! it, and shortly after somebody asked for it.
 
+pub mod administration;
 mod asking;
 pub(crate) mod changes;
 pub(crate) mod config;
@@ -281,10 +282,18 @@ impl Server {
 
     /// A new room of this name, or the one that somebody else has just made. `None` where none can be made.
     pub(crate) fn make_room(&self, jid: &Jid, creator: &Jid) -> Option<Arc<Account>> {
+        let (room, _) = self.add_room(jid, Room::new(creator, self.now()))?;
+        Some(room)
+    }
+
+    /// A room that is in memory from now on, or the one that somebody else has just made; whether it is the
+    /// first.
+    fn add_room(&self, jid: &Jid, room: Room) -> Option<(Arc<Account>, bool)> {
         let id = self.rooms().next_number()?;
-        let room = Room::new(creator, self.now());
         let account = Account::new(id, jid.bare(), Roster::default(), PerAccount::default());
         let account = Arc::new(account.with_room(room));
-        Some(self.directory().put(jid.bare_str(), account))
+        let known = self.directory().put(jid.bare_str(), account.clone());
+        let is_first = Arc::ptr_eq(&known, &account);
+        Some((known, is_first))
     }
 }

@@ -30,6 +30,13 @@ pub(crate) struct RosterVersion {
 
 impl Record for RosterVersion {}
 
+impl RosterVersion {
+    /// A number that this start of the server gives once.
+    pub(crate) fn new(start: u32, number: u64) -> RosterVersion {
+        RosterVersion { start, number }
+    }
+}
+
 impl std::fmt::Display for RosterVersion {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}.{}", self.start, self.number)
@@ -207,7 +214,7 @@ impl Roster {
 
     /// Moves on to a version that was never handed out: a number that this start of the server gives once.
     pub(crate) fn next_version(&mut self, start: u32, number: u64) -> RosterVersion {
-        self.version = RosterVersion { start, number };
+        self.version = RosterVersion::new(start, number);
         self.version
     }
 }

@@ -11,6 +11,7 @@ use crate::{
     books::Books,
     capabilities::Known,
     directory::{Directory, Readers},
+    family::Keeper,
     features::resends::Window,
     limits::{LEAVING_MAX, RESOURCES_MAX, UNDURABLE_MAX},
     negotiation::Logins,
@@ -82,6 +83,7 @@ pub struct Server {
     router: Router,
     logins: Logins,
     books: Books,
+    family: Keeper,
     /// Localpart of the first administrator among the accounts.
     administrator: ArcSwapOption<String>,
     /// Sessions that are over and may still be asked for.
@@ -144,6 +146,7 @@ impl Server {
             router: Router::new(),
             logins: Logins::default(),
             books: Books::default(),
+            family: Keeper::default(),
             administrator: ArcSwapOption::empty(),
             ended: Ended::default(),
             positions,
@@ -267,6 +270,10 @@ impl Server {
 
     pub(crate) fn books(&self) -> &Books {
         &self.books
+    }
+
+    pub(crate) fn family_keeper(&self) -> &Keeper {
+        &self.family
     }
 
     pub(crate) fn logins(&self) -> &Logins {

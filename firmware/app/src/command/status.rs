@@ -41,8 +41,8 @@ fn print(status: &Status) -> Result<()> {
     }
     let numbers = &status.numbers;
     print_line(&format!(
-        "accounts: {}, sessions: {}",
-        numbers.accounts, numbers.sessions
+        "accounts: {}, sessions: {}, rooms: {}",
+        numbers.accounts, numbers.sessions, numbers.rooms
     ))?;
     Ok(())
 }

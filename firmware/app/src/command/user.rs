@@ -3,9 +3,8 @@
 mod keep;
 mod push;
 
-use super::{Caller, UNEXPECTED, print_line};
+use super::{Caller, UNEXPECTED, confirmed, print_all, print_line};
 use crate::{
-    Usage,
     cli::{Cli, PasswordSource, User},
     configuration,
     control::protocol::{AccountLine, Answer, DeviceLine, NewAccount, ReportLine, Request},
@@ -13,14 +12,8 @@ use crate::{
     password,
 };
 use anyhow::{Context, Result, anyhow, bail};
-use serde::Serialize;
 use serde_json::json;
-use std::{
-    fs::File,
-    io::{self, BufRead, IsTerminal, Read, Write},
-    path::Path,
-    process::ExitCode,
-};
+use std::{fs::File, io::Read, path::Path, process::ExitCode};
 
 /// One of the verbs of `hearth user`.
 pub(crate) fn run(user: &User, cli: &Cli) -> Result<ExitCode> {
@@ -93,18 +86,6 @@ fn remove(jid: &str, yes: bool, caller: &Caller) -> Result<ExitCode> {
     caller.say_done(json!({ "jid": jid }), "")
 }
 
-/// Asks at the terminal. What would be lost is the reason to ask.
-fn confirmed(what: &str, question: &str) -> Result<bool> {
-    if !io::stdin().is_terminal() {
-        let sentence = format!("{what}: say --yes where there is no terminal");
-        return Err(Usage::new(sentence).into());
-    }
-    write!(io::stderr(), "{question} [y/N] ")?;
-    let mut line = String::new();
-    io::stdin().lock().take(64).read_line(&mut line)?;
-    Ok(matches!(line.trim(), "y" | "Y" | "yes"))
-}
-
 fn act(jid: &str, caller: &Caller, request: impl FnOnce(String) -> Request) -> Result<ExitCode> {
     let Name { jid, localpart } = Name::read(jid, caller)?;
     caller.act(&request(localpart))?;
@@ -126,22 +107,6 @@ fn reports(caller: &Caller) -> Result<ExitCode> {
         caller.note("nobody has reported anything")?;
     }
     print_all(&reports, caller, sentence)
-}
-
-/// As one JSON value, or a line for each.
-fn print_all<T: Serialize>(
-    all: &[T],
-    caller: &Caller,
-    line: impl Fn(&T) -> String,
-) -> Result<ExitCode> {
-    if caller.json {
-        print_line(&serde_json::to_string(all)?)?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    for one in all {
-        print_line(&line(one))?;
-    }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// A report for a person. A client wrote parts of it: nothing in it moves the terminal's cursor.

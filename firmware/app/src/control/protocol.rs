@@ -53,6 +53,28 @@ pub(crate) enum Request {
         localpart: String,
     },
     Reports,
+    ListRooms,
+    ShowRoom {
+        localpart: String,
+    },
+    CreateRoom {
+        localpart: String,
+        name: String,
+        members_only: bool,
+    },
+    DestroyRoom {
+        localpart: String,
+    },
+    ShowFamily,
+    FamilyRoomOn {
+        localpart: Option<String>,
+        name: String,
+    },
+    FamilyRoomOff,
+    FamilyContactsOn {
+        group: String,
+    },
+    FamilyContactsOff,
     CheckStorage,
     Status,
 }
@@ -78,6 +100,9 @@ pub(crate) enum Answer {
     Trials(Vec<TrialLine>),
     Messages(u64),
     Reports(Vec<ReportLine>),
+    Rooms(Vec<RoomLine>),
+    Room(RoomShown),
+    Family(FamilyShown),
     Findings(Vec<Finding>),
     Status(Status),
 }
@@ -154,6 +179,63 @@ impl TrialLine {
             condition,
         }
     }
+}
+
+/// A room as `room list` prints it.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct RoomLine {
+    pub(crate) jid: String,
+    pub(crate) name: String,
+    pub(crate) occupants: usize,
+    pub(crate) members_only: bool,
+    pub(crate) persistent: bool,
+}
+
+/// A room as `room show` prints it.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct RoomShown {
+    #[serde(flatten)]
+    pub(crate) line: RoomLine,
+    pub(crate) description: String,
+    /// Listed for everybody.
+    pub(crate) public: bool,
+    /// What is said there is kept.
+    pub(crate) archive: bool,
+    /// RFC 3339, UTC.
+    pub(crate) created: String,
+    /// Whoever is affiliated, owners first.
+    pub(crate) people: Vec<RoomPerson>,
+    /// Who may not enter.
+    pub(crate) outcasts: Vec<String>,
+}
+
+/// Somebody who is something to a room.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct RoomPerson {
+    pub(crate) jid: String,
+    /// `owner`, `admin` or `member`.
+    pub(crate) affiliation: String,
+}
+
+/// What `family show` prints.
+#[derive(Default, Serialize, Deserialize)]
+pub(crate) struct FamilyShown {
+    pub(crate) room: FamilyRoomShown,
+    pub(crate) contacts: FamilyContactsShown,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+pub(crate) struct FamilyRoomShown {
+    pub(crate) on: bool,
+    /// It is there while it is off, too.
+    pub(crate) jid: Option<String>,
+    pub(crate) name: String,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+pub(crate) struct FamilyContactsShown {
+    pub(crate) on: bool,
+    pub(crate) group: String,
 }
 
 /// A report (XEP-0377) as `user reports` prints it.

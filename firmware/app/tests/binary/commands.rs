@@ -219,7 +219,7 @@ fn what_is_refused_says_what_to_do() {
             exit 1
             $ status
             fail  server: the server is not running: start it with `hearth serve`
-            accounts: 1, sessions: 0
+            accounts: 1, sessions: 0, rooms: 0
             hearth: the server is not running: start it with `hearth serve`
             exit 1
         "]],

@@ -3,4 +3,6 @@
 mod commands;
 mod common;
 mod devices;
+mod family;
+mod rooms;
 mod serving;

@@ -6,7 +6,7 @@ use super::{
     record::{REMOVED, domain, find},
 };
 use crate::{
-    archive, devices,
+    archive, devices, family,
     features::{blocking, bookmarks, last, mam, offline, private, reporting, vcard},
     identity, pubsub, push,
     room::record as room,
@@ -42,6 +42,8 @@ const TABLES: &[&(dyn Owned + Sync)] = &[
     &room::AFFILIATION,
     &room::OCCUPANT,
     &room::VOICE,
+    &family::MEMBER,
+    &family::CONTACT,
 ];
 
 /// The tables that say who is to be told that an account is gone, and of what: they go last.

@@ -25,12 +25,12 @@ use crate::{
     account::Cx,
     feature::{Feature, ItemChange, On, PrivateFace, Spec},
     features::private,
-    pubsub::{NewItem, Refusal},
+    pubsub::{self, By, NewItem, Publication, Refusal, Removal, Visitor},
 };
 use list::{Changes, is_conference, is_list, room_address};
 use store::Table;
 use tracing::warn;
-use xmpp::{Element, StanzaError};
+use xmpp::{Element, Jid, StanzaError, compose};
 
 /// XEP-0402 §2: the node with an item for each room, and the namespace of its payloads.
 pub(crate) const NATIVE: &str = "urn:xmpp:bookmarks:1";
@@ -187,6 +187,46 @@ fn write_list(cx: &mut Cx<'_>) {
         note(cx, publication);
         remember(cx);
     }
+}
+
+/// Publishes a bookmark as the account's own apps do, unless the room has one: to be entered at once, under
+/// this nickname. Its payload; empty where there was one.
+pub(crate) fn add(cx: &mut Cx<'_>, room: &Jid, name: &str, nick: &str) -> Result<String, Refusal> {
+    if cx.state.memory.bookmarks.room(room).is_some() {
+        return Ok(String::new());
+    }
+    let mut payload = format!("<conference xmlns='{NATIVE}'");
+    if !name.is_empty() {
+        compose::attribute(&mut payload, "name", name);
+    }
+    payload.push_str(" autojoin='true'><nick>");
+    compose::escape(&mut payload, nick);
+    payload.push_str("</nick></conference>");
+    let item = NewItem {
+        id: Some(room.as_str().to_owned()),
+        payload: payload.clone(),
+    };
+    let publication = Publication {
+        node: NATIVE,
+        items: vec![item],
+        options: None,
+    };
+    pubsub::publish(cx, &Visitor::account(cx), publication, By::Client)?;
+    Ok(payload)
+}
+
+/// Takes back a bookmark, if it still says what it said.
+pub(crate) fn take_back(cx: &mut Cx<'_>, room: &Jid, payload: &str) {
+    if cx.state.memory.bookmarks.payload(room.as_str()) != Some(payload) {
+        return;
+    }
+    let removal = Removal {
+        node: NATIVE,
+        ids: &[room.as_str().to_owned()],
+        notify: true,
+    };
+    let retraction = pubsub::retract(cx, &Visitor::account(cx), &removal, By::Client);
+    note(cx, retraction);
 }
 
 fn remember(cx: &mut Cx<'_>) {

@@ -36,6 +36,7 @@ pub(crate) mod push;
 mod register;
 pub(crate) mod reporting;
 pub(crate) mod resends;
+mod room_search;
 mod roster;
 mod stanza_ids;
 mod time;
@@ -92,6 +93,7 @@ pub(crate) const ALL: &[&Feature] = &[
     &muc::AVATAR_FEATURE,
     &muc::RETRACTION_FEATURE,
     &muc::MODERATION_FEATURE,
+    &room_search::FEATURE,
     &bookmarks::FEATURE,
     &bookmarks::LIST_FEATURE,
     &bookmarks::CONVERSION_FEATURE,

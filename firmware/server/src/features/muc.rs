@@ -27,10 +27,12 @@ mod retract;
 mod tests;
 mod voice;
 
+pub(crate) use affiliation::decided_by_household;
 pub(super) use avatar::FEATURE as AVATAR_FEATURE;
 pub(crate) use enter::{enter_none, presence};
 pub(crate) use leave::lost;
 pub(crate) use message::message;
+pub(crate) use owner::destroy_without_a_word;
 pub(crate) use relay::{iq, outsider};
 pub(super) use retract::{MODERATION_FEATURE, RETRACTION_FEATURE};
 

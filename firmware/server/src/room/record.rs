@@ -10,7 +10,7 @@ use super::{
 };
 use crate::world::Timestamp;
 use serde::{Deserialize, Serialize};
-use store::{Record, Table};
+use store::{Record, Table, Write};
 
 /// By localpart.
 pub(crate) const ROOM: Table<String, RoomRecord> = Table::new("room.record", 1);
@@ -26,6 +26,11 @@ pub(crate) const OCCUPANT: Table<(u32, String), OccupantRecord> =
 pub(crate) const ENDED: Table<u32, ()> = Table::new("room.ended", 1);
 /// One row: what occupant ids are made with.
 pub(crate) const SECRET: Table<(), SecretRecord> = Table::new("room.secret", 1);
+
+/// What ends a room on disk: its name is free at once, and what else it left goes when there is time.
+pub(crate) fn ending(localpart: &str, number: u32) -> [Write; 2] {
+    [ROOM.remove(&localpart.to_owned()), ENDED.put(&number, &())]
+}
 
 /// A stored room. Fields are in the order of the first release and only ever appended to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,6 +82,17 @@ pub(crate) struct VoiceRecord {
 }
 
 impl Record for VoiceRecord {}
+
+impl AffiliationRecord {
+    /// Decided by the household, for no reason that anybody gave.
+    pub(crate) fn of(affiliation: Affiliation, nick: String) -> AffiliationRecord {
+        AffiliationRecord {
+            affiliation,
+            nick,
+            reason: String::new(),
+        }
+    }
+}
 
 /// A session in a room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -21,6 +21,12 @@ use xmpp::Jid;
 /// The number of the first room: those of accounts begin at 1 and are smaller.
 const FIRST: u32 = 1 << 31;
 
+/// A number for a new room, from the sequence of them.
+pub(super) fn next_number(numbers: &Sequence) -> Option<u32> {
+    let number = numbers.next()? - store::limits::SEQUENCE_START;
+    u32::try_from(number).ok()?.checked_add(FIRST)
+}
+
 /// The service's book of rooms.
 pub(crate) struct Rooms {
     /// The address of the service.
@@ -46,6 +52,7 @@ pub(crate) struct Card {
     pub(crate) persistent: bool,
     pub(crate) members_only: bool,
     pub(crate) non_anonymous: bool,
+    pub(crate) has_password: bool,
     /// Nicknames in it now.
     pub(crate) occupants: usize,
 }
@@ -62,6 +69,7 @@ impl Card {
             persistent: config.persistent,
             members_only: config.members_only,
             non_anonymous: config.non_anonymous,
+            has_password: !config.password.is_empty(),
             occupants,
         }
     }
@@ -112,8 +120,7 @@ impl Rooms {
 
     /// A number for a new room; `None` while the disk takes nothing, or when all were given away.
     pub(crate) fn next_number(&self) -> Option<u32> {
-        let number = self.numbers.next()? - store::limits::SEQUENCE_START;
-        u32::try_from(number).ok()?.checked_add(FIRST)
+        next_number(&self.numbers)
     }
 
     /// XEP-0421 §4: what tells a person from others in one room, and from nobody outside it.

@@ -37,8 +37,15 @@ impl Server {
             self.take_over(&account, change).await;
         }
         match change {
-            AccountChange::Added => self.welcome(localpart).await,
-            AccountChange::Removed => self.say_farewells().await,
+            AccountChange::Added => {
+                Box::pin(self.keep_family()).await;
+                self.welcome(localpart).await;
+            }
+            AccountChange::Enabled => Box::pin(self.keep_family()).await,
+            AccountChange::Removed => {
+                Box::pin(self.keep_family()).await; // whom it leaves without a word has nothing to be told
+                self.say_farewells().await;
+            }
             _ => {}
         }
     }

@@ -319,6 +319,12 @@ impl Bookmarks {
         self.rooms = Vec::new();
     }
 
+    /// What the item of this id says.
+    pub(super) fn payload(&self, id: &str) -> Option<&str> {
+        let room = self.rooms.iter().find(|room| *room.id == *id)?;
+        Some(&room.payload)
+    }
+
     /// The bookmark of a room, as XEP-0402 §2 has it.
     pub(crate) fn room(&self, address: &Jid) -> Option<Element> {
         let mut newest = self.rooms.iter().rev();

@@ -102,6 +102,17 @@ fn tell_of_occupant(cx: &mut Cx<'_>, occupant: &Jid, before: Affiliation, real: 
     }
 }
 
+/// The household decided what somebody is who was something else before (`crate::family`): where that one is
+/// there, everybody is told.
+pub(crate) fn decided_by_household(cx: &mut Cx<'_>, who: &Jid, before: Affiliation) {
+    let Some(room) = cx.room() else { return };
+    let there = room.occupants.iter().filter(|it| it.is(who.as_str()));
+    let there: Vec<Jid> = there.map(|occupant| occupant.jid.clone()).collect();
+    for occupant in there {
+        tell_of_occupant(cx, &occupant, before, who, &Why::default());
+    }
+}
+
 /// §10.3: occupants who may see addresses learn what somebody is now who is not there. Whom a members-only
 /// room lets in from now on is invited (§9.5).
 fn tell_of_absent(cx: &mut Cx<'_>, by: Option<&Jid>, before: Affiliation, change: &Change) {

@@ -165,7 +165,8 @@ pub(super) fn end(cx: &mut Cx<'_>) {
     let name = cx.jid().localpart().unwrap_or_default().to_owned();
     cx.server.rooms().forget(&name);
     if !locked {
-        cx.write(record::ROOM.remove(&name));
-        cx.write(record::ENDED.put(&cx.id(), &()));
+        for write in record::ending(&name, cx.id()) {
+            cx.write(write);
+        }
     }
 }

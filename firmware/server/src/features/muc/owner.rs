@@ -96,6 +96,11 @@ fn farewell(asked: &Element) -> Result<String, StanzaError> {
     Ok(out + ">" + &content + "</destroy>")
 }
 
+/// The same by whoever runs the house.
+pub(crate) fn destroy_without_a_word(cx: &mut Cx<'_>) {
+    destroy(cx, NO_WORD);
+}
+
 /// §10.9: everybody is told once that they are out, with `farewell` (`<destroy/>` as XML), and the room is no
 /// more.
 pub(super) fn destroy(cx: &mut Cx<'_>, farewell: &str) {
