@@ -294,6 +294,7 @@ impl Simulated {
         let server = server.map_err(failed)?;
         server.restore_sessions().map_err(failed)?;
         self.server = Some(server.clone());
+        self.now(server.settle_restored());
         Ok(server)
     }
 

@@ -11,7 +11,7 @@ use crate::{
     limits::{LEAVING_KEPT, REMOVALS_MAX, ROUTED_MAX},
     presence::Directed,
     pubsub,
-    room::Room,
+    room::{Occupants, Room},
     roster::Roster,
     server::Server,
     session::{
@@ -149,6 +149,14 @@ impl Account {
         }
     }
 
+    /// Whether this resource is there and has sent presence to somebody with that bare JID: a room.
+    pub(crate) fn shows_itself(&self, resource: &Jid, to: &Jid) -> bool {
+        let mut state = self.lock();
+        let is_gone = state.is_gone();
+        let resource = state.resource(resource);
+        resource.is_some_and(|resource| !is_gone && resource.directed.reaches(to))
+    }
+
     /// Whether somebody is in this room.
     pub(crate) fn is_occupied(&self) -> bool {
         let state = self.lock();
@@ -179,11 +187,15 @@ impl Account {
         next
     }
 
-    /// Marks it as out of the directory; its sessions are to be ended.
-    pub(crate) fn retire(&self) -> Vec<Arc<Session>> {
+    /// Marks it as out of the directory; its sessions are to be ended. Those who are in a room are there still
+    /// when it is loaded afresh.
+    pub(crate) fn retire(&self) -> (Vec<Arc<Session>>, Occupants) {
         let mut state = self.lock();
         state.gone = true;
-        state.sessions()
+        let room = state.room.as_deref_mut();
+        let room = room.filter(|room| !room.destroyed && !room.locked);
+        let occupants = room.map(|room| std::mem::take(&mut room.occupants));
+        (state.sessions(), occupants.unwrap_or_default())
     }
 
     /// Whether a push service is still to be told something.

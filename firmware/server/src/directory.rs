@@ -9,6 +9,7 @@ use crate::{
     accounts,
     features::{self, PerAccount},
     pubsub,
+    room::seats::LeftBehind,
     roster::Roster,
     server::Server,
     session::stored,
@@ -40,6 +41,7 @@ pub(crate) struct Directory {
     loading: Mutex<HashMap<Box<str>, Vec<oneshot::Sender<Loaded>>>>,
     /// Addresses of accounts and contacts, each kept once however many rosters it is in.
     addresses: Mutex<HashSet<Jid>>,
+    left_behind: LeftBehind,
 }
 
 impl Directory {
@@ -63,9 +65,13 @@ impl Directory {
         if known.is_some_and(|known| std::ptr::eq(&raw const **known, account)) {
             accounts.remove(account.key());
         }
+        // Not through `Server::at`: this runs while a panic unwinds through it. And before anybody can load it.
+        let (sessions, occupants) = account.retire();
+        if !occupants.is_empty() {
+            self.left_behind.note(account.key(), occupants);
+        }
         drop(accounts);
-        // Not through `Server::at`: this runs while a panic unwinds through it.
-        for session in account.retire() {
+        for session in sessions {
             session.outbox.end(StreamError::INTERNAL);
         }
     }
@@ -108,6 +114,11 @@ impl Directory {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         addresses.retain(Jid::is_shared);
+    }
+
+    /// Who is in rooms that are to be loaded afresh.
+    pub(crate) fn left_behind(&self) -> &LeftBehind {
+        &self.left_behind
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, HashMap<Box<str>, Arc<Account>>> {

@@ -76,6 +76,13 @@ impl Server {
         self.at(account, depth, |cx| {
             cx.cause = cause;
             if let Some(then) = then {
+                // A room that was taken out of memory meanwhile takes nobody in.
+                let is_dead = cx.state.is_gone() && !cx.state.is_destroyed();
+                let read = if is_dead {
+                    Err(StanzaError::RESOURCE_CONSTRAINT)
+                } else {
+                    read
+                };
                 return then(cx, passing, read);
             }
             let answer = read.map(|read| {

@@ -9,6 +9,7 @@ pub(crate) mod config;
 pub(crate) mod occupants;
 pub(crate) mod record;
 mod rooms;
+pub(crate) mod seats;
 pub(crate) mod standing;
 
 pub(crate) use config::Config;
@@ -18,7 +19,7 @@ pub(crate) use standing::{Affiliation, Role};
 
 use crate::{
     account::{Account, Cx},
-    features::PerAccount,
+    features::{PerAccount, muc::taken_up},
     roster::Roster,
     server::Server,
     world::Timestamp,
@@ -42,6 +43,8 @@ pub(crate) struct Room {
     /// Who is affiliated, by bare JID or domain.
     pub(crate) affiliations: BTreeMap<Jid, AffiliationRecord>,
     pub(crate) occupants: Occupants,
+    /// Of the row of a seat that was written last.
+    moves: u64,
     /// Joins that wait for their history, and the messages that were sent meanwhile.
     pub(crate) joins_reading: usize,
     pub(crate) said_meanwhile: Vec<(u64, Timestamp, Passing)>,
@@ -65,6 +68,7 @@ impl Room {
             destroyed: false,
             affiliations: BTreeMap::from([(creator, owner)]),
             occupants: Occupants::default(),
+            moves: 0,
             joins_reading: 0,
             said_meanwhile: Vec::new(),
         }
@@ -87,6 +91,7 @@ impl Room {
             destroyed: false,
             affiliations,
             occupants: Occupants::default(),
+            moves: 0,
             joins_reading: 0,
             said_meanwhile: Vec::new(),
         })
@@ -187,10 +192,13 @@ impl Cx<'_> {
     /// Keeps that a session is in the room, or no longer is, where it costs nothing: a restart that knows it
     /// spares everybody the trouble of coming back.
     pub(crate) fn keep_seat(&mut self, real: &Jid) {
-        let Some(room) = &self.state.room else { return };
+        let Some(room) = self.state.room.as_deref_mut() else {
+            return;
+        };
         if room.locked {
             return;
         }
+        let order = room.next_move();
         let key = (self.account.id, real.as_str().to_owned());
         let occupant = room.occupants.of(real);
         let seat = occupant.and_then(|occupant| {
@@ -203,6 +211,7 @@ impl Cx<'_> {
                     nick: occupant.nick().to_owned(),
                     role: occupant.role,
                     presence: (*seat.presence).to_owned(),
+                    order,
                 };
                 OCCUPANT.put(&key, &record)
             }
@@ -224,12 +233,23 @@ impl Server {
         };
         let name = jid.localpart().unwrap_or_default().to_owned();
         let Some(record) = ROOM.get(snapshot, &name)? else {
+            if self.directory().get(key).is_none() {
+                self.rooms().forget(&name); // the disk never took it
+            }
+            self.directory().left_behind().take(key);
             return Ok(None);
         };
         let id = record.id;
-        let room = Room::load(snapshot, record)?;
+        let mut room = Room::load(snapshot, record)?;
         let memory = PerAccount::load(snapshot, id)?;
+        let rows = seats::read(snapshot, id)?;
+        let left = self.directory().left_behind().take(key);
+        let absent = room.seat_again(self, &jid, rows, left);
         let account = Arc::new(Account::new(id, jid, Roster::default(), memory).with_room(room));
+        self.at(&account, 0, |cx| taken_up(cx, &absent));
+        if account.lock().is_destroyed() {
+            return Ok(None); // nobody came back to what stays only while somebody is there
+        }
         Ok(Some(self.directory().put(key, account)))
     }
 

@@ -2,6 +2,7 @@
 //!
 //! State: `crate::room`.
 
+mod again;
 mod announce;
 mod disco;
 mod enter;
@@ -10,6 +11,7 @@ mod leave;
 mod message;
 mod owner;
 
+pub(crate) use again::taken_up;
 pub(crate) use enter::{enter_none, presence};
 pub(crate) use message::message;
 
@@ -57,6 +59,7 @@ pub(super) const FEATURE: Feature = Feature {
         get(On::Room, (disco::ITEMS, "query"), disco::items_of_room),
         set(On::Room, (OWNER, "query"), owner::set),
     ],
+    written_anew: Some(again::write_anew),
     ..Feature::NONE
 };
 

@@ -40,7 +40,11 @@ impl<'a> Chat<'a> {
     pub(super) fn of(cx: &Cx<'a>, said: &'a Passing, note: &'a Note) -> Chat<'a> {
         let mut chat = Chat::new(cx, said, note, Notify::Always);
         if let What::Room { .. } = note.what {
-            let directed = cx.state.resources.iter().flat_map(|own| &own.directed);
+            let directed = cx
+                .state
+                .resources
+                .iter()
+                .flat_map(|own| own.directed.iter());
             let there = directed.filter(|jid| jid.bare_str() == said.from.bare_str());
             let names = there.filter_map(|jid| Some(jid.resourcepart()?.to_owned()));
             chat.names.extend(names);

@@ -65,6 +65,8 @@ pub(crate) struct OccupantRecord {
     pub(crate) role: Role,
     /// What its client said last in its presence, as XML.
     pub(crate) presence: String,
+    /// Grows with each row that a room writes: the device of somebody that said something last is shown.
+    pub(crate) order: u64,
 }
 
 impl Record for OccupantRecord {}

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     account::{Account, Cx, Presence, Resource},
     features, identity, presence, push,
+    room::seats,
     server::Server,
     world::Timestamp,
 };
@@ -247,7 +248,8 @@ pub(crate) fn note_end(server: &Server) {
 
 impl Server {
     /// Loads the accounts whose sessions wait from before, so that they are there when contacts ask, and
-    /// those of which a push service may still have to be told. Before anybody is let in; blocks.
+    /// those of which a push service may still have to be told; then the rooms that somebody was in. Before
+    /// anybody is let in, and before [`Server::settle_restored`]; blocks.
     ///
     /// # Errors
     /// The disk's.
@@ -263,10 +265,20 @@ impl Server {
             self.read_account(&localpart)?;
         }
         self.restores_exactly().store(false, Ordering::Relaxed);
+        for room in seats::occupied(&snapshot, self.rooms().service())? {
+            self.read_account(&room)?;
+        }
         for localpart in push::unfinished(&snapshot)? {
             self.read_account(&localpart)?;
         }
         Ok(())
+    }
+
+    /// Brings what came of that to those it is for: a room tells who did not come back.
+    pub async fn settle_restored(self: &Arc<Self>) {
+        for account in self.directory().all() {
+            self.settle_account(&account).await;
+        }
     }
 
     /// Makes sessions of what a restart left.
