@@ -17,6 +17,7 @@ use crate::{
     session::{
         Session,
         intake::Cause,
+        lost::Lost,
         stored,
         waiting::{self, Away},
     },
@@ -189,9 +190,10 @@ impl Account {
 
     /// Marks it as out of the directory; its sessions are to be ended. Those who are in a room are there still
     /// when it is loaded afresh.
-    pub(crate) fn retire(&self) -> (Vec<Arc<Session>>, Occupants) {
+    pub(crate) fn retire(&self, lost: &Lost) -> (Vec<Arc<Session>>, Occupants) {
         let mut state = self.lock();
         state.gone = true;
+        lost.note(&mut state);
         let room = state.room.as_deref_mut();
         let room = room.filter(|room| !room.destroyed && !room.locked);
         let occupants = room.map(|room| std::mem::take(&mut room.occupants));
@@ -357,6 +359,13 @@ impl Cx<'_> {
             self.state.removals.push_back(removal);
         }
         self.consequences.soon.push(write);
+    }
+
+    /// What was queued under this lock is not to wait for others, and whoever caused it is told that it is
+    /// handled when it is on disk.
+    pub(crate) fn rely(&mut self) {
+        let soon = std::mem::take(&mut self.consequences.soon);
+        self.consequences.writes.extend(soon);
     }
 
     /// The same, in a group that starts at once: of what was told already, and no answer waits for.

@@ -12,7 +12,7 @@ use crate::{
     room::seats::LeftBehind,
     roster::Roster,
     server::Server,
-    session::stored,
+    session::{lost::Lost, stored},
 };
 use std::{
     collections::{HashMap, HashSet},
@@ -42,6 +42,7 @@ pub(crate) struct Directory {
     /// Addresses of accounts and contacts, each kept once however many rosters it is in.
     addresses: Mutex<HashSet<Jid>>,
     left_behind: LeftBehind,
+    lost: Lost,
 }
 
 impl Directory {
@@ -66,7 +67,7 @@ impl Directory {
             accounts.remove(account.key());
         }
         // Not through `Server::at`: this runs while a panic unwinds through it. And before anybody can load it.
-        let (sessions, occupants) = account.retire();
+        let (sessions, occupants) = account.retire(&self.lost);
         if !occupants.is_empty() {
             self.left_behind.note(account.key(), occupants);
         }
@@ -119,6 +120,11 @@ impl Directory {
     /// Who is in rooms that are to be loaded afresh.
     pub(crate) fn left_behind(&self) -> &LeftBehind {
         &self.left_behind
+    }
+
+    /// Sessions that went with their accounts.
+    pub(crate) fn lost(&self) -> &Lost {
+        &self.lost
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, HashMap<Box<str>, Arc<Account>>> {

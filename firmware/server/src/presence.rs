@@ -62,7 +62,7 @@ pub(crate) fn arrive(cx: &mut Cx<'_>, mut passing: Passing) {
         ("probe", None) => probed(cx, &passing),
         (type_, None) => {
             if type_ == "unavailable" {
-                forget_directed(cx, &passing.from);
+                forget_directed(cx, &passing);
             }
             for hook in ALL.iter().filter_map(|feature| feature.presence_in) {
                 hook(cx, &passing);
@@ -308,10 +308,13 @@ pub(crate) fn gets_broadcasts(cx: &Cx<'_>, who: &Jid) -> bool {
     bare == *cx.jid() || cx.state.roster.subscription(&bare).from
 }
 
-/// §4.6.1: whoever says goodbye is no longer told.
-fn forget_directed(cx: &mut Cx<'_>, who: &Jid) {
+/// §4.6.1: whoever says goodbye is no longer told by those it says so to. A room that one device leaves has the
+/// others still, under the same nickname.
+fn forget_directed(cx: &mut Cx<'_>, goodbye: &Passing) {
     for resource in &mut cx.state.resources {
-        resource.directed.remove(who);
+        if goodbye.to.is_bare() || goodbye.to == resource.session.jid {
+            resource.directed.remove(&goodbye.from);
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 //! it, and shortly after somebody asked for it.
 
 pub(crate) mod config;
+pub(crate) mod haste;
 pub(crate) mod occupants;
 pub(crate) mod record;
 mod rooms;
@@ -24,6 +25,7 @@ use crate::{
     server::Server,
     world::Timestamp,
 };
+use haste::Haste;
 use record::{AFFILIATION, AffiliationRecord, OCCUPANT, OccupantRecord, ROOM, RoomRecord, Subject};
 use std::{collections::BTreeMap, sync::Arc};
 use store::Snapshot;
@@ -45,6 +47,7 @@ pub(crate) struct Room {
     pub(crate) occupants: Occupants,
     /// Of the row of a seat that was written last.
     moves: u64,
+    pub(crate) haste: Haste,
     /// Joins that wait for their history, and the messages that were sent meanwhile.
     pub(crate) joins_reading: usize,
     pub(crate) said_meanwhile: Vec<(u64, Timestamp, Passing)>,
@@ -69,6 +72,7 @@ impl Room {
             affiliations: BTreeMap::from([(creator, owner)]),
             occupants: Occupants::default(),
             moves: 0,
+            haste: Haste::default(),
             joins_reading: 0,
             said_meanwhile: Vec::new(),
         }
@@ -92,6 +96,7 @@ impl Room {
             affiliations,
             occupants: Occupants::default(),
             moves: 0,
+            haste: Haste::default(),
             joins_reading: 0,
             said_meanwhile: Vec::new(),
         })
@@ -244,9 +249,9 @@ impl Server {
         let memory = PerAccount::load(snapshot, id)?;
         let rows = seats::read(snapshot, id)?;
         let left = self.directory().left_behind().take(key);
-        let absent = room.seat_again(self, &jid, rows, left);
+        let stale = room.seat_again(self, &jid, rows, left);
         let account = Arc::new(Account::new(id, jid, Roster::default(), memory).with_room(room));
-        self.at(&account, 0, |cx| taken_up(cx, &absent));
+        self.at(&account, 0, |cx| taken_up(cx, &stale));
         if account.lock().is_destroyed() {
             return Ok(None); // nobody came back to what stays only while somebody is there
         }
@@ -262,3 +267,6 @@ impl Server {
         Some(self.directory().put(jid.bare_str(), account))
     }
 }
+
+#[cfg(test)]
+mod tests;

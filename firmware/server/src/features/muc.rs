@@ -11,7 +11,7 @@ mod leave;
 mod message;
 mod owner;
 
-pub(crate) use again::taken_up;
+pub(crate) use again::{lost, taken_up};
 pub(crate) use enter::{enter_none, presence};
 pub(crate) use message::message;
 

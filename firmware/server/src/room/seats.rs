@@ -39,6 +39,14 @@ impl LeftBehind {
     }
 }
 
+/// What is to be put right about a room that was loaded afresh.
+pub(crate) struct Stale {
+    /// Sessions that are not there any more.
+    pub(crate) absent: Vec<Jid>,
+    /// Sessions whose rows may be others, or missing.
+    pub(crate) unwritten: Vec<Jid>,
+}
+
 /// The rows of a room, by the full JID of the session.
 pub(super) type Rows = BTreeMap<Jid, OccupantRecord>;
 
@@ -68,17 +76,22 @@ pub(crate) fn occupied(snapshot: &Snapshot, service: &Jid) -> Result<Vec<String>
 }
 
 impl Room {
-    /// Seats everybody who was there, those who are gone included; these are given.
+    /// Seats everybody who was there, those who are gone included. Gives these, and those whose rows are not as
+    /// they should be.
     pub(super) fn seat_again(
         &mut self,
         server: &Server,
         own: &Jid,
         rows: Rows,
         left: Option<Occupants>,
-    ) -> Vec<Jid> {
-        match left {
-            Some(left) => self.seat_left(left, &rows),
-            None => self.seat_rows(server, own, &rows),
+    ) -> Stale {
+        let mut unwritten = Vec::new();
+        if let Some(left) = left {
+            self.seat_left(left, &rows);
+            let seats = self.occupants.seats();
+            unwritten.extend(seats.map(|(_, seat)| seat.jid.clone()));
+        } else {
+            self.seat_rows(server, own, &rows);
         }
         let seats = self.occupants.seats();
         let absent = seats.filter(|(occupant, seat)| {
@@ -87,7 +100,10 @@ impl Room {
         let absent = absent.map(|(_, seat)| seat.jid.clone());
         let known = |jid: &Jid| self.occupants.of(jid).is_some();
         let strays = rows.into_keys().filter(|jid| !known(jid));
-        absent.chain(strays).collect()
+        Stale {
+            absent: absent.chain(strays).collect(),
+            unwritten,
+        }
     }
 
     /// From the disk, in the order in which they came or moved last.
@@ -142,6 +158,18 @@ impl Room {
     pub(super) fn next_move(&mut self) -> u64 {
         self.moves += 1;
         self.moves
+    }
+}
+
+impl Server {
+    /// Whether the room of that occupant is there, and has this session in it.
+    pub(crate) fn is_seated(&self, occupant: &Jid, session: &Jid) -> bool {
+        let room = self.in_memory(occupant);
+        room.is_some_and(|room| {
+            let state = room.lock();
+            let room = state.room.as_deref();
+            room.is_some_and(|room| room.occupants.of(session).is_some())
+        })
     }
 }
 

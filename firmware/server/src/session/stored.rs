@@ -277,6 +277,17 @@ impl Server {
     /// Brings what came of that to those it is for: a room tells who did not come back.
     pub async fn settle_restored(self: &Arc<Self>) {
         for account in self.directory().all() {
+            let lost = self.at(&account, 0, seats_taken_for_granted);
+            let lost = lost
+                .into_iter()
+                .filter(|(room, session)| !self.is_seated(room, session));
+            let lost: Vec<_> = lost.collect();
+            self.at(&account, 0, |cx| {
+                for (room, session) in &lost {
+                    let told = features::muc::lost(cx.server, room, session);
+                    cx.route(told);
+                }
+            });
             self.settle_account(&account).await;
         }
     }
@@ -317,6 +328,18 @@ impl Server {
             }
         });
     }
+}
+
+/// The occupants of our rooms that sessions of the account believe to be, with their sessions.
+fn seats_taken_for_granted(cx: &mut Cx<'_>) -> Vec<(Jid, Jid)> {
+    let mut seats = Vec::new();
+    for resource in &cx.state.resources {
+        let rooms = resource.directed.iter();
+        let rooms =
+            rooms.filter(|to| to.resourcepart().is_some() && cx.server.rooms().has_address(to));
+        seats.extend(rooms.map(|to| (to.clone(), resource.session.jid.clone())));
+    }
+    seats
 }
 
 fn resource(session: Arc<Session>, state: &StateRecord, away: Away) -> Resource {

@@ -9,14 +9,20 @@ use super::{
     announce::{self, News, Told},
     leave,
 };
-use crate::account::Cx;
-use xmpp::Jid;
+use crate::{
+    account::Cx,
+    room::{Affiliation, Role, seats::Stale},
+    server::Server,
+};
+use xmpp::{Jid, Passing};
 
 /// Before anybody finds the room: takes the seats of those who are absent, and tells the others.
-pub(crate) fn taken_up(cx: &mut Cx<'_>, absent: &[Jid]) {
+pub(crate) fn taken_up(cx: &mut Cx<'_>, stale: &Stale) {
     let mut left = Vec::new();
-    for real in absent {
+    for real in &stale.absent {
         left.extend(unseat(cx, real));
+    }
+    for real in stale.unwritten.iter().chain(&stale.absent) {
         cx.keep_seat(real);
     }
     // Only now, when those are told who are really there.
@@ -37,6 +43,26 @@ pub(crate) fn taken_up(cx: &mut Cx<'_>, absent: &[Jid]) {
         }
     }
     leave::after_leaving(cx);
+}
+
+/// For a session that believes itself in a room which does not know it, or is not there any more: it was never
+/// configured, and so not on disk, or a power cut took the last that was said to the session.
+pub(crate) fn lost(server: &Server, occupant: &Jid, session: &Jid) -> Passing {
+    let told = Told {
+        jid: occupant.clone(),
+        real: session.clone(),
+        affiliation: Affiliation::None,
+        role: Role::None,
+        id: server.rooms().occupant_id(&occupant.bare(), session),
+        presence: "".into(),
+    };
+    let news = News {
+        type_: "unavailable",
+        own_codes: &[333], // §11.1
+        ..News::default()
+    };
+    let stanza = told.stanza(&news, true, true);
+    Passing::new(stanza, occupant.clone(), session.clone())
 }
 
 /// What the others are to be told of: that somebody is gone, or has another device in front.
