@@ -368,6 +368,9 @@ fn nickname(cx: &mut Cx<'_>, own: &Jid, passing: &Passing, lost: bool) -> Result
     }
     if lost {
         announce::show_others(cx, &new, &passing.from);
+    } else if !left {
+        // Its client takes the old nickname for gone, which another device has.
+        announce::show_again(cx, &new, own, &passing.from);
     }
     if let Some(told) = told(cx, &new) {
         let id = passing.stanza.id();
