@@ -85,8 +85,8 @@ fn a_room_of_200() {
              allocations per delivery: {delivery:.1}\n"
         ),
         expect![[r#"
-            a room with one occupant, bytes: 3160
-            each further occupant, bytes: 235
+            a room with one occupant, bytes: 3256
+            each further occupant, bytes: 237
             allocations per delivery: 9.7
         "#]],
     );

@@ -188,8 +188,8 @@ impl Account {
         next
     }
 
-    /// Marks it as out of the directory; its sessions are to be ended. Those who are in a room are there still
-    /// when it is loaded afresh.
+    /// Marks it as out of the directory; its sessions are to be ended. Those who are in a room are there
+    /// still when it is loaded afresh.
     pub(crate) fn retire(&self, lost: &Lost) -> (Vec<Arc<Session>>, Occupants) {
         let mut state = self.lock();
         state.gone = true;

@@ -66,7 +66,7 @@ impl Directory {
         if known.is_some_and(|known| std::ptr::eq(&raw const **known, account)) {
             accounts.remove(account.key());
         }
-        // Not through `Server::at`: this runs while a panic unwinds through it. And before anybody can load it.
+        // Not through `Server::at`: this runs while a panic unwinds through it. Before anybody can load it.
         let (sessions, occupants) = account.retire(&self.lost);
         if !occupants.is_empty() {
             self.left_behind.note(account.key(), occupants);

@@ -58,9 +58,9 @@ const _: () = assert!(
 /// How many stanzas may cause one another in a row. A subscription makes four; beyond eight two hooks feed
 /// each other.
 pub const ROUTED_MAX: u8 = 8;
-/// Stanzas decided in one account that wait to be worked off, above which its sessions are not read. The same of
-/// a room: who spoke to it, while somebody else's task works it off, is not read until it has nothing left, so
-/// that nobody is kept busy with what others send.
+/// Stanzas decided in one account that wait to be worked off, above which its sessions are not read. The
+/// same of a room: who spoke to it, while somebody else's task works it off, is not read until it has
+/// nothing left, so that nobody is kept busy with what others send.
 pub const LEAVING_MAX: usize = 4_096;
 /// Places in an empty queue of leaving stanzas that are kept: a chat needs one at a time, and the memory
 /// of a broadcast goes back.

@@ -308,8 +308,8 @@ pub(crate) fn gets_broadcasts(cx: &Cx<'_>, who: &Jid) -> bool {
     bare == *cx.jid() || cx.state.roster.subscription(&bare).from
 }
 
-/// §4.6.1: whoever says goodbye is no longer told by those it says so to. A room that one device leaves has the
-/// others still, under the same nickname.
+/// §4.6.1: whoever says goodbye is no longer told by those it says so to. A room that one device leaves has
+/// the others still, under the same nickname.
 fn forget_directed(cx: &mut Cx<'_>, goodbye: &Passing) {
     for resource in &mut cx.state.resources {
         if goodbye.to.is_bare() || goodbye.to == resource.session.jid {

@@ -302,8 +302,8 @@ impl Router {
             }
             cx.deliver(receiver, entry.clone());
         }
-        // Of what is said in rooms no archive of an account has anything: for who is away and comes back to the
-        // same session, the rows of its outbox are all there is.
+        // Of what is said in rooms no archive of an account has anything: for who is away and comes back to
+        // the same session, the rows of its outbox are all there is.
         if passing.stanza.type_() == "groupchat" && worth_keeping_in_room(passing) {
             cx.rely();
         }

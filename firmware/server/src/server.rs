@@ -515,8 +515,8 @@ impl Server {
     }
 
     /// Works off what leaves this account, and whatever that causes in others. One task at a time has an
-    /// account's queue; if somebody has it already, it is in good hands. An account is given that somebody has,
-    /// and has much to do with.
+    /// account's queue; if somebody has it already, it is in good hands. An account is given that somebody
+    /// has, and has much to do with.
     pub(crate) async fn settle(self: &Arc<Self>, account: &Arc<Account>) -> Option<Arc<Account>> {
         let mut behind = None;
         let mut next = Some(account.clone());

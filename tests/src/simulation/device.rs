@@ -284,6 +284,9 @@ impl Device {
         let number = session.number;
         let from = element.attr("from").unwrap_or_default();
         if from.split('/').next() == Some(HALL) && element.name != "iq" {
+            around
+                .log
+                .push(format!("  {} hears {}", self.jid, rooms::told(element)));
             let heard = session.view.hears(element, &mut around.ledger.rooms);
             if heard.map_err(|wrong| format!("{} {wrong}", self.jid))? {
                 let open = rooms::open(around.ledger.number());

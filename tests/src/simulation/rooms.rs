@@ -1,9 +1,9 @@
-//! A room (XEP-0045) that people come into and leave as their lines allow: who is in it for each session, what
-//! was said in it, and what must hold of that.
+//! A room (XEP-0045) that people come into and leave as their lines allow: who is in it for each session,
+//! what was said in it, and what must hold of that.
 //!
-//! Everybody who is there agrees on who is there, and on what was said in which order; history agrees with what
-//! was heard; whoever is not there hears nothing; a nickname is one person's; and what the server said is
-//! handled is missed by nobody who heard what came before and behind it.
+//! Everybody who is there agrees on who is there, and on what was said in which order; history agrees with
+//! what was heard; whoever is not there hears nothing; a nickname is one person's; and what the server said
+//! is handled is missed by nobody who heard what came before and behind it.
 
 use super::{chance::Chance, session::Sent, story::Story};
 use std::collections::{BTreeMap, BTreeSet};
@@ -72,10 +72,8 @@ impl View {
         }
         let id = presence.child("urn:xmpp:occupant-id:0", "occupant-id");
         let id = id.and_then(|id| id.attr("id")).unwrap_or_default();
-        let before = self.occupants.insert(nick.to_owned(), id.to_owned());
-        if before.is_some_and(|before| before != id) {
-            return Err(format!("{nick} is two people"));
-        }
+        // Of somebody it did not look at it may have missed that another one went by that name (XEP-0352).
+        self.occupants.insert(nick.to_owned(), id.to_owned());
         let codes = codes(presence);
         if codes.contains("110") {
             self.nick = Some(nick.to_owned());
@@ -212,6 +210,18 @@ fn codes(presence: &Element) -> BTreeSet<String> {
 
 fn number(message: &Element) -> Option<Words> {
     message.attr("id")?.strip_prefix('g')?.parse().ok()
+}
+
+/// A stanza of the room in a few words.
+pub(super) fn told(stanza: &Element) -> String {
+    let from = stanza.attr("from").unwrap_or_default();
+    let what = stanza.attr("type").unwrap_or(&stanza.name);
+    let error = stanza.child(xmpp::ns::CLIENT, "error").into_iter();
+    let why: Vec<&str> = error
+        .flat_map(Element::elements)
+        .map(|e| e.name.as_str())
+        .collect();
+    format!("{what} of {from} {} {:?}", why.join(" "), codes(stanza))
 }
 
 /// What opens a room that was made by coming in (§10.1.2).

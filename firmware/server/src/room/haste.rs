@@ -1,7 +1,7 @@
-//! How often one person may come, go by another name or show another status (XEP-0045 §14.6): each such change
-//! is a stanza for everybody who is there, and with some hundred bytes somebody would have all the others'
-//! lines and phones busy. Messages cost the same, and are what a room is for: they are held to the rate of the
-//! line (`[limits] c2s_rate`) and to that of the disk.
+//! How often one person may come, go by another name or show another status (XEP-0045 §14.6): each such
+//! change is a stanza for everybody who is there, and with some hundred bytes somebody would have all the
+//! others' lines and phones busy. Messages cost the same, and are what a room is for: they are held to the
+//! rate of the line (`[limits] c2s_rate`) and to that of the disk.
 
 use crate::{
     limits::{ROOM_CHANGE_MS, ROOM_CHANGES_MAX_AT_ONCE, ROOM_HASTY_MAX},

@@ -1,10 +1,11 @@
 //! Who is in a room that is loaded afresh (XEP-0045 §7): after a restart, or because the disk never took what
 //! the room had decided.
 //!
-//! A row is put before anybody is told of a session in the room, and its sessions' own rows come behind it, so
-//! a power cut leaves no session waiting whose room does not know it. The reverse happens: a row whose session
-//! had a connection, and nothing on disk. So a row counts for as long as its session is there and still shows
-//! itself to the room; the others have left. What became of sessions of other servers these will say.
+//! A row is put before anybody is told of a session in the room, and its sessions' own rows come behind it,
+//! so a power cut leaves no session waiting whose room does not know it. The reverse happens: a row whose
+//! session had a connection, and nothing on disk. So a row counts for as long as its session is there and
+//! still shows itself to the room; the others have left. What became of sessions of other servers these
+//! will say.
 //!
 //! State: table `room.occupant`; while a room is out of memory, [`LeftBehind`].
 
@@ -76,8 +77,8 @@ pub(crate) fn occupied(snapshot: &Snapshot, service: &Jid) -> Result<Vec<String>
 }
 
 impl Room {
-    /// Seats everybody who was there, those who are gone included. Gives these, and those whose rows are not as
-    /// they should be.
+    /// Seats everybody who was there, those who are gone included. Gives these, and those whose rows are
+    /// not as they should be.
     pub(super) fn seat_again(
         &mut self,
         server: &Server,

@@ -1,6 +1,6 @@
-//! Sessions that waited for their clients when their account was taken out of memory, because the disk failed
-//! or a feature panicked. What of them is on disk comes back with the account; the others are gone, and nobody
-//! is left who would say so to the rooms they were in.
+//! Sessions that waited for their clients when their account was taken out of memory, because the disk
+//! failed or a feature panicked. What of them is on disk comes back with the account; the others are gone,
+//! and nobody is left who would say so to the rooms they were in.
 //!
 //! State: their addresses and whom they showed themselves to, until the next housekeeping.
 
@@ -13,7 +13,8 @@ use xmpp::{Jid, Kind, Passing, Stanza};
 pub(crate) struct Lost(Mutex<Vec<(Jid, Directed)>>);
 
 impl Lost {
-    /// Notes those of an account that is taken out of memory. The others have a connection, which says goodbye.
+    /// Notes those of an account that is taken out of memory. The others have a connection, which says
+    /// goodbye.
     pub(crate) fn note(&self, state: &mut State) {
         let mut lost = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for resource in state.resources.iter_mut().filter(|r| r.away.is_some()) {

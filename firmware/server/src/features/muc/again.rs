@@ -2,8 +2,8 @@
 //!
 //! No room says that it goes away when the server stops (XEP-0045 §11.2, status 332): it comes back, and with
 //! it everybody whose session goes on, who would otherwise leave a room that has not lost them. Whose session
-//! does not go on enters again in any case. Occupants of other servers keep their seats as well: their servers
-//! have sessions of their own, which do not end with ours, and when they ask (XEP-0410) they are still there.
+//! does not go on enters again in any case. Occupants of other servers keep their seats as well: their
+//! sessions are there, which do not end with ours, and when they ask (XEP-0410) they are still in the room.
 
 use super::{
     announce::{self, News, Told},
@@ -45,8 +45,8 @@ pub(crate) fn taken_up(cx: &mut Cx<'_>, stale: &Stale) {
     leave::after_leaving(cx);
 }
 
-/// For a session that believes itself in a room which does not know it, or is not there any more: it was never
-/// configured, and so not on disk, or a power cut took the last that was said to the session.
+/// For a session that believes itself in a room which does not know it, or is not there any more: it was
+/// never configured, and so not on disk, or a power cut took the last that was said to the session.
 pub(crate) fn lost(server: &Server, occupant: &Jid, session: &Jid) -> Passing {
     let told = Told {
         jid: occupant.clone(),
