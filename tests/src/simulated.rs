@@ -272,6 +272,14 @@ impl Simulated {
         rows.map(|rows| rows.len()).map_err(failed)
     }
 
+    /// The same of people alone: rooms have the upper half of the numbers (`server::room`).
+    pub fn rows_of_people(&mut self, table: &'static str) -> Result<usize, Problem> {
+        let snapshot = self.server()?.store().snapshot().map_err(failed)?;
+        let table: Table<u32, ()> = Table::per_account(table, 1);
+        let rows = table.range(&snapshot, ..1 << 31).map_err(failed)?;
+        Ok(rows.count())
+    }
+
     fn server(&mut self) -> Result<Arc<Server>, Problem> {
         if let Some(server) = &self.server {
             return Ok(server.clone());
@@ -294,6 +302,7 @@ impl Simulated {
         let server = server.map_err(failed)?;
         server.restore_sessions().map_err(failed)?;
         self.server = Some(server.clone());
+        self.now(server.settle_restored());
         Ok(server)
     }
 

@@ -5,8 +5,9 @@
 //! recipient, and both archives, once and in order; in one session nothing comes twice and nothing
 //! overtakes; counts only grow, and after a resumption stand where they have to; a request has one answer;
 //! who is blocked is not heard; names given to contacts stay, and a version of the list names one list for
-//! ever; tokens open; in the end nothing is left over. Reading order: `story` (what may happen) → `device`
-//! (what a client does) → `ledger` (what must hold).
+//! ever; tokens open; everybody in a room agrees on who is there and on what was said (`rooms`); in the end
+//! nothing is left over. Reading order: `story` (what may happen) → `device` (what a client does) → `ledger`
+//! (what must hold).
 
 mod archives;
 mod blocks;
@@ -20,6 +21,7 @@ mod heard;
 mod ledger;
 mod line;
 mod login;
+mod rooms;
 mod session;
 mod story;
 

@@ -22,14 +22,18 @@ fn stories() {
     let seeds = seeds();
     let alone = seeds.end - seeds.start == 1;
     let (mut failures, mut failed) = (String::new(), 0);
-    let mut messages = [0; 3];
+    let (mut messages, mut rooms) = ([0; 3], [0; 2]);
     let stories = seeds.end - seeds.start;
     for seed in seeds {
         let (told, wrong) = story(seed);
         if let (true, Some(told)) = (alone, &told) {
             say(&told.log.join("\n"));
         }
+        let rooms_of = told.as_ref().map_or([0; 2], |told| told.rooms);
         for (sum, number) in messages.iter_mut().zip(told.map_or([0; 3], |t| t.messages)) {
+            *sum += number;
+        }
+        for (sum, number) in rooms.iter_mut().zip(rooms_of) {
             *sum += number;
         }
         if let Some(wrong) = wrong {
@@ -43,15 +47,17 @@ fn stories() {
             }
         }
     }
-    let [sent, promised, came] = messages;
+    let ([sent, promised, came], [entered, heard]) = (messages, rooms);
     if seeds_are_asked_for() {
         say(&format!(
-            "{stories} stories, {sent} messages, {promised} acknowledged, {came} of them came"
+            "{stories} stories, {sent} messages, {promised} acknowledged, {came} of them came; people came \
+             into rooms {entered} times and heard {heard} messages"
         ));
     }
     assert!(failures.is_empty(), "\n{failures}");
     // A simulation in which nothing arrives would prove nothing.
     assert!(came * 2 > promised && promised * 4 > sent || alone);
+    assert!(heard > entered && entered as u64 > stories || alone);
 }
 
 #[test]

@@ -15,12 +15,13 @@ use crate::{
     limits::{LEAVING_KEPT, REMOVALS_MAX, ROUTED_MAX},
     presence::Directed,
     pubsub,
-    room::Room,
+    room::{Occupants, Room},
     roster::Roster,
     server::Server,
     session::{
         Session,
         intake::Cause,
+        lost::Lost,
         stored,
         waiting::{self, Away},
     },
@@ -120,6 +121,14 @@ impl Account {
         }
     }
 
+    /// Whether this resource is there and has sent presence to somebody with that bare JID: a room.
+    pub(crate) fn shows_itself(&self, resource: &Jid, to: &Jid) -> bool {
+        let mut state = self.lock();
+        let is_gone = state.is_gone();
+        let resource = state.resource(resource);
+        resource.is_some_and(|resource| !is_gone && resource.directed.reaches(to))
+    }
+
     /// Whether somebody is in this room.
     pub(crate) fn is_occupied(&self) -> bool {
         let state = self.lock();
@@ -150,11 +159,16 @@ impl Account {
         next
     }
 
-    /// Marks it as out of the directory; its sessions are to be ended.
-    pub(crate) fn retire(&self) -> Vec<Arc<Session>> {
+    /// Marks it as out of the directory; its sessions are to be ended. Those who are in a room are there
+    /// still when it is loaded afresh.
+    pub(crate) fn retire(&self, lost: &Lost) -> (Vec<Arc<Session>>, Occupants) {
         let mut state = self.lock();
         state.gone = true;
-        state.sessions()
+        lost.note(&mut state);
+        let room = state.room.as_deref_mut();
+        let room = room.filter(|room| !room.destroyed && !room.locked);
+        let occupants = room.map(|room| std::mem::take(&mut room.occupants));
+        (state.sessions(), occupants.unwrap_or_default())
     }
 
     /// Whether a push service is still to be told something.
@@ -318,6 +332,13 @@ impl Cx<'_> {
             self.state.removals.push_back(removal);
         }
         self.consequences.soon.push(write);
+    }
+
+    /// What was queued under this lock is not to wait for others, and whoever caused it is told that it is
+    /// handled when it is on disk.
+    pub(crate) fn rely(&mut self) {
+        let soon = std::mem::take(&mut self.consequences.soon);
+        self.consequences.writes.extend(soon);
     }
 
     /// The same, in a group that starts at once: of what was told already, and no answer waits for.

@@ -9,9 +9,10 @@ use crate::{
     accounts,
     features::{self, PerAccount},
     pubsub,
+    room::seats::LeftBehind,
     roster::Roster,
     server::Server,
-    session::stored,
+    session::{lost::Lost, stored},
 };
 use std::{
     collections::{HashMap, HashSet},
@@ -40,6 +41,8 @@ pub(crate) struct Directory {
     loading: Mutex<HashMap<Box<str>, Vec<oneshot::Sender<Loaded>>>>,
     /// Addresses of accounts and contacts, each kept once however many rosters it is in.
     addresses: Mutex<HashSet<Jid>>,
+    left_behind: LeftBehind,
+    lost: Lost,
 }
 
 impl Directory {
@@ -63,9 +66,13 @@ impl Directory {
         if known.is_some_and(|known| std::ptr::eq(&raw const **known, account)) {
             accounts.remove(account.key());
         }
+        // Not through `Server::at`: this runs while a panic unwinds through it. Before anybody can load it.
+        let (sessions, occupants) = account.retire(&self.lost);
+        if !occupants.is_empty() {
+            self.left_behind.note(account.key(), occupants);
+        }
         drop(accounts);
-        // Not through `Server::at`: this runs while a panic unwinds through it.
-        for session in account.retire() {
+        for session in sessions {
             session.outbox.end(StreamError::INTERNAL);
         }
     }
@@ -108,6 +115,16 @@ impl Directory {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         addresses.retain(Jid::is_shared);
+    }
+
+    /// Who is in rooms that are to be loaded afresh.
+    pub(crate) fn left_behind(&self) -> &LeftBehind {
+        &self.left_behind
+    }
+
+    /// Sessions that went with their accounts.
+    pub(crate) fn lost(&self) -> &Lost {
+        &self.lost
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, HashMap<Box<str>, Arc<Account>>> {

@@ -58,7 +58,9 @@ const _: () = assert!(
 /// How many stanzas may cause one another in a row. A subscription makes four; beyond eight two hooks feed
 /// each other.
 pub const ROUTED_MAX: u8 = 8;
-/// Stanzas decided in one account that wait to be worked off, above which its sessions are not read.
+/// Stanzas decided in one account that wait to be worked off, above which its sessions are not read. The
+/// same of a room: who spoke to it, while somebody else's task works it off, is not read until it has
+/// nothing left, so that nobody is kept busy with what others send.
 pub const LEAVING_MAX: usize = 4_096;
 /// Places in an empty queue of leaving stanzas that are kept: a chat needs one at a time, and the memory
 /// of a broadcast goes back.
@@ -364,6 +366,13 @@ pub const INVITING_MS: u64 = 600_000;
 pub const INVITING_PEOPLE_MAX: usize = 1_000;
 /// Bytes of what an invitation, or the answer to it, gives for a reason.
 pub const ROOM_INVITATION_BYTES_MAX: usize = 1_024;
+/// Changes of presence, nickname or being there that one person may make in one room at once: all devices of
+/// somebody come back, several times over.
+pub const ROOM_CHANGES_MAX_AT_ONCE: u64 = 60;
+/// Milliseconds between two such changes beyond that: more often nobody becomes somebody else.
+pub const ROOM_CHANGE_MS: u64 = 1_000;
+/// People in one room whose changes are counted, sixteen bytes each: as many as can be there.
+pub const ROOM_HASTY_MAX: usize = ROOM_OCCUPANTS_MAX;
 /// Messages that are remembered for those who wait for the disk to enter. More are in the archive.
 pub const ROOM_MEANWHILE_MAX: usize = 100;
 /// Pages of one room's archive that one person is given at a time, whatever server they are on: a client asks

@@ -78,7 +78,10 @@ impl Server {
             let read = self.read_after(account, plan).await;
             return self.at(account, depth, |cx| {
                 cx.cause = cause;
-                then(cx, passing, read);
+                // A room that was taken out of memory meanwhile takes nobody in.
+                let is_dead = cx.state.is_gone() && !cx.state.is_destroyed();
+                let dead = Err(StanzaError::RESOURCE_CONSTRAINT);
+                then(cx, passing, if is_dead { dead } else { read });
             });
         }
         let (own, to) = (account.jid.clone(), passing.from.clone());

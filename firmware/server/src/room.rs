@@ -9,14 +9,15 @@ pub mod administration;
 mod asking;
 pub(crate) mod changes;
 pub(crate) mod config;
+pub(crate) mod haste;
 mod leftovers;
 pub(crate) mod matrix;
 pub(crate) mod nickname;
 pub(crate) mod occupants;
 mod reading;
 pub(crate) mod record;
-pub(crate) mod returning;
 mod rooms;
+pub(crate) mod seats;
 pub(crate) mod standing;
 pub(crate) mod under_way;
 mod voices;
@@ -31,11 +32,12 @@ pub(crate) use under_way::{CameBack, UnderWay};
 
 use crate::{
     account::{Account, Cx},
-    features::PerAccount,
+    features::{PerAccount, muc::taken_up},
     roster::Roster,
     server::Server,
     world::Timestamp,
 };
+use haste::Haste;
 use record::{
     AFFILIATION, AffiliationRecord, OCCUPANT, OccupantRecord, ROOM, RoomRecord, Subject, VOICE,
     VoiceRecord,
@@ -64,6 +66,9 @@ pub(crate) struct Room {
     /// Who asked the moderators or admins for something a short while ago, by bare JID.
     pub(crate) asked: Vec<(Jid, Timestamp)>,
     pub(crate) occupants: Occupants,
+    /// Of the row of a seat that was written last.
+    moves: u64,
+    pub(crate) haste: Haste,
     /// Joins that wait for their history, and the messages that were sent meanwhile.
     pub(crate) joins_reading: usize,
     pub(crate) said_meanwhile: Vec<(u64, Timestamp, Passing)>,
@@ -93,6 +98,8 @@ impl Room {
             voices: BTreeMap::new(),
             asked: Vec::new(),
             occupants: Occupants::default(),
+            moves: 0,
+            haste: Haste::default(),
             joins_reading: 0,
             said_meanwhile: Vec::new(),
             under_way: UnderWay::default(),
@@ -127,6 +134,8 @@ impl Room {
             voices,
             asked: Vec::new(),
             occupants: Occupants::default(),
+            moves: 0,
+            haste: Haste::default(),
             joins_reading: 0,
             said_meanwhile: Vec::new(),
             under_way: UnderWay::default(),
@@ -230,10 +239,13 @@ impl Cx<'_> {
     /// Keeps that a session is in the room, or no longer is, where it costs nothing: a restart that knows it
     /// spares everybody the trouble of coming back.
     pub(crate) fn keep_seat(&mut self, real: &Jid) {
-        let Some(room) = &self.state.room else { return };
+        let Some(room) = self.state.room.as_deref_mut() else {
+            return;
+        };
         if room.locked {
             return;
         }
+        let order = room.next_move();
         let key = (self.account.id, real.as_str().to_owned());
         let occupant = room.occupants.of(real);
         let seat = occupant.and_then(|occupant| {
@@ -247,6 +259,7 @@ impl Cx<'_> {
                     role: occupant.role,
                     presence: seat.presence.content().to_owned(),
                     lang: seat.presence.lang().to_owned(),
+                    order,
                 };
                 OCCUPANT.put(&key, &record)
             }
@@ -268,16 +281,24 @@ impl Server {
         };
         let name = jid.localpart().unwrap_or_default().to_owned();
         let Some(record) = ROOM.get(snapshot, &name)? else {
+            if self.directory().get(key).is_none() {
+                self.rooms().forget(&name); // the disk never took it
+            }
+            self.directory().left_behind().take(key);
             return Ok(None);
         };
         let id = record.id;
         let mut room = Room::load(snapshot, record)?;
-        self.seat_again(&mut room, (&jid, id), snapshot)?;
         let memory = PerAccount::load(snapshot, id)?;
+        let rows = seats::read(snapshot, id)?;
+        let left = self.directory().left_behind().take(key);
+        let stale = room.seat_again(self, &jid, rows, left);
         let account = Arc::new(Account::new(id, jid, Roster::default(), memory).with_room(room));
-        let account = self.directory().put(key, account);
-        self.unseat_lost(&account);
-        Ok(Some(account))
+        self.at(&account, 0, |cx| taken_up(cx, &stale));
+        if account.lock().is_destroyed() {
+            return Ok(None); // nobody came back to what stays only while somebody is there
+        }
+        Ok(Some(self.directory().put(key, account)))
     }
 
     /// A new room of this name, or the one that somebody else has just made. `None` where none can be made.
@@ -297,3 +318,6 @@ impl Server {
         Some((known, is_first))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ use crate::{
         BoundHook, DeliveredHook, Delivery, Feature, Iq, IqHook, Nonza, On, Plan, Read, Reply,
         StanzaHook, StreamFeatures, Verdict,
     },
-    features::{ALL, answered_us, message_to_service, muc, worth_keeping},
+    features::{ALL, answered_us, message_to_service, muc, worth_keeping, worth_keeping_in_room},
     presence,
     reading::Question,
     roster::Verb,
@@ -83,7 +83,9 @@ impl Router {
             // Where it was refused, that is how it was handled.
             self.leave(cx, session, admitted?)
         });
-        server.settle(&session.account).await;
+        if let Some(behind) = server.settle(&session.account).await {
+            session.wait_for(&behind);
+        }
         if let Some(question) = question {
             Box::pin(server.read_for(session, question)).await;
             Box::pin(server.follow_changes()).await;
@@ -298,6 +300,11 @@ impl Router {
                 break;
             }
             cx.deliver(receiver, entry.clone());
+        }
+        // Of what is said in rooms no archive of an account has anything: for who is away and comes back to
+        // the same session, the rows of its outbox are all there is.
+        if passing.stanza.type_() == "groupchat" && worth_keeping_in_room(passing) {
+            cx.rely();
         }
         taken
     }

@@ -499,6 +499,7 @@ impl Server {
     /// Housekeeping, about once a minute.
     pub async fn tick(self: &Arc<Self>) {
         self.expire_sessions().await;
+        self.leave_for_the_lost().await;
         self.push_what_is_due().await;
         self.give_up_on_moves();
         self.keep_books().await;
@@ -513,6 +514,7 @@ impl Server {
     pub fn is_congested(&self, session: &Session) -> bool {
         self.store.is_congested()
             || session.account.leaving() > LEAVING_MAX
+            || session.is_waiting_for_another()
             || session.intake.pending() > UNDURABLE_MAX
                 && session.intake.is_behind(&self.store, UNDURABLE_MAX)
     }
@@ -528,13 +530,18 @@ impl Server {
     }
 
     /// Works off what leaves this account, and whatever that causes in others. One task at a time has an
-    /// account's queue; if somebody has it already, it is in good hands.
-    pub(crate) async fn settle(self: &Arc<Self>, account: &Arc<Account>) {
+    /// account's queue; if somebody has it already, it is in good hands. An account is given that somebody
+    /// has, and has much to do with.
+    pub(crate) async fn settle(self: &Arc<Self>, account: &Arc<Account>) -> Option<Arc<Account>> {
+        let mut behind = None;
         let mut next = Some(account.clone());
         // Accounts whose own queue something came into; seldom any.
         let mut touched = Vec::new();
         while let Some(account) = next.take().or_else(|| touched.pop()) {
             if !account.begin_draining() {
+                if account.leaving() > LEAVING_MAX {
+                    behind = Some(account);
+                }
                 continue;
             }
             while let Some(leaving) = account.next_leaving() {
@@ -542,6 +549,7 @@ impl Server {
                 touched.extend(routed.flatten());
             }
         }
+        behind
     }
 }
 

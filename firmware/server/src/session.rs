@@ -2,6 +2,7 @@
 //! another connection resumes it (`waiting.rs`), also over a restart of the server (`stored.rs`).
 
 pub(crate) mod intake;
+pub(crate) mod lost;
 pub(crate) mod stored;
 pub(crate) mod waiting;
 
@@ -13,7 +14,7 @@ use crate::{
 use aws_lc_rs::digest;
 use intake::Intake;
 use std::sync::{
-    Arc, OnceLock,
+    Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
     atomic::{AtomicBool, Ordering},
 };
 use xmpp::Jid;
@@ -32,6 +33,8 @@ pub struct Session {
     by_starttls: AtomicBool,
     /// What another connection must know to resume it; nothing where it was not asked for.
     ticket: OnceLock<Box<Resumption>>,
+    /// Who has to work off what it sent before it is read on.
+    waits_for: Mutex<Weak<Account>>,
 }
 
 /// How a session is found again.
@@ -62,6 +65,7 @@ impl Session {
             account,
             by_starttls: AtomicBool::new(false),
             ticket: OnceLock::new(),
+            waits_for: Mutex::default(),
         }
     }
 
@@ -73,6 +77,27 @@ impl Session {
     /// Whether its client came in by STARTTLS.
     pub(crate) fn came_by_starttls(&self) -> bool {
         self.by_starttls.load(Ordering::Relaxed)
+    }
+
+    /// It is not read before that account, a room, has nothing left to work off.
+    pub(crate) fn wait_for(&self, account: &Arc<Account>) {
+        *self.waits_for() = Arc::downgrade(account);
+    }
+
+    /// Whether that is so.
+    pub(crate) fn is_waiting_for_another(&self) -> bool {
+        let mut waits_for = self.waits_for();
+        let waits = waits_for.upgrade().is_some_and(|room| room.leaving() > 0);
+        if !waits {
+            *waits_for = Weak::new();
+        }
+        waits
+    }
+
+    fn waits_for(&self) -> MutexGuard<'_, Weak<Account>> {
+        self.waits_for
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes it resumable: the id that resumes it, which nobody can guess.

@@ -40,7 +40,7 @@ impl Device {
             after,
             rows: Vec::new(),
         });
-        self.send(Sent { xml, message: None }, ledger);
+        self.send(Sent::of(xml), ledger);
     }
 
     /// A result of a query.

@@ -10,6 +10,7 @@ use super::{
     ledger::{Ledger, Message, Number, Reader},
     line::{Line, MANAGEMENT},
     login::{SASL2, header},
+    rooms::{self, HALL},
     session::{Sent, Session},
 };
 use crate::{addresses::HOME, simulated::Simulated, wire::Item};
@@ -188,6 +189,12 @@ impl Device {
         }
     }
 
+    /// Nothing is on its way, in either direction.
+    pub(super) fn has_heard_all(&self) -> bool {
+        let line = self.line.as_ref();
+        line.is_some_and(|line| line.in_flight() == (0, 0))
+    }
+
     /// Its session, where the server counts what it sends and the line goes on with it.
     fn counting(&self) -> Option<&Session> {
         let session = self.session.as_ref()?;
@@ -245,7 +252,7 @@ impl Device {
             "<presence><priority>{}</priority></presence>",
             self.priority
         );
-        self.send(Sent { xml, message: None }, ledger);
+        self.send(Sent::of(xml), ledger);
     }
 
     /// Turns copies on or off, as it wants them.
@@ -257,7 +264,7 @@ impl Device {
         };
         let id = ledger.number();
         let xml = format!("<iq type='set' id='c{id}'><{verb} xmlns='{CARBONS}'/></iq>");
-        self.send(Sent { xml, message: None }, ledger);
+        self.send(Sent::of(xml), ledger);
     }
 
     /// The session is over, and nobody will say what of it was handled.
@@ -275,6 +282,18 @@ impl Device {
         };
         session.received += u32::from(session.is_counted);
         let number = session.number;
+        let from = element.attr("from").unwrap_or_default();
+        if from.split('/').next() == Some(HALL) && element.name != "iq" {
+            around
+                .log
+                .push(format!("  {} hears {}", self.jid, rooms::told(element)));
+            let heard = session.view.hears(element, &mut around.ledger.rooms);
+            if heard.map_err(|wrong| format!("{} {wrong}", self.jid))? {
+                let open = rooms::open(around.ledger.number());
+                self.send(Sent::of(open), around.ledger);
+            }
+            return Ok(());
+        }
         match element.name.as_str() {
             "message" => self.message(element, number, around),
             "iq" => self.iq(element, around),
@@ -325,7 +344,7 @@ impl Device {
         if !is_done && iq.attr("type") != Some("error") {
             if self.list.as_mut().is_some_and(|list| list.is_pushed(iq)) {
                 let xml = format!("<iq type='result' id='{id}'/>");
-                self.send(Sent { xml, message: None }, around.ledger);
+                self.send(Sent::of(xml), around.ledger);
             }
             return Ok(());
         }

@@ -29,8 +29,8 @@ impl Story {
             );
             self.note(who, &format!("says m{message} to {to}"));
             let sent = Sent {
-                xml,
                 message: Some(message),
+                ..Sent::of(xml)
             };
             self.devices[who].send(sent, &mut self.ledger);
         }
@@ -90,7 +90,7 @@ impl Story {
             3 => format!("<presence to='{other}' type='subscribe'/>"),
             _ => format!("<presence to='{other}' type='subscribed'/>"),
         };
-        self.devices[who].send(Sent { xml, message: None }, &mut self.ledger);
+        self.devices[who].send(Sent::of(xml), &mut self.ledger);
     }
 
     /// Requests, for the counts and the answers.
@@ -104,7 +104,7 @@ impl Story {
         } else {
             format!("<iq to='{to}' type='get' id='p{id}'>{ping}</iq>")
         };
-        self.devices[who].send(Sent { xml, message: None }, &mut self.ledger);
+        self.devices[who].send(Sent::of(xml), &mut self.ledger);
     }
 
     /// Chat states wait for nobody.
@@ -115,7 +115,7 @@ impl Story {
             "<message to='{to}' type='chat'>\
              <composing xmlns='http://jabber.org/protocol/chatstates'/></message>"
         );
-        self.devices[who].send(Sent { xml, message: None }, &mut self.ledger);
+        self.devices[who].send(Sent::of(xml), &mut self.ledger);
     }
 
     fn somebody_changes_a_contact(&mut self, who: usize) {
@@ -135,7 +135,7 @@ impl Story {
             "<iq type='set' id='s{number}'><query xmlns='{ROSTER}'>\
              <item jid='{contact}' {named}/></query></iq>"
         );
-        self.devices[who].send(Sent { xml, message: None }, &mut self.ledger);
+        self.devices[who].send(Sent::of(xml), &mut self.ledger);
     }
 
     fn somebody_blocks(&mut self, who: usize) {
@@ -162,6 +162,6 @@ impl Story {
             "<iq type='set' id='k{number}'><{verb} xmlns='urn:xmpp:blocking'>\
              <item jid='{jid}'/></{verb}></iq>"
         );
-        self.devices[who].send(Sent { xml, message: None }, &mut self.ledger);
+        self.devices[who].send(Sent::of(xml), &mut self.ledger);
     }
 }

@@ -9,7 +9,7 @@ use super::{
 use std::{collections::BTreeSet, time::Duration};
 
 /// Tables of which nothing may be left when nobody waits any more.
-const LEFT: [&str; 2] = ["session.state", "session.entry"];
+const LEFT: [&str; 3] = ["session.state", "session.entry", "room.occupant"];
 
 /// Turns in which anybody has read the whole archive.
 const TURNS: usize = 50;
@@ -24,6 +24,7 @@ impl Story {
                 self.carry_all(who)?;
             }
         }
+        self.rooms_agree()?;
         self.everybody_leaves()?;
         // What a disk in trouble did not take out waits as long as anything else, and then is gone.
         self.restart()?;
@@ -33,6 +34,7 @@ impl Story {
         self.ledger.nothing_promised_is_lost()?;
         self.nothing_waits_any_more()?;
         self.archives_hold()?;
+        self.ledger.rooms.hold()?;
         self.contact_lists_hold()
     }
 
@@ -121,7 +123,9 @@ impl Story {
         }
         self.ledger.archives_are_right()?;
         self.pass(Duration::from_mins(10))?;
-        let (rows, found) = (self.rows("archive.entry")?, self.ledger.archives.rows());
+        let rows = self.world.rows_of_people("archive.entry");
+        let rows = rows.map_err(|problem| problem.to_string())?;
+        let found = self.ledger.archives.rows();
         if rows == found {
             return Ok(());
         }

@@ -5,6 +5,7 @@ use super::{
     blocks::{Blocks, Pair},
     contacts::Changes,
     heard::{Copy, Heard},
+    rooms::Rooms,
 };
 use std::collections::BTreeMap;
 
@@ -50,6 +51,7 @@ pub(super) struct Ledger {
     pub(super) archives: Archives,
     pub(super) blocks: Blocks,
     pub(super) changes: Changes,
+    pub(super) rooms: Rooms,
     /// Of requests.
     last_number: usize,
 }

@@ -237,7 +237,7 @@ impl Device {
             let (id, version) = (around.ledger.number(), &list.version);
             let xml =
                 format!("<iq type='get' id='r{id}'><query xmlns='{ROSTER}' ver='{version}'/></iq>");
-            self.send(Sent { xml, message: None }, around.ledger);
+            self.send(Sent::of(xml), around.ledger);
         }
         if self.catches_up && around.chance.once_in(2) {
             let known = self.known.clone();

@@ -4,6 +4,7 @@
 use super::{
     ledger::{Ledger, Message, Number},
     line::Line,
+    rooms::{View, Words},
 };
 use std::collections::{BTreeSet, VecDeque};
 
@@ -11,6 +12,19 @@ use std::collections::{BTreeSet, VecDeque};
 pub(super) struct Sent {
     pub(super) xml: String,
     pub(super) message: Option<Message>,
+    /// Said in a room.
+    pub(super) words: Option<Words>,
+}
+
+impl Sent {
+    /// Nothing that is counted.
+    pub(super) fn of(xml: String) -> Sent {
+        Sent {
+            xml,
+            message: None,
+            words: None,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -35,6 +49,8 @@ pub(super) struct Session {
     pub(super) is_troubled: bool,
     /// Requests that were answered, by their id.
     answered: BTreeSet<String>,
+    /// Of the room.
+    pub(super) view: View,
 }
 
 impl Session {
@@ -51,6 +67,7 @@ impl Session {
             left: None,
             is_troubled: false,
             answered: BTreeSet::new(),
+            view: View::default(),
         }
     }
 
@@ -134,9 +151,14 @@ impl Session {
     fn acknowledged(&mut self, h: u32, ledger: &mut Ledger) {
         while self.handled < h {
             self.handled += 1;
-            let sent = self.unacknowledged.pop_front();
-            if let Some(message) = sent.and_then(|sent| sent.message) {
+            let Some(sent) = self.unacknowledged.pop_front() else {
+                continue;
+            };
+            if let Some(message) = sent.message {
                 ledger.promised(message);
+            }
+            if let Some(words) = sent.words {
+                ledger.rooms.promised(words);
             }
         }
     }

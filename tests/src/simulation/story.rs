@@ -30,6 +30,8 @@ pub struct Told {
     pub log: Vec<String>,
     /// What should not have been, if anything.
     pub outcome: Result<(), String>,
+    /// How often somebody came into a room, and what was heard there.
+    pub rooms: [usize; 2],
     /// Messages; those that were acknowledged to their senders; those of them that came.
     pub messages: [usize; 3],
 }
@@ -40,6 +42,7 @@ pub fn tell(seed: u64) -> Told {
     let outcome = story.play();
     Told {
         messages: story.ledger.counts(),
+        rooms: story.ledger.rooms.counts(),
         log: story.log,
         outcome,
     }
@@ -126,6 +129,7 @@ impl Story {
                 self.disk_is_well();
             }
             self.come_to_rest(device)?;
+            self.rooms_may_agree()?;
             self.limits_hold()?;
         }
         self.end()
@@ -136,8 +140,9 @@ impl Story {
         match self.chance.within(0..100) {
             0..10 => self.carry(who)?,
             10..22 => self.carry_all(who)?,
-            22..36 if self.devices[who].is_online() => self.somebody_says_something(who),
-            36..40 => self.devices[who].ask(),
+            22..31 if self.devices[who].is_online() => self.somebody_says_something(who),
+            31..38 if self.devices[who].is_online() => self.somebody_is_about_the_room(who),
+            38..40 => self.devices[who].ask(),
             40..45 => self.devices[who].acknowledge(),
             45..62 if self.devices[who].is_online() => self.somebody_moves(who),
             62..66 if self.devices[who].line.is_some() => self.line_drops(who)?,

@@ -5,6 +5,7 @@
 mod absent;
 mod admin;
 mod affiliation;
+mod again;
 mod announce;
 mod avatar;
 mod bounce;
@@ -28,9 +29,9 @@ mod tests;
 mod voice;
 
 pub(crate) use affiliation::decided_by_household;
+pub(crate) use again::{lost, taken_up};
 pub(super) use avatar::FEATURE as AVATAR_FEATURE;
 pub(crate) use enter::{enter_none, presence};
-pub(crate) use leave::lost;
 pub(crate) use message::message;
 pub(crate) use owner::destroy_without_a_word;
 pub(crate) use relay::{iq, outsider};
@@ -117,6 +118,7 @@ pub(super) const FEATURE: Feature = Feature {
         get(On::Room, (register::NS, "query"), register::get),
         set(On::Room, (register::NS, "query"), register::set),
     ],
+    written_anew: Some(again::write_anew),
     ..Feature::NONE
 };
 

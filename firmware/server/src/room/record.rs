@@ -103,6 +103,8 @@ pub(crate) struct OccupantRecord {
     pub(crate) presence: String,
     /// The language that it said this is in; empty where it did not.
     pub(crate) lang: String,
+    /// Grows with each row that a room writes: the device of somebody that said something last is shown.
+    pub(crate) order: u64,
 }
 
 impl Record for OccupantRecord {}

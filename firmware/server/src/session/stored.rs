@@ -13,7 +13,7 @@ use super::{
 use crate::{
     account::{Account, Cx, Presence, Resource},
     features, identity, presence, push,
-    room::returning::occupied,
+    room::seats,
     server::Server,
     world::Timestamp,
 };
@@ -247,9 +247,9 @@ pub(crate) fn note_end(server: &Server) {
 }
 
 impl Server {
-    /// Loads the accounts whose sessions wait from before, so that they are there when contacts ask, the
-    /// rooms that somebody was in, and the accounts of which a push service may still have to be told. Before
-    /// anybody is let in; blocks.
+    /// Loads the accounts whose sessions wait from before, so that they are there when contacts ask, and
+    /// those of which a push service may still have to be told; then the rooms that somebody was in. Before
+    /// anybody is let in, and before [`Server::settle_restored`]; blocks.
     ///
     /// # Errors
     /// The disk's.
@@ -264,15 +264,32 @@ impl Server {
         for localpart in accounts(&snapshot)? {
             self.read_account(&localpart)?;
         }
-        // When it is known whose sessions are left.
-        for localpart in occupied(&snapshot)? {
-            self.read_account(&format!("{localpart}@{}", self.rooms().service()))?;
-        }
         self.restores_exactly().store(false, Ordering::Relaxed);
+        for room in seats::occupied(&snapshot, self.rooms().service())? {
+            self.read_account(&room)?;
+        }
         for localpart in push::unfinished(&snapshot)? {
             self.read_account(&localpart)?;
         }
         Ok(())
+    }
+
+    /// Brings what came of that to those it is for: a room tells who did not come back.
+    pub async fn settle_restored(self: &Arc<Self>) {
+        for account in self.directory().all() {
+            let lost = self.at(&account, 0, seats_taken_for_granted);
+            let lost = lost
+                .into_iter()
+                .filter(|(room, session)| !self.is_seated(room, session));
+            let lost: Vec<_> = lost.collect();
+            self.at(&account, 0, |cx| {
+                for (room, session) in &lost {
+                    let told = features::muc::lost(cx.server, room, session);
+                    cx.route(told);
+                }
+            });
+            self.settle_account(&account).await;
+        }
     }
 
     /// Makes sessions of what a restart left.
@@ -311,6 +328,18 @@ impl Server {
             }
         });
     }
+}
+
+/// The occupants of our rooms that sessions of the account believe to be, with their sessions.
+fn seats_taken_for_granted(cx: &mut Cx<'_>) -> Vec<(Jid, Jid)> {
+    let mut seats = Vec::new();
+    for resource in &cx.state.resources {
+        let rooms = resource.directed.iter();
+        let rooms =
+            rooms.filter(|to| to.resourcepart().is_some() && cx.server.rooms().has_address(to));
+        seats.extend(rooms.map(|to| (to.clone(), resource.session.jid.clone())));
+    }
+    seats
 }
 
 fn resource(session: Arc<Session>, state: &StateRecord, away: Away) -> Resource {

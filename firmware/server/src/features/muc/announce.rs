@@ -241,11 +241,21 @@ pub(super) fn from_room_to_all(cx: &mut Cx<'_>, stanza: Arc<Stanza>) {
 
 /// Shows a session everybody who is there but itself (§7.2.2).
 pub(super) fn show_others(cx: &mut Cx<'_>, own: &Jid, to: &Jid) {
+    show(cx, own, to, |other| other != own);
+}
+
+/// Shows a session an occupant whose nickname it had until now, and who has it still.
+pub(super) fn show_again(cx: &mut Cx<'_>, own: &Jid, occupant: &Jid, to: &Jid) {
+    show(cx, own, to, |other| other == occupant);
+}
+
+fn show(cx: &mut Cx<'_>, own: &Jid, to: &Jid, is_meant: impl Fn(&Jid) -> bool) {
     let Some(room) = cx.room() else { return };
     let viewer = room.occupants.get(own).map(|own| own.role);
     let sees = room.shows_addresses_to(viewer.unwrap_or_default());
     let mut leaving = Vec::with_capacity(room.occupants.len());
-    for occupant in room.occupants.iter().filter(|other| other.jid != *own) {
+    let meant = |other: &&Occupant| is_meant(&other.jid);
+    for occupant in room.occupants.iter().filter(meant) {
         let Some(told) = Told::of(room, occupant) else {
             continue;
         };

@@ -110,6 +110,9 @@ pub(super) fn nickname(
     let shows_anew = take_other_seat(cx, &before, new, seat)?;
     if lost {
         announce::show_others(cx, new, real);
+    } else if !alone && before.real != *real {
+        // Its client takes the old nickname for gone, which another device has and goes on to show.
+        announce::show_again(cx, new, own, real);
     }
     tell(cx, new, passing, shows_anew);
     Ok(())

@@ -67,6 +67,16 @@ fn is_entering(passing: &Passing) -> bool {
 /// Presence for this room.
 pub(crate) fn presence(cx: &mut Cx<'_>, passing: Passing) -> Option<Question> {
     match passing.stanza.type_() {
+        "" if is_too_hasty(cx, &passing) => {
+            cx.refuse(
+                &passing,
+                StanzaError {
+                    type_: "wait",
+                    ..StanzaError::POLICY_VIOLATION.with_text("this is too often")
+                },
+            );
+            None
+        }
         "" => available(cx, passing),
         "unavailable" => {
             leave::by_itself(cx, &passing);
@@ -86,6 +96,13 @@ pub(crate) fn presence(cx: &mut Cx<'_>, passing: Passing) -> Option<Question> {
         }
         _ => None,
     }
+}
+
+/// §14.6: whether somebody makes rapid and repeated changes.
+fn is_too_hasty(cx: &mut Cx<'_>, passing: &Passing) -> bool {
+    let now = cx.server.clock().elapsed_ms();
+    let room = cx.room_mut();
+    room.is_some_and(|room| !room.haste.allows(&passing.from, now))
 }
 
 fn available(cx: &mut Cx<'_>, mut passing: Passing) -> Option<Question> {

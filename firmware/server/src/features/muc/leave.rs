@@ -80,13 +80,6 @@ pub(super) fn kick(server: &Server, room: &Jid, passing: &Passing) -> Passing {
     Passing::new(kick, passing.to.clone(), passing.from.clone())
 }
 
-/// Somebody whose session did not outlive a restart: as if it had come back from there. The room stays, for
-/// those who were in it and return.
-pub(crate) fn lost(cx: &mut Cx<'_>, real: &Jid) {
-    take_seat_of(cx, real, "".into(), (&CANNOT_BE_REACHED, &[]));
-    cx.note_room();
-}
-
 /// Takes one session's seat; `presence` is what it said last.
 fn unseat(cx: &mut Cx<'_>, real: &Jid, presence: Said, news: &News<'_>) {
     if take_seat_of(cx, real, presence, (news, std::slice::from_ref(real))) {
