@@ -295,9 +295,6 @@ impl Server {
         let stale = room.seat_again(self, &jid, rows, left);
         let account = Arc::new(Account::new(id, jid, Roster::default(), memory).with_room(room));
         self.at(&account, 0, |cx| taken_up(cx, &stale));
-        if account.lock().is_destroyed() {
-            return Ok(None); // nobody came back to what stays only while somebody is there
-        }
         Ok(Some(self.directory().put(key, account)))
     }
 

@@ -29,7 +29,7 @@ mod tests;
 mod voice;
 
 pub(crate) use affiliation::decided_by_household;
-pub(crate) use again::{lost, taken_up};
+pub(crate) use again::{deserted, lost, taken_up};
 pub(super) use avatar::FEATURE as AVATAR_FEATURE;
 pub(crate) use enter::{enter_none, presence};
 pub(crate) use message::message;

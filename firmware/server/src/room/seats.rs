@@ -62,15 +62,27 @@ pub(super) fn read(snapshot: &Snapshot, room: u32) -> Result<Rows, store::Error>
     Ok(rows)
 }
 
-/// Addresses of the rooms that a start has to look after: somebody was in them, or they stay only while
-/// somebody is.
-pub(crate) fn occupied(snapshot: &Snapshot, service: &Jid) -> Result<Vec<String>, store::Error> {
-    let mut rooms = Vec::new();
+/// The rooms that a start has to look after, by address.
+#[derive(Default)]
+pub(crate) struct ToLookAfter {
+    /// Somebody was in them.
+    pub(crate) occupied: Vec<String>,
+    /// They stay only while somebody is in them, and nobody was since the start before.
+    pub(crate) deserted: Vec<String>,
+}
+
+pub(crate) fn to_look_after(
+    snapshot: &Snapshot,
+    service: &Jid,
+) -> Result<ToLookAfter, store::Error> {
+    let mut rooms = ToLookAfter::default();
     for row in ROOM.range(snapshot, ..)? {
         let (name, record) = row?;
-        let is_occupied = OCCUPANT.prefix(snapshot, &record.id)?.next().is_some();
-        if is_occupied || !record.config.persistent {
-            rooms.push(format!("{name}@{service}"));
+        let address = format!("{name}@{service}");
+        if OCCUPANT.prefix(snapshot, &record.id)?.next().is_some() {
+            rooms.occupied.push(address);
+        } else if !record.config.persistent {
+            rooms.deserted.push(address);
         }
     }
     Ok(rooms)

@@ -265,8 +265,15 @@ impl Server {
             self.read_account(&localpart)?;
         }
         self.restores_exactly().store(false, Ordering::Relaxed);
-        for room in seats::occupied(&snapshot, self.rooms().service())? {
+        let rooms = seats::to_look_after(&snapshot, self.rooms().service())?;
+        for room in rooms.occupied {
             self.read_account(&room)?;
+        }
+        for room in rooms.deserted {
+            if let Some(room) = self.read_account(&room)? {
+                self.at(&room, 0, features::muc::deserted);
+                self.directory().forget(&room);
+            }
         }
         for localpart in push::unfinished(&snapshot)? {
             self.read_account(&localpart)?;

@@ -30,6 +30,7 @@ pub(crate) fn taken_up(cx: &mut Cx<'_>, stale: &Stale) {
         if is_gone {
             let news = News {
                 type_: "unavailable",
+                codes: &[333], // §11.1: nobody meant it to leave
                 ..News::default()
             };
             announce::to_others(cx, &told.gone(), &news);
@@ -42,6 +43,12 @@ pub(crate) fn taken_up(cx: &mut Cx<'_>, stale: &Stale) {
             announce::to_all(cx, &told, &News::default());
         }
     }
+    // A room that is to stay only while somebody is in it stays for those who were, and enter again.
+    cx.note_room();
+}
+
+/// Nobody came back to a room since the start before this one: then it ends, unless it is to stay (§4.2).
+pub(crate) fn deserted(cx: &mut Cx<'_>) {
     leave::after_leaving(cx);
 }
 
