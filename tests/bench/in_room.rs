@@ -145,9 +145,9 @@ impl InRoom {
         for session in &self.sessions[..self.present] {
             let entries = session.outbox.take().entries;
             assert!(entries.len() == 1, "everybody gets it, once");
-            entries
-                .iter()
-                .for_each(|entry| entry.write(&mut self.output));
+            for entry in &entries {
+                entry.write(&mut self.output);
+            }
         }
     }
 

@@ -84,11 +84,11 @@ fn a_room_of_200() {
              each further occupant, bytes: {each}\n\
              allocations per delivery: {delivery:.1}\n"
         ),
-        expect![[r#"
-            a room with one occupant, bytes: 3184
-            each further occupant, bytes: 235
+        expect![[r"
+            a room with one occupant, bytes: 3536
+            each further occupant, bytes: 229
             allocations per delivery: 3.2
-        "#]],
+        "]],
     );
 }
 

@@ -209,7 +209,8 @@ mod tests {
         check_room(
             "a@groupchat.home.example/Bob",
             expect![
-                "a@groupchat.home.example/Bob is somebody in a room: write a@groupchat.home.example for the room"
+                "a@groupchat.home.example/Bob is somebody in a room: write a@groupchat.home.example \
+                 for the room"
             ],
         );
     }

@@ -118,19 +118,8 @@ impl Desk {
     }
 
     fn carry_out(&self, request: &Request) -> Result<Answer> {
-        let now = machine::now_ms();
         match request {
-            Request::Add(account) => {
-                self.change(&account.localpart, AccountChange::Added, |snapshot| {
-                    accounts::add(
-                        snapshot,
-                        &self.host.config().domain,
-                        &to_make(account),
-                        now,
-                        &MachineDice,
-                    )
-                })
-            }
+            Request::Add(account) => self.add(account),
             Request::Import { accounts } => self.import(accounts),
             Request::Passwd {
                 localpart,
@@ -138,13 +127,7 @@ impl Desk {
             } => self.change(localpart, AccountChange::PasswordChanged, |snapshot| {
                 accounts::passwd(snapshot, localpart, password, &MachineDice)
             }),
-            Request::Remove { localpart } => {
-                let answer = self.change(localpart, AccountChange::Removed, |snapshot| {
-                    accounts::remove(snapshot, localpart, now)
-                })?;
-                self.sweep()?;
-                Ok(answer)
-            }
+            Request::Remove { localpart } => self.remove(localpart),
             Request::Disable { localpart } => {
                 self.change(localpart, AccountChange::Disabled, |snapshot| {
                     accounts::disable(snapshot, localpart)
@@ -162,10 +145,7 @@ impl Desk {
                 let lines = listed.into_iter().map(|listed| self.line(listed));
                 Ok(Answer::Accounts(lines.collect()))
             }
-            Request::Show { localpart } => match accounts::show(&self.snapshot()?, localpart) {
-                Ok(listed) => Ok(Answer::Account(self.line(listed))),
-                Err(refusal) => Err(self.refused(localpart, &refusal)),
-            },
+            Request::Show { localpart } => self.show(localpart),
             Request::Devices { localpart } => self.devices(localpart),
             Request::SignOut { localpart, device } => self.sign_out(localpart, device),
             Request::PushTest { localpart } => self.try_push(localpart),
@@ -193,6 +173,33 @@ impl Desk {
                 let (accounts, rooms) = (self.accounts(), self.rooms()?);
                 Ok(Answer::Status(self.host.status(accounts, rooms)))
             }
+        }
+    }
+
+    fn add(&self, account: &NewAccount) -> Result<Answer> {
+        self.change(&account.localpart, AccountChange::Added, |snapshot| {
+            accounts::add(
+                snapshot,
+                &self.host.config().domain,
+                &to_make(account),
+                machine::now_ms(),
+                &MachineDice,
+            )
+        })
+    }
+
+    fn remove(&self, localpart: &str) -> Result<Answer> {
+        let answer = self.change(localpart, AccountChange::Removed, |snapshot| {
+            accounts::remove(snapshot, localpart, machine::now_ms())
+        })?;
+        self.sweep()?;
+        Ok(answer)
+    }
+
+    fn show(&self, localpart: &str) -> Result<Answer> {
+        match accounts::show(&self.snapshot()?, localpart) {
+            Ok(listed) => Ok(Answer::Account(self.line(listed))),
+            Err(refusal) => Err(self.refused(localpart, &refusal)),
         }
     }
 

@@ -389,8 +389,8 @@ const _: () = assert!(
 
 // --- The household ---
 
-/// Accounts that share a room and a group of contacts (`family.rs`): each is a contact of each, and all of that
-/// is written when it is switched on. A large household, or a small club.
+/// Accounts that share a room and a group of contacts (`family.rs`): each is a contact of each, and all of
+/// that is written when it is switched on. A large household, or a small club.
 pub const FAMILY_ACCOUNTS_MAX: usize = 100;
 const _: () = assert!(
     FAMILY_ACCOUNTS_MAX * 10 < ROSTER_ITEMS_MAX,

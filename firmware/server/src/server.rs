@@ -159,8 +159,13 @@ impl Server {
             numbers: AtomicU64::new(0),
         });
         server.note_administrator().map_err(StartError::Store)?;
-        let watching = Arc::downgrade(&server);
-        server.store.watch_health(move |health| {
+        server.watch_disk();
+        Ok(server)
+    }
+
+    fn watch_disk(self: &Arc<Self>) {
+        let watching = Arc::downgrade(self);
+        self.store.watch_health(move |health| {
             let Some(server) = watching.upgrade() else {
                 return;
             };
@@ -169,7 +174,6 @@ impl Server {
                 server.write_anew();
             }
         });
-        Ok(server)
     }
 
     fn note_administrator(&self) -> Result<(), store::Error> {

@@ -201,7 +201,7 @@ impl Rooms {
 fn codes(presence: &Element) -> BTreeSet<String> {
     let x = presence.child(USER, "x").into_iter();
     let codes = x
-        .flat_map(|x| x.elements())
+        .flat_map(Element::elements)
         .filter(|child| child.name == "status");
     codes
         .filter_map(|code| code.attr("code").map(str::to_owned))

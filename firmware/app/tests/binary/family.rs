@@ -19,15 +19,6 @@ fn the_family_is_switched_on_and_off() {
         room|list
         family|room|off|--json
         family|contacts|off
-        family|contacts|on|--group|House
-        family|show
-        room|destroy|family|--yes
-        family|show
-        room|create|family
-        family|room|on
-        family|room|on|--address|us@groupchat.localhost
-        family|room|on|--address|a b
-        family|contacts|on|--group|
         ",
         &expect![[r#"
             $ family show
@@ -57,6 +48,29 @@ fn the_family_is_switched_on_and_off() {
             $ family room off --json
             {"done":true}
             $ family contacts off
+        "#]],
+    );
+}
+
+#[test]
+fn the_family_gets_another_room() {
+    check(
+        "
+        family|room|on|--name|Our house
+        family|room|off
+        family|contacts|on|--group|House
+        family|show
+        room|destroy|family|--yes
+        family|show
+        room|create|family
+        family|room|on
+        family|room|on|--address|us@groupchat.localhost
+        family|room|on|--address|a b
+        family|contacts|on|--group|
+        ",
+        &expect![[r"
+            $ family room on --name Our house
+            $ family room off
             $ family contacts on --group House
             $ family show
             room      off; Our house (family@groupchat.localhost) is there still
@@ -76,6 +90,6 @@ fn the_family_is_switched_on_and_off() {
             $ family contacts on --group 
             hearth: a group needs a name, of at most 1023 bytes in one line
             exit 1
-        "#]],
+        "]],
     );
 }

@@ -1,9 +1,10 @@
-//! XEP-0433: Extended Channel Search over the public rooms of the service. Hidden ones are never shown, whoever
-//! asks, and however well the question describes them.
+//! XEP-0433: Extended Channel Search over the public rooms of the service. Hidden ones are never shown,
+//! whoever asks, and however well the question describes them.
 //!
 //! A term is what stands between spaces, in any case of letters; a room is found where each is in one of the
-//! places that are searched. Nothing is remembered between pages (§2): a page says behind which room the next
-//! one begins, also where that room is gone by then. Where §4.2.2.6 and its example disagree, the text counts.
+//! places that are searched. Nothing is remembered between pages (§2): a page says behind which room the
+//! next one begins, also where that room is gone by then. Where §4.2.2.6 and its example disagree, the text
+//! counts.
 //!
 //! State: none; the rooms are in the service's book.
 
@@ -394,7 +395,8 @@ mod tests {
         home.send(
             &juliet,
             &format!(
-                "<iq type='get' id='1' to='groupchat.home.example'><search xmlns='{NS}'>{set}{}</search></iq>",
+                "<iq type='get' id='1' to='groupchat.home.example'>\
+                 <search xmlns='{NS}'>{set}{}</search></iq>",
                 form.finish()
             ),
         );
@@ -532,6 +534,11 @@ mod tests {
             let said = ask(&home, &[("all", "1"), ("key", key)], &set);
             assert!(said.starts_with(expected), "{key} {set}: {said}");
         }
+    }
+
+    #[test]
+    fn a_page_has_a_limit() {
+        let home = service();
         for number in 0..ROOM_SEARCH_RESULTS_MAX {
             let rooms = home.server.rooms();
             rooms.note(&format!("more{number:04}"), card("", true, 0));

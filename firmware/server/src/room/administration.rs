@@ -69,7 +69,8 @@ pub struct NewRoom<'a> {
     pub localpart: &'a str,
     /// For people; empty for none.
     pub name: &'a str,
-    /// For members alone, who see one another's addresses, and hidden; otherwise everybody finds and enters it.
+    /// For members alone, who see one another's addresses, and hidden; otherwise everybody finds and enters
+    /// it.
     pub members_only: bool,
 }
 
