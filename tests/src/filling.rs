@@ -6,8 +6,9 @@
 //! message sent as `{base64 n,,…}`, and binds `{signature}` to what the server must say then. `{token juliet
 //! mine}` proves the token bound to `mine` as that account (XEP-0484), and binds `{proof}` to the answer.
 //!
-//! Scripts may hold ids and times as the simulation makes them, the same at every run. In a world that does not
-//! repeat itself such an id is a name as well, bound where it first comes, and such a time is any time.
+//! Scripts may hold ids and times as the simulation makes them, the same at every run. In a world that
+//! does not repeat itself such an id is a name as well, bound where it first comes, and such a time is
+//! any time.
 
 use crate::{addresses::Addresses, scram, token};
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -19,7 +20,8 @@ pub struct Bindings {
     values: BTreeMap<String, String>,
     /// The client's first message of SCRAM, behind its GS2 header.
     first: String,
-    /// The simulation's ids, and what they are in a world that does not repeat itself; there is none in one that does.
+    /// The simulation's ids, and what they are in a world that does not repeat itself; nothing in one
+    /// that does.
     ids: Option<BTreeMap<String, String>>,
 }
 
