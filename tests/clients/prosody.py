@@ -86,6 +86,13 @@ VirtualHost "{domain}"
 Component "pubsub.{domain}" "pubsub"
 expose_publisher = true
 add_permissions = {{ ["prosody:registered"] = {{ "pubsub:create-node" }} }}
+-- Rooms as XEP-0045 has them where nobody configures anything: locked until their owner says how they shall be
+-- (§10.1.2), and each with its archive.
+Component "groupchat.{domain}" "muc"
+modules_enabled = {{ "muc_mam" }}
+muc_room_locking = true
+muc_room_default_public = false
+muc_log_by_default = true
 """
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from hearth import Hearth
 from journeys import (archive, carbons, commands, first_start, instructions, lift_profanity, lift_slixmpp,
                       lift_xmpp_js, login, losses, omemo, omemo_slixmpp, protocol_scripts, questions,
-                      two_people)
+                      rooms, two_people)
 from prosody import Prosody
 from waiting import Failed
 
@@ -37,6 +37,7 @@ JOURNEYS = {
     "omemo": omemo,
     "omemo_slixmpp": omemo_slixmpp,
     "questions": questions,
+    "rooms": rooms,
     "commands": commands,
     "first_start": first_start,
     "protocol_scripts": protocol_scripts,

@@ -43,6 +43,11 @@ xmpp.on("stanza", (stanza) => {
     const body = (inside ?? stanza).getChildText("body");
     tell("message", { from: (inside ?? stanza).attrs.from, body, archived: Boolean(inside) });
   }
+  if (stanza.is("presence")) {
+    const { from, type } = stanza.attrs;
+    const said = stanza.getChild("x", "http://jabber.org/protocol/muc#user")?.getChildren("status") ?? [];
+    tell("presence", { from, type: type ?? null, codes: said.map((status) => status.attrs.code) });
+  }
 });
 xmpp.on("nonza", (nonza) => { if (nonza.is("a", "urn:xmpp:sm:3")) tell("acknowledgement"); });
 // What it negotiates; nothing that proves who somebody is.
@@ -54,9 +59,12 @@ xmpp.on("send", (element) => {
 });
 
 const commands = {
-  say: async ({ to, body }) => {
-    await xmpp.send(xml("message", { to, type: "chat" }, xml("body", {}, body)));
+  say: async ({ to, body, type = "chat" }) => {
+    await xmpp.send(xml("message", { to, type }, xml("body", {}, body)));
     tell("sent");
+  },
+  enter: async ({ room, nick }) => {
+    await xmpp.send(xml("presence", { to: `${room}/${nick}` }, xml("x", "http://jabber.org/protocol/muc")));
   },
   settle: async () => { await xmpp.send(xml("r", { xmlns: "urn:xmpp:sm:3" })); },
   page: async ({ max, before, after }) => {

@@ -1,13 +1,16 @@
 //! The addresses of a script, and what they are called on the server it is played against.
 //!
-//! Scripts live at `home.example`. Elsewhere that is another domain, and every localpart gets a
-//! suffix of its own, so that scripts neither disturb one another nor an account that was there
-//! before.
+//! Scripts live at `home.example`. Elsewhere that is another domain, and the localparts of accounts
+//! and rooms get a suffix of their own, so that scripts neither disturb one another nor an account
+//! or a room that was there before.
 
 use xmpp::{Element, element::Node};
 
 /// The domain scripts call their own.
 pub(crate) const HOME: &str = "home.example";
+/// Where their rooms are.
+const ROOMS: &str = "@groupchat.home.example";
+const DISCO_ITEMS: &str = "http://jabber.org/protocol/disco#items";
 
 /// How addresses are translated.
 #[derive(Clone, Debug)]
@@ -48,7 +51,22 @@ impl Addresses {
                 &format!("{localpart}{}@{}", self.suffix, self.domain),
             );
         }
-        replace(&text, HOME, &self.domain)
+        replace(&self.rooms_outward(&text), HOME, &self.domain)
+    }
+
+    /// A room needs no declaration: whoever enters makes it.
+    fn rooms_outward(&self, text: &str) -> String {
+        let mut out = String::with_capacity(text.len());
+        for (at, part) in text.split(ROOMS).enumerate() {
+            if at > 0 {
+                // What stands alone is an address without a localpart.
+                let alone = out.is_empty() || out.ends_with(|c: char| "'\" >".contains(c));
+                out.push_str(if alone { "" } else { &self.suffix });
+                out.push_str(ROOMS);
+            }
+            out.push_str(part);
+        }
+        out
     }
 
     /// Like [`Addresses::outward`], where localparts stand alone, as in SASL messages.
@@ -60,8 +78,11 @@ impl Addresses {
         replace(&text, HOME, &self.domain)
     }
 
-    /// What came, with addresses as the script knows them.
+    /// What came, with addresses as the script knows them, and without the rooms of other scripts.
     pub fn homeward(&self, element: &mut Element) {
+        element
+            .children
+            .retain(|node| !matches!(node, Node::Element(child) if self.is_room_of_another(child)));
         for (_, value) in &mut element.attributes {
             *value = self.homeward_text(value);
         }
@@ -73,13 +94,28 @@ impl Addresses {
         }
     }
 
+    /// A room in a list (XEP-0030 §3) that this script did not make.
+    fn is_room_of_another(&self, item: &Element) -> bool {
+        let jid = item.attr("jid").filter(|_| item.is(DISCO_ITEMS, "item"));
+        jid.is_some_and(|jid| {
+            let jid = replace(jid, &self.domain, HOME);
+            jid.split_once(ROOMS)
+                .is_some_and(|(room, _)| !room.ends_with(&self.suffix))
+        })
+    }
+
     fn homeward_text(&self, text: &str) -> String {
         let mut text = replace(text, &self.domain, HOME);
         for localpart in &self.localparts {
             let there = format!("{localpart}{}@{HOME}", self.suffix);
             text = replace(&text, &there, &format!("{localpart}@{HOME}"));
         }
-        text
+        text = text.replace(&format!("{}{ROOMS}", self.suffix), ROOMS);
+        // A name that a server gave whoever has none.
+        match text.strip_suffix(&self.suffix) {
+            Some(name) => name.to_owned(),
+            None => text,
+        }
     }
 }
 
@@ -134,6 +170,12 @@ mod tests {
             ("juliet@home.example/balcony", "juliet-7@localhost/balcony"),
             ("to='home.example'", "to='localhost'"),
             ("rooms.home.example", "rooms.localhost"),
+            (
+                "to='capulet@groupchat.home.example/juliet'",
+                "to='capulet-7@groupchat.localhost/juliet'",
+            ),
+            ("'@groupchat.home.example'", "'@groupchat.localhost'"),
+            ("groupchat.home.example", "groupchat.localhost"),
             ("nobody@home.example", "nobody@localhost"),
             ("romeo@far.example", "romeo@far.example"),
             ("juliet@far.example", "juliet@far.example"),

@@ -5,6 +5,10 @@
 //! challenge}` answers the SCRAM challenge bound to that name with that password, after a first
 //! message sent as `{base64 n,,…}`, and binds `{signature}` to what the server must say then. `{token juliet
 //! mine}` proves the token bound to `mine` as that account (XEP-0484), and binds `{proof}` to the answer.
+//!
+//! Scripts may hold ids and times as the simulation makes them, the same at every run. In a world that
+//! does not repeat itself such an id is a name as well, bound where it first comes, and such a time is
+//! any time.
 
 use crate::{addresses::Addresses, scram, token};
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -16,14 +20,43 @@ pub struct Bindings {
     values: BTreeMap<String, String>,
     /// The client's first message of SCRAM, behind its GS2 header.
     first: String,
+    /// The simulation's ids, and what they are in a world that does not repeat itself; nothing in one
+    /// that does.
+    ids: Option<BTreeMap<String, String>>,
 }
 
+/// The day on which the simulation plays; scripts put dates of their own elsewhere.
+const SIMULATED_DAY: &str = "2026-09-21T";
+/// Characters of an id that the server makes: sixteen random bytes, or eighteen of a hash, in base 64.
+const ID_LENGTHS: [usize; 2] = [22, 24];
+
 impl Bindings {
+    /// Nothing bound yet; `repeats` says whether the world gives the same ids and times at every run.
+    pub fn new(repeats: bool) -> Bindings {
+        Bindings {
+            ids: (!repeats).then(BTreeMap::new),
+            ..Bindings::default()
+        }
+    }
+
+    /// Whether what comes was made as the simulation makes it.
+    pub fn repeats(&self) -> bool {
+        self.ids.is_none()
+    }
+
     /// Compares a value with what a script says about it; a name not bound yet is bound. The error
     /// is what was wanted.
     pub fn unify(&mut self, said: &str, found: &str) -> Result<(), String> {
         if said == "*" || said == found {
             return Ok(());
+        }
+        if let Some(ids) = &mut self.ids {
+            if is_made_id(said) && is_id(found) {
+                return unify_id(ids, said, found);
+            }
+            if said.starts_with(SIMULATED_DAY) && is_time(found) {
+                return Ok(());
+            }
         }
         if let Some(name) = name_in_braces(said) {
             let value = self
@@ -62,6 +95,9 @@ impl Bindings {
             rest = after;
         }
         out.push_str(&addresses.outward(rest));
+        for (made, value) in self.ids.iter().flatten() {
+            out = out.replace(made, value);
+        }
         unescape(&out)
     }
 
@@ -138,6 +174,55 @@ fn name_in_braces(value: &str) -> Option<&str> {
     is_name.then_some(name)
 }
 
+/// The same id everywhere, and never that of another.
+fn unify_id(ids: &mut BTreeMap<String, String>, said: &str, found: &str) -> Result<(), String> {
+    if let Some(value) = ids.get(said) {
+        return if value == found {
+            Ok(())
+        } else {
+            Err(value.clone())
+        };
+    }
+    match ids.iter().find(|(_, value)| *value == found) {
+        Some((other, _)) => Err(format!("another one than for {other}")),
+        None => {
+            ids.insert(said.into(), found.into());
+            Ok(())
+        }
+    }
+}
+
+/// Whether it looks like an id that the simulation made: no word of a script has letters of both cases
+/// and is as long.
+fn is_made_id(value: &str) -> bool {
+    let has = |kind: fn(&char) -> bool| value.chars().any(|c| kind(&c));
+    ID_LENGTHS.contains(&value.len())
+        && value
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+        && has(char::is_ascii_uppercase)
+        && has(char::is_ascii_lowercase)
+}
+
+/// Whether it may be the id of another server: what that looks like is its own to say.
+fn is_id(value: &str) -> bool {
+    !value.is_empty() && !value.contains(char::is_whitespace)
+}
+
+/// Whether it is a time of XEP-0082 §3.2, by its shape alone.
+fn is_time(value: &str) -> bool {
+    let digits = |text: &str| {
+        text.chars()
+            .all(|c| c.is_ascii_digit() || "-:.".contains(c))
+    };
+    value
+        .strip_suffix('Z')
+        .and_then(|value| value.split_once('T'))
+        .is_some_and(|(day, time)| {
+            day.len() == 10 && time.len() >= 8 && digits(day) && digits(time)
+        })
+}
+
 /// `\x00` to the byte; everything else as it is.
 fn unescape(text: &str) -> Result<Vec<u8>, String> {
     let mut out = Vec::with_capacity(text.len());
@@ -165,6 +250,34 @@ mod tests {
             Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
             Err(why) => format!("error: {why}"),
         }
+    }
+
+    #[test]
+    fn ids_of_the_simulation_stand_for_those_of_the_world() {
+        const ONE: &str = "IQAFVBO1AzcGqoJLpBhaPYoO";
+        const OTHER: &str = "OHCwQJIAAPMOMgReGYz07w";
+        let at = |repeats, found: [(&str, &str); 2]| {
+            let mut bindings = Bindings::new(repeats);
+            let mut unify = |(said, found)| bindings.unify(said, found).is_ok();
+            (unify(found[0]), unify(found[1]))
+        };
+        let (noon, now) = ("2026-09-21T14:13:20Z", "2027-01-02T03:04:05.678Z");
+        for (repeats, found, fit) in [
+            (false, [(ONE, "x1"), (ONE, "x1")], (true, true)),
+            (false, [(ONE, "x1"), (ONE, "x2")], (true, false)),
+            (false, [(ONE, "x1"), (OTHER, "x1")], (true, false)),
+            (false, [(ONE, ""), ("juliet", "romeo")], (false, false)),
+            (false, [(noon, now), (noon, "soon")], (true, false)),
+            (true, [(ONE, "x1"), (noon, now)], (false, false)),
+            (true, [(ONE, ONE), (noon, noon)], (true, true)),
+        ] {
+            assert_eq!(at(repeats, found), fit, "{found:?}");
+        }
+        let mut bindings = Bindings::new(false);
+        bindings.unify(ONE, "x1").unwrap();
+        let addresses = Addresses::new("there.example", "-7");
+        let sent = bindings.fill(&format!("<a id='{ONE}'/>"), &addresses);
+        assert_eq!(sent.unwrap(), b"<a id='x1'/>");
     }
 
     #[test]

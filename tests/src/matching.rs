@@ -8,7 +8,9 @@
 //! What RFC 6120 leaves to the taste of a server in an error need not be said (§4.9.2, §6.5,
 //! §8.3.1–2): a text, who says so, a copy of what was refused, a stream's application-specific
 //! condition, and the codes of XEP-0086. Nor need it be said that a stanza is in English: the
-//! clients of scripts declare that for their streams, and the server stamps it (§4.7.4).
+//! clients of scripts declare that for their streams, and the server stamps it (§4.7.4). Of another
+//! server it need not be said either that a message or presence has an `id` (§8.1.3), and a stanza
+//! in English may leave that unsaid.
 
 use crate::{
     filling::Bindings,
@@ -83,17 +85,22 @@ fn compare_attributes(
         .filter(|(attribute, _)| attribute != FURTHER)
     {
         match got.attr(attribute) {
+            None if !bindings.repeats() && is_english(attribute, value) => {}
             None => return Err(format!("<{name}/> has no attribute {attribute}")),
             Some(found) => bindings.unify(value, found).map_err(|wanted| {
                 format!("attribute {attribute} of <{name}/> is '{found}', not '{wanted}'")
             })?,
         }
     }
+    let has_own_id = !bindings.repeats()
+        && got.ns == ns::CLIENT
+        && matches!(name.as_str(), "message" | "presence");
     let unsaid = |(attribute, value): &&(String, String)| {
         wanted.attr(attribute).is_none()
             && wanted.attr(FURTHER).is_none()
             && !(is_stanza_error(got) && matches!(attribute.as_str(), "by" | "code"))
-            && !(got.ns == ns::CLIENT && attribute == "xml:lang" && value == "en")
+            && !(got.ns == ns::CLIENT && is_english(attribute, value))
+            && !(has_own_id && attribute == "id")
     };
     match got.attributes.iter().find(unsaid) {
         Some((attribute, value)) => Err(format!("<{name}/> also has {attribute}='{value}'")),
@@ -190,6 +197,10 @@ fn text(element: &Element, trim: bool) -> String {
     } else {
         text
     }
+}
+
+fn is_english(attribute: &str, value: &str) -> bool {
+    attribute == "xml:lang" && value == "en"
 }
 
 fn is_stanza_error(element: &Element) -> bool {

@@ -63,9 +63,9 @@ impl<'a> Player<'a> {
             }
         }
         Player {
+            bindings: Bindings::new(world.repeats()),
             world,
             addresses,
-            bindings: Bindings::default(),
             clients: BTreeMap::new(),
             resumers,
             settled: true,

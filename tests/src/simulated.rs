@@ -82,6 +82,10 @@ impl World for Simulated {
         ""
     }
 
+    fn repeats(&self) -> bool {
+        true
+    }
+
     fn make_account(&mut self, localpart: &str, password: &str) -> Result<(), Problem> {
         let server = self.server()?;
         let snapshot = server.store().snapshot().map_err(failed)?;

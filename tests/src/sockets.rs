@@ -114,6 +114,10 @@ impl World for Sockets {
         &self.suffix
     }
 
+    fn repeats(&self) -> bool {
+        false
+    }
+
     fn make_account(&mut self, localpart: &str, password: &str) -> Result<(), Problem> {
         let command = self.target.register.as_ref();
         let command =

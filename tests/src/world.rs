@@ -32,6 +32,9 @@ pub trait World {
     /// What is appended to the localparts of a script, so that its accounts are its own.
     fn suffix(&self) -> &str;
 
+    /// Whether ids and times are the same whenever a script is played.
+    fn repeats(&self) -> bool;
+
     /// Makes an account. The localpart is as it shall be there.
     fn make_account(&mut self, localpart: &str, password: &str) -> Result<(), Problem>;
 
