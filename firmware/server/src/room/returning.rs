@@ -75,11 +75,7 @@ impl Server {
             .filter(|seat| self.has_ended(seat))
             .collect();
         if !lost.is_empty() {
-            self.at(room, 0, |cx| {
-                for seat in &lost {
-                    muc::lost(cx, seat);
-                }
-            });
+            self.at(room, 0, |cx| muc::lost(cx, &lost));
         }
     }
 
