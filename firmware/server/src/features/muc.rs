@@ -27,6 +27,7 @@ mod retract;
 mod tests;
 mod voice;
 
+pub(crate) use affiliation::decided;
 pub(super) use avatar::FEATURE as AVATAR_FEATURE;
 pub(crate) use enter::{enter_none, presence};
 pub(crate) use leave::lost;

@@ -54,8 +54,8 @@ pub(super) fn may_be_known<'a>(
     Ok(())
 }
 
-/// Does what was decided, by somebody or by the person itself.
-pub(super) fn decided(cx: &mut Cx<'_>, by: Option<&Jid>, changes: &[Change]) {
+/// Does what was decided, by somebody, by the person itself or by what came to pass.
+pub(crate) fn decided(cx: &mut Cx<'_>, by: Option<&Jid>, changes: &[Change]) {
     let Some(room) = cx.room_mut() else { return };
     let by_jid: BTreeMap<&Jid, &Change> =
         changes.iter().map(|change| (&change.jid, change)).collect();
