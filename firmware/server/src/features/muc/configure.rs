@@ -37,6 +37,11 @@ pub(super) fn configure(cx: &mut Cx<'_>, draft: Draft) -> Result<(), StanzaError
     let old = std::mem::replace(&mut room.config, draft.config);
     let codes = codes(&old, &room.config);
     let unsettled = unsettled(room, &old, &before);
+    let silenced = if old.moderated && !room.config.moderated {
+        room.silenced()
+    } else {
+        Vec::new()
+    };
     if room.locked {
         cx.unlock_room();
     } else if !codes.is_empty() {
@@ -45,6 +50,9 @@ pub(super) fn configure(cx: &mut Cx<'_>, draft: Draft) -> Result<(), StanzaError
     for (who, _) in &changes {
         cx.keep_affiliation(who);
         cx.forget_voice(who);
+    }
+    for who in &silenced {
+        cx.forget_voice(who); // who comes back has a voice like those who are there
     }
     // Before any presence, which may show more than it did.
     if !codes.is_empty() {
