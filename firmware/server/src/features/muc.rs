@@ -28,7 +28,7 @@ mod retract;
 mod tests;
 mod voice;
 
-pub(crate) use affiliation::decided_by_household;
+pub(crate) use affiliation::{decided, decided_by_household};
 pub(crate) use again::{deserted, lost, taken_up};
 pub(super) use avatar::FEATURE as AVATAR_FEATURE;
 pub(crate) use enter::{enter_none, presence};

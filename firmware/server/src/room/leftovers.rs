@@ -6,8 +6,12 @@
 //!
 //! State: table `room.ended`.
 
-use super::record::{AFFILIATION, ENDED, ROOM};
-use crate::{account::Cx, accounts, limits::SWEEP_GROUPS_MAX, server::Server};
+use super::{
+    Affiliation,
+    changes::Change,
+    record::{AFFILIATION, ENDED, ROOM, VOICE},
+};
+use crate::{account::Cx, accounts, features::muc, limits::SWEEP_GROUPS_MAX, server::Server};
 use std::{
     collections::BTreeSet,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -75,13 +79,19 @@ impl Server {
     }
 }
 
-/// The rooms to which somebody, a bare JID, is something: name and number.
+/// The rooms to which somebody, a bare JID, is something, or that gave or took its voice: name and number.
 ///
 /// # Errors
 /// The disk's.
 pub(crate) fn acquainted(snapshot: &Snapshot, who: &str) -> Result<Vec<(String, u32)>, Error> {
     let mut numbers = BTreeSet::new();
     for row in AFFILIATION.range(snapshot, ..)? {
+        let ((room, jid), _) = row?;
+        if jid == who {
+            numbers.insert(room);
+        }
+    }
+    for row in VOICE.range(snapshot, ..)? {
         let ((room, jid), _) = row?;
         if jid == who {
             numbers.insert(room);
@@ -100,11 +110,31 @@ pub(crate) fn acquainted(snapshot: &Snapshot, who: &str) -> Result<Vec<(String, 
     Ok(rooms)
 }
 
-/// The room forgets what somebody was to it who is gone, whose sessions have left.
+/// The room forgets what somebody was to it who is gone, whose sessions have left. Where nobody owns it any
+/// more its admins do from now on (§10.4).
 pub(crate) fn forget(cx: &mut Cx<'_>, gone: &Jid) {
+    cx.forget_voice(gone);
     let Some(room) = cx.room_mut() else { return };
-    if room.affiliations.remove(gone).is_some() {
-        cx.keep_affiliation(gone);
+    if room.affiliations.remove(gone).is_none() {
+        return;
+    }
+    let all = |meant: Affiliation| {
+        let known = room.affiliations.iter();
+        known.filter(move |(_, known)| known.affiliation == meant)
+    };
+    let is_orphan = all(Affiliation::Owner).next().is_none();
+    let heirs = all(Affiliation::Admin).filter(|_| is_orphan);
+    let heirs: Vec<Change> = heirs
+        .map(|(jid, known)| Change {
+            jid: jid.clone(),
+            affiliation: Affiliation::Owner,
+            nick: None,
+            reason: known.reason.clone(),
+        })
+        .collect();
+    cx.keep_affiliation(gone);
+    if !heirs.is_empty() {
+        muc::decided(cx, None, &heirs);
     }
 }
 
@@ -247,6 +277,54 @@ mod tests {
         assert!(!accounts::rests(&store.snapshot().unwrap(), "juliet").unwrap());
         let room = home.server.directory().get(KEY).unwrap();
         assert!(room.lock().room.as_ref().unwrap().affiliations.is_empty());
+    }
+
+    /// §10.4, §5.1.
+    #[test]
+    fn who_is_gone_leaves_an_owner_and_no_voice() {
+        let home = Fixture::new(&["romeo", "juliet"]);
+        let (romeo, juliet) = coven(&home);
+        let room = home.server.directory().get(KEY).unwrap();
+        let jid = |name: &str| Jid::parse(&format!("{name}@home.example")).unwrap();
+        home.server.at(&room, 0, |cx| {
+            let admin = Change {
+                jid: jid("romeo"),
+                affiliation: Affiliation::Admin,
+                nick: None,
+                reason: String::new(),
+            };
+            muc::decided(cx, None, &[admin]);
+            cx.keep_voice(&jid("nurse"), crate::room::Role::Visitor);
+        });
+        home.write();
+        home.got(&romeo);
+        let known = |who: &str| {
+            let snapshot = home.server.store().snapshot().unwrap();
+            acquainted(&snapshot, &format!("{who}@home.example"))
+                .unwrap()
+                .len()
+        };
+        assert_eq!(
+            (known("juliet"), known("nurse"), known("tybalt")),
+            (1, 1, 0)
+        );
+        home.server.at(&room, 0, |cx| {
+            forget(cx, &jid("nurse"));
+            forget(cx, &jid("juliet"));
+        });
+        home.write();
+        assert_eq!((known("juliet"), known("nurse")), (0, 0));
+        let affiliation = room
+            .lock()
+            .room
+            .as_ref()
+            .unwrap()
+            .affiliation(&jid("romeo"));
+        assert_eq!(affiliation, Affiliation::Owner);
+        // What the room has to say leaves with the next thing that comes.
+        home.send(&juliet, &format!("<presence to='{KEY}/juliet'/>"));
+        let got = home.got(&romeo).concat();
+        assert!(got.contains("affiliation='owner'"), "{got}");
     }
 
     #[test]

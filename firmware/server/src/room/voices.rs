@@ -22,6 +22,12 @@ impl Room {
             _ => own,
         }
     }
+
+    /// Bare JIDs of those from whom a moderator took their voice.
+    pub(crate) fn silenced(&self) -> Vec<Jid> {
+        let silenced = self.voices.iter().filter(|(_, voice)| !voice.has);
+        silenced.map(|(jid, _)| jid.clone()).collect()
+    }
 }
 
 impl Cx<'_> {

@@ -48,15 +48,7 @@ pub(super) fn set(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Answer {
     let room = open_to(cx, by)?;
     match read(room, &own, &iq.payload.element())? {
         Request::Roles(given) => give_roles(cx, by, &given)?,
-        Request::Affiliations(changes) => {
-            if changes
-                .iter()
-                .any(|change| cx.server.rooms().has_address(&change.jid))
-            {
-                return Err(StanzaError::NOT_ACCEPTABLE.with_text("this is the address of a room"));
-            }
-            affiliation::change(cx, by, changes)?;
-        }
+        Request::Affiliations(changes) => affiliation::change(cx, by, changes)?,
     }
     Ok(String::new())
 }
@@ -146,7 +138,9 @@ fn change(room: &Room, own: &Jid, item: &Element) -> Result<Change, StanzaError>
             StanzaError::NOT_ACCEPTABLE.with_text("a domain can be banned or a member only")
         );
     }
-    let nick = nick.filter(|_| affiliation >= Affiliation::Member);
+    // Nobody in particular has a nickname: neither a stranger nor a whole domain.
+    let is_person = jid.localpart().is_some();
+    let nick = nick.filter(|_| affiliation >= Affiliation::Member && is_person);
     let nick = match nick {
         Some("") => Some(String::new()), // §9.5: no longer reserved
         Some(nick) => Some(register::reservable(room, own, nick, &jid)?),

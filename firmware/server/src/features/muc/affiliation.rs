@@ -9,7 +9,7 @@ use super::{
 use crate::{
     account::Cx,
     limits::ROOM_AFFILIATIONS_MAX,
-    room::{Affiliation, changes::Change},
+    room::{Affiliation, changes::Change, nickname},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,26 +21,41 @@ use xmpp::{Jid, Kind, Passing, Stanza, StanzaError, compose};
 pub(super) fn change(cx: &mut Cx<'_>, by: &Jid, changes: Vec<Change>) -> Result<(), StanzaError> {
     let room = room(cx)?;
     room.may_affiliate(by, &changes)?;
-    let known = |change: &&Change| room.affiliations.contains_key(&change.jid);
-    let new = changes.len() - changes.iter().filter(known).count();
-    if new > 0 && room.affiliations.len() + new > ROOM_AFFILIATIONS_MAX {
-        return Err(StanzaError::RESOURCE_CONSTRAINT.with_text("the room knows too many people"));
-    }
-    let mut nicks: Vec<&str> = changes
-        .iter()
-        .filter_map(|change| change.nick.as_deref())
-        .collect();
-    nicks.retain(|nick| !nick.is_empty());
-    nicks.sort_unstable();
-    if nicks.windows(2).any(|two| two[0] == two[1]) {
+    may_be_known(cx, changes.iter().map(|change| &change.jid))?;
+    let nicks = changes.iter().filter_map(|change| change.nick.as_deref());
+    let nicks: Vec<&str> = nicks.filter(|nick| !nick.is_empty()).collect();
+    let is_twice = |(at, nick): (usize, &&str)| {
+        let mut before = nicks[..at].iter();
+        before.any(|other| nickname::is_same(other, nick))
+    };
+    if nicks.iter().enumerate().any(is_twice) {
         return Err(StanzaError::CONFLICT);
     }
     decided(cx, Some(by), &changes);
     Ok(())
 }
 
-/// Does what was decided, by somebody or by the person itself.
-pub(super) fn decided(cx: &mut Cx<'_>, by: Option<&Jid>, changes: &[Change]) {
+/// Whether the room can know these people, each once, besides those whom it knows: `not-acceptable` where one
+/// is a room or somebody in one, `resource-constraint` where they are too many.
+pub(super) fn may_be_known<'a>(
+    cx: &Cx<'_>,
+    people: impl Iterator<Item = &'a Jid> + Clone,
+) -> Result<(), StanzaError> {
+    let rooms = cx.server.rooms();
+    if people.clone().any(|jid| rooms.has_address(jid)) {
+        return Err(StanzaError::NOT_ACCEPTABLE.with_text("this is the address of a room"));
+    }
+    let known = cx.room().map(|room| &room.affiliations);
+    let known = known.ok_or(StanzaError::ITEM_NOT_FOUND)?;
+    let new = people.filter(|jid| !known.contains_key(*jid)).count();
+    if new > 0 && known.len() + new > ROOM_AFFILIATIONS_MAX {
+        return Err(StanzaError::RESOURCE_CONSTRAINT.with_text("the room knows too many people"));
+    }
+    Ok(())
+}
+
+/// Does what was decided, by somebody, by the person itself or by what came to pass.
+pub(crate) fn decided(cx: &mut Cx<'_>, by: Option<&Jid>, changes: &[Change]) {
     let Some(room) = cx.room_mut() else { return };
     let by_jid: BTreeMap<&Jid, &Change> =
         changes.iter().map(|change| (&change.jid, change)).collect();
@@ -114,7 +129,7 @@ pub(crate) fn decided_by_household(cx: &mut Cx<'_>, who: &Jid, before: Affiliati
 }
 
 /// §10.3: occupants who may see addresses learn what somebody is now who is not there. Whom a members-only
-/// room lets in from now on is invited (§9.5).
+/// room lets in from now on is invited (§9.5), unless whoever does it has invited too many people lately.
 fn tell_of_absent(cx: &mut Cx<'_>, by: Option<&Jid>, before: Affiliation, change: &Change) {
     let Some(room) = cx.room() else { return };
     let after = room.affiliation(&change.jid);
@@ -136,7 +151,9 @@ fn tell_of_absent(cx: &mut Cx<'_>, by: Option<&Jid>, before: Affiliation, change
         && before == Affiliation::None
         && after >= Affiliation::Member
         && change.jid.localpart().is_some();
-    if let Some(by) = by.filter(|_| lets_in) {
+    let now = cx.now();
+    let may_invite = |by: &&Jid| lets_in && cx.server.rooms().may_invite(by, 1, now);
+    if let Some(by) = by.filter(may_invite) {
         let stanza = invitation(by, &room.config.password, &change.reason);
         leaving.push(Passing::new(
             Arc::new(stanza),

@@ -3,7 +3,7 @@
 //!
 //! State: `vcard.card` under the room's number; the hashes of the pictures in the room's record.
 
-use super::{announce, room};
+use super::{announce, configure, room};
 use crate::{
     account::Cx,
     feature::{Answer, Feature, Iq, IqHandler, IqHook, On, Plan, Read, Spec, get_server, set},
@@ -73,7 +73,7 @@ fn publish(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Answer {
         let hash = Arc::new(hash(cx));
         announce::from_room_to_all(cx, hash);
     }
-    announce::codes_to_all(cx, &[104]);
+    announce::codes_to_all(cx, &[configure::CHANGED]);
     Ok(String::new())
 }
 

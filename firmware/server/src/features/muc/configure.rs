@@ -2,29 +2,28 @@
 //! what, whose role changes.
 
 use super::{
-    USER,
+    affiliation,
     announce::{self, News, Told},
     form::Draft,
-    leave, room,
+    kick, leave, room,
 };
 use crate::{
     account::Cx,
     room::{Affiliation, Config, Occupant, Role, Room, record::AffiliationRecord},
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
-use xmpp::{Jid, Kind, Passing, Stanza, StanzaError};
+use std::collections::{BTreeMap, BTreeSet};
+use xmpp::{Jid, StanzaError};
 
 /// The room's configuration changed in a way that has no code of its own.
 pub(super) const CHANGED: u16 = 104;
 
-/// Makes of the room what the draft says. `conflict` where nobody would own it any more: then nothing
-/// changes.
+/// Makes of the room what the draft says. `conflict` where nobody would own it any more, and what
+/// [`affiliation::may_be_known`] refuses: then nothing changes.
 pub(super) fn configure(cx: &mut Cx<'_>, draft: Draft) -> Result<(), StanzaError> {
     let room = room(cx)?;
     let changes = changes(room, &draft)?;
+    affiliation::may_be_known(cx, changes.iter().map(|(who, _)| who))?;
+    let room = self::room(cx)?;
     let mut before = BTreeMap::new();
     for (who, affiliation) in &changes {
         before.insert(who, room.affiliation(who));
@@ -38,6 +37,11 @@ pub(super) fn configure(cx: &mut Cx<'_>, draft: Draft) -> Result<(), StanzaError
     let old = std::mem::replace(&mut room.config, draft.config);
     let codes = codes(&old, &room.config);
     let unsettled = unsettled(room, &old, &before);
+    let silenced = if old.moderated && !room.config.moderated {
+        room.silenced()
+    } else {
+        Vec::new()
+    };
     if room.locked {
         cx.unlock_room();
     } else if !codes.is_empty() {
@@ -47,8 +51,13 @@ pub(super) fn configure(cx: &mut Cx<'_>, draft: Draft) -> Result<(), StanzaError
         cx.keep_affiliation(who);
         cx.forget_voice(who);
     }
+    for who in &silenced {
+        cx.forget_voice(who); // who comes back has a voice like those who are there
+    }
     // Before any presence, which may show more than it did.
-    tell(cx, &codes);
+    if !codes.is_empty() {
+        announce::codes_to_all(cx, &codes);
+    }
     for occupant in unsettled {
         settle(cx, &occupant);
     }
@@ -121,7 +130,7 @@ fn remove_strangers(cx: &mut Cx<'_>) {
             presence: "".into(),
             ..told.gone()
         };
-        let seats: Vec<Jid> = occupant.seats.into_iter().map(|seat| seat.jid).collect();
+        let seats = kick::seats(&occupant);
         for seat in &seats {
             cx.keep_seat(seat);
         }
@@ -148,27 +157,6 @@ fn codes(old: &Config, new: &Config) -> Vec<u16> {
         codes.push(if new.non_anonymous { 172 } else { 173 });
     }
     codes
-}
-
-/// Tells everybody in the room that it changed (§10.2.1), in one message.
-pub(super) fn tell(cx: &mut Cx<'_>, codes: &[u16]) {
-    let Some(room) = cx.room().filter(|_| !codes.is_empty()) else {
-        return;
-    };
-    let mut content = format!("<x xmlns='{USER}'>");
-    for code in codes {
-        content.push_str(&format!("<status code='{code}'/>"));
-    }
-    content.push_str("</x>");
-    let stanza = Stanza::compose(Kind::Message, &[("type", "groupchat")], &content);
-    let (stanza, own) = (Arc::new(stanza), cx.jid().clone());
-    let seats = room.occupants.seats();
-    let copies: Vec<Passing> = seats
-        .map(|(_, seat)| Passing::new(stanza.clone(), own.clone(), seat.jid.clone()))
-        .collect();
-    for copy in copies {
-        cx.route(copy);
-    }
 }
 
 /// Somebody who is not what they were before the room was configured, or not seen as they were.
@@ -238,7 +226,8 @@ fn settle(cx: &mut Cx<'_>, unsettled: &Unsettled) {
     let Some((told, occupant)) = occupant.and_then(|o| Some((Told::of(room, o)?, o))) else {
         return;
     };
-    let seats: Vec<Jid> = occupant.seats.iter().map(|seat| seat.jid.clone()).collect();
+    let seats = kick::seats(occupant);
+    let sees_more = unsettled.turned && told.role == Role::Moderator && !room.config.non_anonymous;
     if unsettled.turned {
         for seat in &seats {
             cx.keep_seat(seat);
@@ -260,6 +249,9 @@ fn settle(cx: &mut Cx<'_>, unsettled: &Unsettled) {
     }
     if unsettled.changed {
         announce::to_itself(cx, &told, &News::default(), &seats);
+    }
+    if sees_more {
+        kick::show_addresses(cx, &told.jid, &seats);
     }
 }
 

@@ -125,9 +125,20 @@ fn available(cx: &mut Cx<'_>, mut passing: Passing) -> Option<Question> {
         },
     };
     if let Err(refusal) = outcome {
-        refuse(cx, &passing, refusal);
+        turn_away(cx, &passing, refusal);
     }
     None
+}
+
+/// Refuses presence. A room that was made for whoever is refused is none (§10.1.1).
+fn turn_away(cx: &mut Cx<'_>, passing: &Passing, refusal: StanzaError) {
+    refuse(cx, passing, refusal);
+    if cx
+        .room()
+        .is_some_and(|room| room.locked && room.occupants.is_empty())
+    {
+        leave::end(cx);
+    }
 }
 
 /// Takes the nickname in its normal form (§7.2.2, §14.6); whoever asked for it is told (status 210).
@@ -171,7 +182,7 @@ fn with_history(cx: &mut Cx<'_>, passing: Passing, read: Result<Read, StanzaErro
     let may = room(cx).and_then(|room| may_enter(room, &passing));
     match (may, read) {
         (Ok(()), Ok(read)) => admit(cx, &passing, Some(read)),
-        (Err(refusal), _) | (_, Err(refusal)) => refuse(cx, &passing, refusal),
+        (Err(refusal), _) | (_, Err(refusal)) => turn_away(cx, &passing, refusal),
     }
     history::read(cx);
 }
@@ -259,7 +270,7 @@ fn admit(cx: &mut Cx<'_>, passing: &Passing, read: Option<Read>) {
     let (own, to) = (passing.to.clone(), passing.from.clone());
     let seated = match sit_down(cx, passing) {
         Ok(seated) => seated,
-        Err(refusal) => return refuse(cx, passing, refusal),
+        Err(refusal) => return turn_away(cx, passing, refusal),
     };
     announce::show_others(cx, &own, &to);
     let Some(told) = told(cx, &own) else { return };

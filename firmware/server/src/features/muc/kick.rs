@@ -85,13 +85,19 @@ pub(super) fn renew(cx: &mut Cx<'_>, occupant: &Jid, role: Role, why: &Why) {
     let news = why.news("", &[]);
     announce::to_all(cx, &told, &news);
     if sees_more {
-        for seat in &seats {
-            announce::show_others(cx, occupant, seat); // with the addresses that a moderator may see (§7.2.4)
-        }
+        show_addresses(cx, occupant, &seats);
     }
 }
 
-fn seats(occupant: &Occupant) -> Vec<Jid> {
+/// Shows a new moderator everybody anew, with the addresses that a moderator may see (§7.2.4).
+pub(super) fn show_addresses(cx: &mut Cx<'_>, occupant: &Jid, seats: &[Jid]) {
+    for seat in seats {
+        announce::show_others(cx, occupant, seat);
+    }
+}
+
+/// The real full JIDs of its sessions.
+pub(super) fn seats(occupant: &Occupant) -> Vec<Jid> {
     let seats = occupant.seats.iter();
     seats.map(|seat| seat.jid.clone()).collect()
 }

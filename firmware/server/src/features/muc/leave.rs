@@ -82,49 +82,60 @@ pub(super) fn kick(server: &Server, room: &Jid, passing: &Passing) -> Passing {
 
 /// Takes one session's seat; `presence` is what it said last.
 fn unseat(cx: &mut Cx<'_>, real: &Jid, presence: Said, news: &News<'_>) {
-    if take_seat_of(cx, real, presence, (news, std::slice::from_ref(real))) {
-        after_leaving(cx);
-    }
-}
-
-/// Whether it had one. Those of its own that are to be told come with the news.
-fn take_seat_of(
-    cx: &mut Cx<'_>,
-    real: &Jid,
-    presence: Said,
-    (news, own): (&News<'_>, &[Jid]),
-) -> bool {
-    let Some(room) = cx.room_mut() else {
-        return false;
+    let Some(taken) = take_seat(cx, real, presence) else {
+        return; // §17.3: silently
     };
-    let Some(occupant) = room.occupants.of(real) else {
-        return false; // §17.3: silently
-    };
-    let was_shown = occupant.shown().is_some_and(|seat| seat.jid == *real);
-    let Some(before) = Told::of(room, occupant) else {
-        return false;
-    };
-    let told = Told {
-        real: real.clone(),
-        presence,
-        ..before.clone()
-    };
-    let told = told.gone();
-    let last = room.occupants.unseat(real).is_some();
-    cx.keep_seat(real);
     let room = cx.room();
     let given_up = room.is_some_and(|room| room.locked && room.occupants.is_empty());
     let own_news = News {
         further: if given_up { owner::NO_WORD } else { "" }, // §10.1.3
         ..*news
     };
-    announce::to_itself(cx, &told, &own_news, own);
-    if last {
-        announce::to_others(cx, &told, news);
-    } else if was_shown {
-        show_next(cx, &before);
+    announce::to_itself(cx, &taken.gone, &own_news, std::slice::from_ref(real));
+    tell_others(cx, &taken, news);
+    after_leaving(cx);
+}
+
+/// A seat that somebody had.
+struct Taken {
+    /// The occupant as it was.
+    before: Told,
+    /// The session as somebody who is not there.
+    gone: Told,
+    /// Whether it was the one that everybody saw.
+    was_shown: bool,
+    /// Whether the occupant had no other.
+    last: bool,
+}
+
+/// `None` for who had none.
+fn take_seat(cx: &mut Cx<'_>, real: &Jid, presence: Said) -> Option<Taken> {
+    let room = cx.room_mut()?;
+    let occupant = room.occupants.of(real)?;
+    let was_shown = occupant.shown().is_some_and(|seat| seat.jid == *real);
+    let before = Told::of(room, occupant)?;
+    let gone = Told {
+        real: real.clone(),
+        presence,
+        ..before.clone()
+    };
+    let last = room.occupants.unseat(real).is_some();
+    cx.keep_seat(real);
+    Some(Taken {
+        gone: gone.gone(),
+        before,
+        was_shown,
+        last,
+    })
+}
+
+/// The nickname is gone with the last device.
+fn tell_others(cx: &mut Cx<'_>, taken: &Taken, news: &News<'_>) {
+    if taken.last {
+        announce::to_others(cx, &taken.gone, news);
+    } else if taken.was_shown {
+        show_next(cx, &taken.before);
     }
-    true
 }
 
 /// The device that everybody saw of somebody is gone, and another one is there still: what that says is shown

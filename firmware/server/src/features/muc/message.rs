@@ -10,7 +10,7 @@ use crate::{
     archive,
     limits::ROOM_SUBJECT_BYTES_MAX,
     reading::Question,
-    room::{Role, Room, record::Subject},
+    room::{Affiliation, Role, Room, record::Subject},
 };
 use std::sync::Arc;
 use xmpp::{Jid, Kind, Passing, Stanza, StanzaError, ns, stanza::Reach};
@@ -23,6 +23,7 @@ pub(crate) fn message(cx: &mut Cx<'_>, passing: Passing) -> Option<Question> {
             bounce::message(cx, &passing);
             return None;
         }
+        _ if is_unknown_to(cx, &passing.from) => Err(StanzaError::ITEM_NOT_FOUND),
         ("groupchat", true) => Err(StanzaError::BAD_REQUEST), // §7.5
         ("groupchat", false) => to_all(cx, passing.clone()),
         (_, true) => to_one(cx, &passing),
@@ -35,6 +36,12 @@ pub(crate) fn message(cx: &mut Cx<'_>, passing: Passing) -> Option<Question> {
         refuse(cx, &passing, refusal);
     }
     None
+}
+
+/// Whether it is not there yet for somebody: of a locked room only its owner knows (§10.1.1).
+fn is_unknown_to(cx: &Cx<'_>, who: &Jid) -> bool {
+    cx.room()
+        .is_some_and(|room| room.locked && room.affiliation(who) != Affiliation::Owner)
 }
 
 /// A message that the room itself understands. §17.2: any other should have been for everybody.

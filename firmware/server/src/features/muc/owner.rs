@@ -6,7 +6,7 @@ use super::{
     announce::{self, News, Told},
     configure::configure,
     form::{self, Draft},
-    leave, room,
+    kick, leave, room,
 };
 use crate::{
     account::Cx,
@@ -120,7 +120,7 @@ pub(super) fn destroy(cx: &mut Cx<'_>, farewell: &str) {
             presence: "".into(),
             ..told.gone()
         };
-        let seats: Vec<Jid> = occupant.seats.iter().map(|seat| seat.jid.clone()).collect();
+        let seats = kick::seats(occupant);
         announce::to_itself(cx, &told, &news, &seats);
     }
     leave::end(cx);

@@ -8,7 +8,7 @@ use crate::{
     account::Cx,
     feature::{Answer, Iq},
     limits::{ROOM_AFFILIATIONS_MAX, ROOM_NICK_BYTES_MAX},
-    room::{Affiliation, Room, changes::Change},
+    room::{Affiliation, Room, changes::Change, nickname},
 };
 use std::sync::Arc;
 use xmpp::{
@@ -152,15 +152,12 @@ pub(super) fn reservable(
         .with_resource(nick)
         .map_err(|_| StanzaError::NOT_ACCEPTABLE)?;
     let nick = jid.resourcepart().unwrap_or_default();
-    if nick.len() > ROOM_NICK_BYTES_MAX || nick.trim() != nick {
+    if nick.len() > ROOM_NICK_BYTES_MAX || nickname::normal(nick) != nick {
         return Err(StanzaError::NOT_ACCEPTABLE.with_text("this cannot be a nickname"));
     }
     let of_another = room.owner_of_nick(nick).is_some_and(|owner| owner != whose);
-    let has_another = room
-        .occupants
-        .get(&jid)
-        .is_some_and(|other| !other.is(whose.as_str()));
-    if of_another || has_another {
+    let mut others = room.occupants.iter().filter(|it| !it.is(whose.as_str()));
+    if of_another || others.any(|other| nickname::is_same(other.nick(), nick)) {
         return Err(StanzaError::CONFLICT);
     }
     Ok(nick.to_owned())
@@ -351,6 +348,8 @@ mod tests {
             ("Romeo", "romeo", Ok("Romeo")),
             ("", "romeo", Err("not-acceptable")),
             (" Romeo", "romeo", Err("not-acceptable")),
+            ("The  Nurse", "romeo", Err("not-acceptable")),
+            ("ThirdWitch", "romeo", Err("conflict")),
             (&long, "romeo", Err("not-acceptable")),
         ] {
             let outcome = reservable(&room, &own, nick, &jid(whose));
