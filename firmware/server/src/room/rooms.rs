@@ -176,6 +176,11 @@ impl Rooms {
         self.lock().remove(localpart);
     }
 
+    /// The card of a room.
+    pub(crate) fn card(&self, localpart: &str) -> Option<Card> {
+        self.lock().get(localpart).cloned()
+    }
+
     /// Looks at every card, by name.
     pub(crate) fn for_each(&self, mut look: impl FnMut(&str, &Card)) {
         for (localpart, card) in self.lock().iter() {
