@@ -73,7 +73,9 @@ impl Wanted {
 pub(super) fn plan(cx: &mut Cx<'_>, wanted: &Wanted) -> Option<Plan> {
     let room = cx.room()?;
     let max = wanted.stanzas(&room.config);
-    if max == 0 || wanted.characters == Some(0) || cx.state.memory.archive.last.is_none() {
+    // Where nothing is kept any more, what was kept before is shown to nobody, either (`Room::reader`).
+    let is_read = room.config.archive && max > 0;
+    if !is_read || wanted.characters == Some(0) || cx.state.memory.archive.last.is_none() {
         return None;
     }
     let query = Query {
