@@ -42,7 +42,10 @@ use record::{
     AFFILIATION, AffiliationRecord, OCCUPANT, OccupantRecord, ROOM, RoomRecord, Subject, VOICE,
     VoiceRecord,
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 use store::Snapshot;
 use xmpp::{Jid, Passing};
 
@@ -71,7 +74,7 @@ pub(crate) struct Room {
     pub(crate) haste: Haste,
     /// Joins that wait for their history, and the messages that were sent meanwhile.
     pub(crate) joins_reading: usize,
-    pub(crate) said_meanwhile: Vec<(u64, Timestamp, Passing)>,
+    pub(crate) said_meanwhile: VecDeque<(u64, Timestamp, Passing)>,
     pub(crate) under_way: UnderWay,
     /// Whose pages of the archive are being read.
     pub(crate) pages: Pages,
@@ -101,7 +104,7 @@ impl Room {
             moves: 0,
             haste: Haste::default(),
             joins_reading: 0,
-            said_meanwhile: Vec::new(),
+            said_meanwhile: VecDeque::new(),
             under_way: UnderWay::default(),
             pages: Pages::default(),
         }
@@ -137,7 +140,7 @@ impl Room {
             moves: 0,
             haste: Haste::default(),
             joins_reading: 0,
-            said_meanwhile: Vec::new(),
+            said_meanwhile: VecDeque::new(),
             under_way: UnderWay::default(),
             pages: Pages::default(),
         })

@@ -397,6 +397,8 @@ impl Server {
                 old.outbox
                     .end(StreamError::CONFLICT.with_text("this resource signed in again"));
                 presence::gone(cx, &old);
+                // What its rooms answer to that is not for its successor, which has the same address.
+                return Ok(None);
             }
             if cx.state.resources.len() >= RESOURCES_MAX && !end_oldest_waiting(cx) {
                 return Err(StanzaError::RESOURCE_CONSTRAINT);

@@ -127,6 +127,16 @@ fn room<'a>(cx: &'a mut Cx<'_>) -> Result<&'a mut Room, StanzaError> {
     cx.room_mut().ok_or(StanzaError::ITEM_NOT_FOUND)
 }
 
+/// Whether the disk takes what follows from a message, as far as that is known: nobody is told what would not be
+/// so in the end.
+fn something_can_be_kept(cx: &Cx<'_>) -> Result<(), StanzaError> {
+    if cx.server.store().takes_writes() {
+        return Ok(());
+    }
+    Err(StanzaError::RESOURCE_CONSTRAINT
+        .with_text("the server cannot store anything at the moment"))
+}
+
 /// Refuses a stanza in the name of the room, which says that it was the room (§7.2, all examples): an error
 /// from an occupant's address could be that occupant's.
 fn refuse(cx: &mut Cx<'_>, passing: &Passing, error: StanzaError) {

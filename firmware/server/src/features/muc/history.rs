@@ -10,7 +10,7 @@ use crate::{
     room::Config,
     world::Timestamp,
 };
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 use tracing::error;
 use xmpp::{
     Entry, Jid, Kind, Passing, Stanza, StanzaError, datetime, ns,
@@ -156,12 +156,14 @@ fn delay(room: &Jid, stamp: Timestamp) -> String {
 pub(super) fn note(cx: &mut Cx<'_>, position: u64, said: &Passing) {
     let now = cx.now();
     let Some(room) = cx.room_mut() else { return };
-    if room.joins_reading > 0
-        && is_discussion(&said.stanza)
-        && room.said_meanwhile.len() < ROOM_MEANWHILE_MAX
-    {
-        room.said_meanwhile.push((position, now, said.clone()));
+    if room.joins_reading == 0 || !is_discussion(&said.stanza) {
+        return;
     }
+    // Joins may overlap without end. What is old by now is in the archive that the later ones read.
+    if room.said_meanwhile.len() >= ROOM_MEANWHILE_MAX {
+        room.said_meanwhile.pop_front();
+    }
+    room.said_meanwhile.push_back((position, now, said.clone()));
 }
 
 /// A join has its history.
@@ -169,7 +171,7 @@ pub(super) fn read(cx: &mut Cx<'_>) {
     let Some(room) = cx.room_mut() else { return };
     room.joins_reading = room.joins_reading.saturating_sub(1);
     if room.joins_reading == 0 {
-        room.said_meanwhile = Vec::new();
+        room.said_meanwhile = VecDeque::new();
     }
 }
 
@@ -178,11 +180,12 @@ pub(super) fn send(cx: &mut Cx<'_>, to: &Jid, wanted: &Wanted, read: Option<Read
     let (Some(read), Some(room)) = (read, cx.room()) else {
         return;
     };
-    let own = cx.jid().clone();
+    let (own, earliest) = (cx.jid().clone(), wanted.earliest(cx.now()));
     let upto = read.stanzas.last().and_then(|last| last.position);
     let mut entries = read.stanzas;
     for (position, stamp, said) in &room.said_meanwhile {
-        if upto.is_none_or(|upto| upto < *position) {
+        // Some of it was said before this join began, while others waited.
+        if *stamp >= earliest && upto.is_none_or(|upto| upto < *position) {
             let mut said = said.clone();
             said.add(delay(&own, *stamp), Reach::Everybody);
             entries.push(said.entry());

@@ -4,7 +4,7 @@
 //! whom that person chose, and people who are blocked must not get around it with a nickname. What is brought
 //! is written anew, out of what an invitation consists of.
 
-use super::{NOT_IN_THE_ROOM, USER, refuse, room};
+use super::{NOT_IN_THE_ROOM, USER, refuse, room, something_can_be_kept};
 use crate::{
     account::Cx,
     accounts,
@@ -34,6 +34,9 @@ pub(super) fn message(
 fn invite(cx: &mut Cx<'_>, passing: &Passing, x: &Element) -> Result<Question, StanzaError> {
     let people = people(x)?;
     may_invite(room(cx)?, &passing.from, &people)?;
+    if new_members(room(cx)?, &people).next().is_some() {
+        something_can_be_kept(cx)?;
+    }
     let count = u32::try_from(people.len()).unwrap_or(u32::MAX);
     let now = cx.now();
     if !cx.server.rooms().may_invite(&passing.from, count, now) {

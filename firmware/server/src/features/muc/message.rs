@@ -3,7 +3,7 @@
 
 use super::{
     NOT_IN_THE_ROOM, USER, absent, bounce, history, invite, is_for_rooms_to_say, occupant_id,
-    refuse, retract, voice,
+    refuse, retract, something_can_be_kept, voice,
 };
 use crate::{
     account::Cx,
@@ -78,6 +78,11 @@ fn to_all(cx: &mut Cx<'_>, mut said: Passing) -> Result<(), StanzaError> {
         if subject.len() > ROOM_SUBJECT_BYTES_MAX {
             return Err(StanzaError::NOT_ACCEPTABLE.with_text("this subject is too long"));
         }
+    }
+    // Of what is not kept nobody may be told where in the archive it is, nor that the subject is another now.
+    let is_kept = room.keeps() && crate::features::worth_keeping_in_room(&said);
+    if is_kept || subject.is_some() {
+        something_can_be_kept(cx)?;
     }
     let real = std::mem::replace(&mut said.from, own);
     clean(cx, &mut said);

@@ -1,6 +1,6 @@
 //! Asking for voice (XEP-0045 §7.13) and granting it (§8.6): forms in messages to the room itself.
 
-use super::{admin, register, room};
+use super::{admin, register, room, something_can_be_kept};
 use crate::{
     account::Cx,
     room::{Occupant, Role, Room, matrix::Standing},
@@ -125,6 +125,7 @@ fn decided(cx: &mut Cx<'_>, by: &Jid, form: &Form) -> Result<(), StanzaError> {
     };
     standing.may_give(Role::Participant, to)?;
     let occupant = occupant.jid.clone();
+    something_can_be_kept(cx)?;
     admin::give_role(cx, by, &occupant, Role::Participant, "");
     Ok(())
 }
