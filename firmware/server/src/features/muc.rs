@@ -127,8 +127,8 @@ fn room<'a>(cx: &'a mut Cx<'_>) -> Result<&'a mut Room, StanzaError> {
     cx.room_mut().ok_or(StanzaError::ITEM_NOT_FOUND)
 }
 
-/// Whether the disk takes what follows from a message, as far as that is known: nobody is told what would not be
-/// so in the end.
+/// Whether the disk takes what follows from a message, as far as that is known: nobody is told what would not
+/// be so in the end.
 fn something_can_be_kept(cx: &Cx<'_>) -> Result<(), StanzaError> {
     if cx.server.store().takes_writes() {
         return Ok(());
