@@ -125,12 +125,6 @@ impl InRoom {
         assert!(!self.server.store().takes_writes(), "the disk is broken");
     }
 
-    /// And now it is again.
-    pub(crate) fn mend_disk(&self) {
-        self.disk.heal();
-        while self.server.store().turn() {}
-    }
-
     /// How many are in the room.
     pub(crate) fn present(&self) -> usize {
         self.present
