@@ -8,11 +8,13 @@
 //! State: the remotes, by our domain and theirs, and what is known about the links that are open.
 
 pub mod calls;
+pub mod dane;
 pub mod dial;
 pub(crate) mod dialback;
 mod link;
 mod policy;
 mod remote;
+pub mod resolve;
 mod restart;
 mod waiting;
 

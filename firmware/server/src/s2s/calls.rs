@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{mpsc, oneshot, watch},
     time::{sleep, timeout},
 };
 use tracing::{debug, error};
@@ -131,7 +131,9 @@ impl Calls {
         };
         let mut failure = None;
         while let Some(dialed) = dialing.next().await {
-            let link = self.drive(dialed, why).await;
+            let Some(link) = self.drive(dialed, why).await else {
+                return Ok(());
+            };
             failure = Some(match link.outcome() {
                 Outcome::Reached => return Ok(()),
                 Outcome::Failed(error, text) => (error, text),
@@ -149,16 +151,30 @@ impl Calls {
         Err((why, error, text))
     }
 
-    async fn drive(&self, dialed: Dialed, why: Reached) -> Link {
+    /// Has a link driven by a task of its own. Gives it back if it ends before it is decided how the call
+    /// goes.
+    async fn drive(&self, dialed: Dialed, why: Reached) -> Option<Link> {
         let address = dialed.address.ip();
-        let link = Link::calling(self.house.server.clone(), address, dialed.direct, why);
+        let mut link = Link::calling(self.house.server.clone(), address, dialed.direct, why);
+        let (tell, reached) = oneshot::channel();
+        link.tell_when_reached(tell);
         let how = Serving {
             address,
             direct: dialed.direct,
             admission: None,
             stop: self.stop.clone(),
         };
-        tcp::serve(self.house.clone(), dialed.tcp, link, how).await
+        let serve = tcp::serve(self.house.clone(), dialed.tcp, link, how);
+        let alive = self.alive.upgrade();
+        let mut serving = tokio::spawn(async move {
+            let link = serve.await;
+            drop(alive);
+            link
+        });
+        tokio::select! {
+            Ok(()) = reached => None,
+            ended = &mut serving => ended.ok(),
+        }
     }
 }
 

@@ -38,6 +38,7 @@ use std::{
     sync::Arc,
     task::{Context, Poll},
 };
+use tokio::sync::oneshot;
 use tracing::{debug, info};
 use xmpp::{
     Element, Jid, Passing, Stanza, StanzaError, StreamError,
@@ -206,6 +207,13 @@ impl Link {
     /// Whether TLS comes before the first byte (XEP-0368).
     pub(crate) fn is_direct(&self) -> bool {
         self.direct
+    }
+
+    /// Who wants to know when the call has reached what it was made for.
+    pub(crate) fn tell_when_reached(&mut self, tell: oneshot::Sender<()>) {
+        if let Side::Calling(calling) = &mut self.side {
+            calling.tell = Some(tell);
+        }
     }
 
     /// How the call has gone; a stream that was opened to us is never decided here.

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::connection::Todo;
 use base64::{Engine, engine::general_purpose::STANDARD};
+use tokio::sync::oneshot;
 use tracing::{debug, info};
 use xmpp::{Element, StanzaError, StreamError, ns, stream::Header};
 
@@ -38,6 +39,8 @@ pub(super) struct Calling {
     stage: Stage,
     pub(super) outcome: Outcome,
     pub(super) why: Option<Reached>,
+    /// Who wants to know that it was.
+    pub(super) tell: Option<oneshot::Sender<()>>,
     /// They count stanzas.
     counts: bool,
 }
@@ -48,7 +51,15 @@ impl Calling {
             stage: Stage::Features,
             outcome: Outcome::Open,
             why: Some(why),
+            tell: None,
             counts: false,
+        }
+    }
+
+    fn reached(&mut self) {
+        self.outcome = Outcome::Reached;
+        if let Some(tell) = self.tell.take() {
+            let _ = tell.send(()); // whoever called may have given up
         }
     }
 }
@@ -250,7 +261,7 @@ impl Link {
         let Some(calling) = self.call_mut() else {
             return;
         };
-        calling.outcome = Outcome::Reached;
+        calling.reached();
         let why = calling.why.take();
         if let Some(Reached::Deliver(remote)) = why {
             info!(
@@ -306,7 +317,7 @@ impl Link {
             Said::Error(_) => Verified::Failed(StanzaError::REMOTE_SERVER_NOT_FOUND),
             Said::Invalid | Said::Key(_) => Verified::Invalid,
         };
-        calling.outcome = Outcome::Reached;
+        calling.reached();
         if let Some(Reached::Verify(verification)) = calling.why.take() {
             verification.answered(verified);
         }
