@@ -53,6 +53,7 @@ impl House {
         let tls = Tls::open(
             Arc::new(MachineFiles),
             &Source::of(&config),
+            &config.tls.extra_ca,
             machine::now_ms(),
         )?;
         let health = watch_store(&store);
@@ -126,13 +127,15 @@ impl House {
         }
     }
 
-    /// Reads the certificate again, if there is a new one.
+    /// Reads the certificate again, if there is a new one, and whose certificates are believed.
     fn reload_certificate(&self) {
-        let source = Source::of(&self.server.config());
-        match self.tls.reload(&source, machine::now_ms()) {
+        let (config, now) = (self.server.config(), machine::now_ms());
+        let own = self.tls.reload(&Source::of(&config), now);
+        let others = self.tls.reload_trust(&config.tls.extra_ca, now);
+        match own.and(others) {
             Ok(_) => self.say("certificate", Level::Ok, CERTIFICATE_OK.to_owned()),
             Err(error) => {
-                let text = format!("the certificate of before stays in use: {error}");
+                let text = format!("what was read before stays in use: {error}");
                 self.say("certificate", Level::Warn, text);
             }
         }
