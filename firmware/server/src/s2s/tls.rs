@@ -7,7 +7,7 @@
 //! State: none.
 
 use super::certificate::Certificate;
-use crate::limits::{PEER_CERTIFICATES_BYTES_MAX, PEER_CERTIFICATES_MAX};
+use crate::limits::PEER_CERTIFICATES_BYTES_MAX;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error,
     PeerMisbehaved, ServerConfig, SignatureScheme,
@@ -193,7 +193,7 @@ impl ServerCertVerifier for Anybody {
 /// A connection keeps its peer's certificates for as long as it stands.
 fn keep_small(leaf: &CertificateDer<'_>, others: &[CertificateDer<'_>]) -> Result<(), Error> {
     let bytes = leaf.len() + others.iter().map(|other| other.len()).sum::<usize>();
-    if others.len() < PEER_CERTIFICATES_MAX && bytes <= PEER_CERTIFICATES_BYTES_MAX {
+    if bytes <= PEER_CERTIFICATES_BYTES_MAX {
         return Ok(());
     }
     Err(Error::InvalidCertificate(

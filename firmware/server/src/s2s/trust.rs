@@ -7,7 +7,7 @@
 
 use super::certificate::{Believed, Certificate};
 use crate::{
-    limits::{PEER_CERTIFICATES_MAX, ROOTS_IDLE_MS, ROOTS_MS},
+    limits::{PEER_ISSUERS_MAX, ROOTS_IDLE_MS, ROOTS_MS},
     tls::{Files, TlsError},
     world::Timestamp,
 };
@@ -56,7 +56,7 @@ pub enum Flaw {
     WrongName,
     /// It is for something else than servers and clients (RFC 5280 §4.2.1.12).
     WrongPurpose,
-    /// It cannot be read, or there are too many.
+    /// It cannot be read.
     Broken,
 }
 
@@ -95,9 +95,7 @@ impl Trust {
         now: Timestamp,
     ) -> Result<(), Flaw> {
         let (leaf, others) = chain.split_first().ok_or(Flaw::Missing)?;
-        if chain.len() > PEER_CERTIFICATES_MAX {
-            return Err(Flaw::Broken);
-        }
+        let others = &others[..others.len().min(PEER_ISSUERS_MAX)];
         let certificate = Certificate::read(leaf).ok_or(Flaw::Broken)?;
         let (first, last) = certificate.validity();
         if now > last {
