@@ -226,7 +226,7 @@ async fn services(
                     priority: srv.priority,
                     weight: srv.weight,
                     port: srv.port,
-                    target: srv.target,
+                    target: srv.host,
                     direct,
                     secure,
                 });

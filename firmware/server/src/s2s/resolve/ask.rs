@@ -47,12 +47,12 @@ pub(super) struct Found {
     pub(super) secure: bool,
 }
 
-/// The data of an SRV record; the target without the dot at the end.
+/// The data of an SRV record; the host without the dot at the end.
 pub(super) struct Target {
     pub(super) priority: u16,
     pub(super) weight: u16,
     pub(super) port: u16,
-    pub(super) target: String,
+    pub(super) host: String,
 }
 
 /// Two resolvers over the same name servers.
@@ -202,7 +202,7 @@ fn read(lookup: &Lookup) -> Found {
                 priority: srv.priority,
                 weight: srv.weight,
                 port: srv.port,
-                target: without_dot(&srv.target),
+                host: without_dot(&srv.target),
             }),
             RData::A(address) => found.addresses.push(address.0.into()),
             RData::AAAA(address) => found.addresses.push(address.0.into()),
