@@ -570,15 +570,15 @@ const _: () = assert!(
     READ_BYTES >= xmpp::limits::UNAUTHENTICATED_BYTES_MAX,
     "a login fits into one read"
 );
-/// Certificates above another server's own that are looked at: real chains have one to three. A path is looked
-/// for in every order of them, so each one more is several times the work: five made to be slow cost a
-/// millisecond or two, seven a tenth of a second.
+/// Certificates above another server's own that are looked at: real chains have one to three. A path is
+/// looked for in every order of them, so each one more is several times the work: five made to be slow cost
+/// a millisecond or two, seven a tenth of a second.
 pub const PEER_ISSUERS_MAX: usize = 5;
 /// Bytes of all certificates of another server, kept with the connection. Four with long keys and a hundred
 /// names have 16 000.
 pub const PEER_CERTIFICATES_BYTES_MAX: usize = 32_768;
-/// Milliseconds for which the machine's authorities stay in memory unused: a hundred kilobytes, and reading them
-/// again takes some milliseconds.
+/// Milliseconds for which the machine's authorities stay in memory unused: seventy kilobytes, and reading
+/// them again takes some milliseconds.
 pub const ROOTS_IDLE_MS: u64 = 600_000;
 /// Milliseconds after which they are read again: a day, in which an update of the system takes effect.
 pub const ROOTS_MS: u64 = 86_400_000;

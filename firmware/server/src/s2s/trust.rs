@@ -1,9 +1,9 @@
 //! Whether another server is who it says it is: its certificates, judged after the handshake (RFC 6120
 //! §13.7.2), so that one without good ones can still be asked to dial back (XEP-0220).
 //!
-//! State: the authorities. Those of `tls.extra_ca` stay; those of the machine are read when somebody is to be
-//! judged (a hundred files, some milliseconds), and forgotten when nobody has been for a while, so that a house
-//! which talks to nobody outside holds none of them, and one that does hears of changes to them.
+//! State: the authorities. Those of `tls.extra_ca` stay; those of the machine are read when somebody is to
+//! be judged (a hundred files, some milliseconds), and forgotten when nobody has been for a while, so that a
+//! house which talks to nobody outside holds none of them, and one that does hears of changes to them.
 
 use super::certificate::{Believed, Certificate};
 use crate::{
@@ -39,7 +39,8 @@ struct Known {
     used: Timestamp,
 }
 
-/// What is wrong with a peer's certificates. The text goes to the log and to the administrator, not to the peer.
+/// What is wrong with a peer's certificates. The text goes to the log and to the administrator, not to the
+/// peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flaw {
     /// There are none.
