@@ -1,17 +1,21 @@
 //! The world in process: the server's own code on one thread, over a disk that forgets, without TLS
 //! and without waiting. It is at rest before the next line of a script, so absence costs nothing.
 
+mod far;
+
 use crate::{
     addresses::HOME,
     clock::{Hands, LoadedDice},
     script::Port,
     world::{Link, Problem, World},
 };
+use far::{Far, Street};
 use household::Config;
 use server::{
     Parts, Readers, Server,
     accounts::{self, NewAccount},
     connection::{Connection, Door, Peer, Todo},
+    s2s::{Call, Reached},
     world::Clock,
 };
 use std::{
@@ -27,7 +31,7 @@ use store::{
     Options, Store, Table, Urgency,
     disk::{Fault, FileName, SimDisk},
 };
-use xmpp::StreamError;
+use xmpp::{StanzaError, StreamError};
 
 /// Between two looks of the server at what is due (`Server::tick`).
 const HOUSEKEEPING: Duration = Duration::from_mins(1);
@@ -46,6 +50,9 @@ pub struct Simulated {
     /// Started by whatever needs it first; gone while the power is off.
     server: Option<Arc<Server>>,
     lines: Vec<Line>,
+    /// Other servers, and who is to be called.
+    far: Vec<Far>,
+    street: Arc<Street>,
     power_cuts: u64,
 }
 
@@ -57,6 +64,8 @@ struct Line {
     towards_server: Vec<u8>,
     /// What the server wrote and nobody has read yet.
     towards_client: Vec<u8>,
+    /// It is that of a user of another server.
+    is_far: bool,
 }
 
 impl Default for Simulated {
@@ -68,6 +77,8 @@ impl Default for Simulated {
             settings: SETTINGS.into(),
             server: None,
             lines: Vec::new(),
+            far: Vec::new(),
+            street: Arc::default(),
             power_cuts: 0,
         }
     }
@@ -128,8 +139,27 @@ impl World for Simulated {
             connection: Some(connection),
             towards_server: Vec::new(),
             towards_client: Vec::new(),
+            is_far: false,
         });
         Ok(self.lines.len() - 1)
+    }
+
+    fn make_remote(&mut self, jid: &str) -> Result<Link, Problem> {
+        let domain = jid.rsplit('@').next().unwrap_or_default();
+        self.lines.push(Line {
+            connection: None,
+            towards_server: Vec::new(),
+            towards_client: Vec::new(),
+            is_far: true,
+        });
+        let line = self.lines.len() - 1;
+        let at = self.far.iter().position(|far| far.domain == domain);
+        let at = at.unwrap_or_else(|| {
+            self.far.push(Far::new(domain));
+            self.far.len() - 1
+        });
+        self.far[at].users.push((jid.into(), line));
+        Ok(line)
     }
 
     fn write(&mut self, link: Link, bytes: &[u8]) {
@@ -142,7 +172,7 @@ impl World for Simulated {
     }
 
     fn is_closed(&self, link: Link) -> bool {
-        self.lines[link].connection.is_none()
+        self.lines[link].connection.is_none() && !self.lines[link].is_far
     }
 
     fn cut(&mut self, link: Link) {
@@ -164,6 +194,7 @@ impl World for Simulated {
             for link in 0..self.lines.len() {
                 moves |= self.drive(link);
             }
+            moves |= self.drive_far();
             if !moves {
                 return moved;
             }
@@ -181,6 +212,9 @@ impl World for Simulated {
                 if let Some(connection) = &mut line.connection {
                     connection.tick();
                 }
+            }
+            for link in self.far.iter_mut().flat_map(Far::links) {
+                link.tick();
             }
             let server = self.server()?;
             self.now(server.tick());
@@ -205,6 +239,9 @@ impl World for Simulated {
                 connection.end(StreamError::SYSTEM_SHUTDOWN);
             }
         }
+        for link in self.far.iter_mut().flat_map(Far::links) {
+            link.end(StreamError::SYSTEM_SHUTDOWN);
+        }
         self.settle();
         self.writes_finish();
         if let Some(server) = self.server.take() {
@@ -214,6 +251,7 @@ impl World for Simulated {
         for line in &mut self.lines {
             line.connection = None;
         }
+        self.forget_far();
         self.server().map(|_| ())
     }
 
@@ -221,6 +259,7 @@ impl World for Simulated {
         for line in &mut self.lines {
             line.connection = None;
         }
+        self.forget_far();
         self.server = None;
         self.power_cuts += 1;
         self.disk.power_fails(self.power_cuts);
@@ -306,7 +345,9 @@ impl Simulated {
         let server = server.map_err(failed)?;
         server.restore_sessions().map_err(failed)?;
         self.server = Some(server.clone());
+        server.connect_outside(self.street.clone());
         self.now(server.settle_restored());
+        self.now(server.resume_remotes()).map_err(failed)?;
         Ok(server)
     }
 
@@ -373,13 +414,75 @@ impl Simulated {
         moved
     }
 
+    /// Does what other servers do; whether anything happened.
+    fn drive_far(&mut self) -> bool {
+        let Some(server) = self.server.clone() else {
+            return false;
+        };
+        let mut moved = false;
+        while let Some(call) = self.street.next() {
+            moved = true;
+            self.is_called(&server, call);
+        }
+        let mut all = std::mem::take(&mut self.far);
+        for far in &mut all {
+            for (user, line) in far.users.clone() {
+                let said = std::mem::take(&mut self.lines[line].towards_server);
+                moved |= !said.is_empty();
+                far.says(&user, &said);
+            }
+            let round = far.drive(&server, |link| self.now(link.step()));
+            moved |= round.moved;
+            for mut link in round.over {
+                self.now(link.leave());
+            }
+            for (line, bytes) in round.got {
+                self.lines[line].towards_client.extend(bytes);
+            }
+        }
+        self.far = all;
+        moved
+    }
+
+    /// Another server is to be called: one of the script's, or one that nobody knows.
+    fn is_called(&mut self, server: &Arc<Server>, call: Call) {
+        let (reached, domain) = match call {
+            Call::Deliver(remote) => (Reached::Deliver(remote.clone()), remote.theirs.to_string()),
+            Call::Verify(verification) => {
+                let domain = verification.theirs.to_string();
+                (Reached::Verify(verification), domain)
+            }
+        };
+        if let Some(far) = self.far.iter_mut().find(|far| far.domain == domain) {
+            return far.is_called(server, reached);
+        }
+        let error = StanzaError::REMOTE_SERVER_NOT_FOUND;
+        match reached {
+            Reached::Deliver(remote) => {
+                self.now(server.remote_failed(&remote, error, "there is no such server"));
+            }
+            Reached::Verify(verification) => verification.failed(error),
+        }
+    }
+
+    /// Nothing is left of the streams with other servers.
+    fn forget_far(&mut self) {
+        for far in &mut self.far {
+            far.forget();
+        }
+        self.street = Arc::default();
+    }
+
     /// The time until a connection or the server has something to do.
-    fn until_something_is_due(&self) -> Duration {
+    fn until_something_is_due(&mut self) -> Duration {
         let now = self.clock.elapsed_ms();
+        let far = self.far.iter_mut().flat_map(Far::links);
+        let far: Vec<u64> = far.filter_map(|link| link.deadline()).collect();
         let deadlines = self
             .lines
             .iter()
-            .filter_map(|line| line.connection.as_ref()?.deadline());
+            .filter_map(|line| line.connection.as_ref()?.deadline())
+            .chain(far);
         let next = deadlines.map(|deadline| Duration::from_millis(deadline.saturating_sub(now)));
         let push = self.server.as_ref().and_then(|server| server.until_push());
         let next = next.chain(push).min().unwrap_or(HOUSEKEEPING);

@@ -202,7 +202,6 @@ impl Server {
             entry: entry.clone(),
             row,
             broken: 0,
-            at: self.now(),
         };
         let queued = remote.push(waiting, now).map_err(|(_, error)| error)?;
         if let Some(row) = row {

@@ -35,7 +35,9 @@ impl Outside for Street {
     }
 
     fn judge(&self, chain: &[CertificateDer<'_>], domain: &str) -> Result<(), String> {
-        let is_for_it = chain.first().is_some_and(|leaf| **leaf == *domain.as_bytes());
+        let is_for_it = chain
+            .first()
+            .is_some_and(|leaf| **leaf == *domain.as_bytes());
         is_for_it
             .then_some(())
             .ok_or_else(|| "it is for another name".to_owned())
@@ -217,7 +219,11 @@ impl Far {
     }
 
     fn header(&self, to: &str) -> String {
-        let to = if to.is_empty() { crate::addresses::HOME } else { to };
+        let to = if to.is_empty() {
+            crate::addresses::HOME
+        } else {
+            to
+        };
         format!(
             "<?xml version='1.0'?><stream:stream from='{}' to='{to}' id='far' version='1.0' \
              xmlns='{}' xmlns:db='jabber:server:dialback' xmlns:stream='{}'>",

@@ -37,7 +37,6 @@ impl Server {
             entry,
             row: Some(kept.number),
             broken: 0,
-            at: kept.at,
         };
         let outside = self.federation().outside.get();
         let (Some(to), Some(outside)) = (to, outside) else {
