@@ -10,6 +10,7 @@ mod asking;
 pub(crate) mod changes;
 pub(crate) mod config;
 pub(crate) mod haste;
+pub(crate) mod hats;
 mod leftovers;
 pub(crate) mod matrix;
 pub(crate) mod nickname;
@@ -38,9 +39,10 @@ use crate::{
     world::Timestamp,
 };
 use haste::Haste;
+use hats::Hat;
 use record::{
-    AFFILIATION, AffiliationRecord, OCCUPANT, OccupantRecord, ROOM, RoomRecord, Subject, VOICE,
-    VoiceRecord,
+    AFFILIATION, AffiliationRecord, HAT, OCCUPANT, OccupantRecord, ROOM, RoomRecord, Subject,
+    VOICE, VoiceRecord,
 };
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -66,6 +68,8 @@ pub(crate) struct Room {
     pub(crate) affiliations: BTreeMap<Jid, AffiliationRecord>,
     /// Who has a voice, or none, otherwise than the affiliation says, by bare JID (§5.1).
     pub(crate) voices: BTreeMap<Jid, VoiceRecord>,
+    /// Hats that people may wear, in the order in which they were made (XEP-0317).
+    pub(crate) hats: Vec<Hat>,
     /// Who asked the moderators or admins for something a short while ago, by bare JID.
     pub(crate) asked: Vec<(Jid, Timestamp)>,
     pub(crate) occupants: Occupants,
@@ -99,6 +103,7 @@ impl Room {
             destroyed: false,
             affiliations: BTreeMap::from([(creator, owner)]),
             voices: BTreeMap::new(),
+            hats: Vec::new(),
             asked: Vec::new(),
             occupants: Occupants::default(),
             moves: 0,
@@ -125,6 +130,10 @@ impl Room {
                 voices.insert(jid, voice);
             }
         }
+        let hats = HAT.prefix(snapshot, &record.id)?;
+        let hats = hats.map(|row| row.map(|((_, uri), known)| Hat { uri, known }));
+        let mut hats = hats.collect::<Result<Vec<_>, _>>()?;
+        hats.sort_by_key(|hat| hat.known.order);
         Ok(Room {
             creator: record.creator,
             created: record.created_ms,
@@ -135,6 +144,7 @@ impl Room {
             destroyed: false,
             affiliations,
             voices,
+            hats,
             asked: Vec::new(),
             occupants: Occupants::default(),
             moves: 0,
@@ -230,7 +240,11 @@ impl Cx<'_> {
         let affiliated: Vec<Jid> = room.affiliations.keys().cloned().collect();
         let seats = room.occupants.seats().map(|(_, seat)| seat.jid.clone());
         let seats: Vec<Jid> = seats.collect();
+        let hats: Vec<String> = room.hats.iter().map(|hat| hat.uri.clone()).collect();
         self.keep_room();
+        for uri in hats {
+            self.keep_hat(&uri);
+        }
         for jid in affiliated {
             self.keep_affiliation(&jid);
         }

@@ -9,7 +9,7 @@
 use super::{
     Affiliation,
     changes::Change,
-    record::{AFFILIATION, ENDED, ROOM, VOICE},
+    record::{AFFILIATION, ENDED, HAT, ROOM, VOICE},
 };
 use crate::{account::Cx, accounts, features::muc, limits::SWEEP_GROUPS_MAX, server::Server};
 use std::{
@@ -79,7 +79,8 @@ impl Server {
     }
 }
 
-/// The rooms to which somebody, a bare JID, is something, or that gave or took its voice: name and number.
+/// The rooms to which somebody, a bare JID, is something, that gave or took its voice, or where it wears a
+/// hat: name and number.
 ///
 /// # Errors
 /// The disk's.
@@ -94,6 +95,12 @@ pub(crate) fn acquainted(snapshot: &Snapshot, who: &str) -> Result<Vec<(String, 
     for row in VOICE.range(snapshot, ..)? {
         let ((room, jid), _) = row?;
         if jid == who {
+            numbers.insert(room);
+        }
+    }
+    for row in HAT.range(snapshot, ..)? {
+        let ((room, _), hat) = row?;
+        if hat.wearers.iter().any(|wearer| wearer == who) {
             numbers.insert(room);
         }
     }
@@ -114,6 +121,7 @@ pub(crate) fn acquainted(snapshot: &Snapshot, who: &str) -> Result<Vec<(String, 
 /// more its admins do from now on (§10.4).
 pub(crate) fn forget(cx: &mut Cx<'_>, gone: &Jid) {
     cx.forget_voice(gone);
+    cx.take_off_all(gone);
     let Some(room) = cx.room_mut() else { return };
     if room.affiliations.remove(gone).is_none() {
         return;

@@ -2,10 +2,11 @@
 //! the occupant. Each of three sorts of viewers gets one stanza, made once: the occupant itself, those who
 //! see real addresses, and the others.
 
-use super::USER;
+use super::{USER, hats};
 use crate::{
     account::Cx,
     room::{Affiliation, Occupant, Role, Room, Said},
+    server::Server,
 };
 use std::sync::Arc;
 use xmpp::{Jid, Kind, Passing, Stanza, compose};
@@ -41,6 +42,8 @@ pub(super) struct Told {
     pub(super) id: Box<str>,
     /// What its client said.
     pub(super) presence: Said,
+    /// The hats it wears, as XML; empty for none.
+    pub(super) hats: String,
 }
 
 impl Told {
@@ -54,13 +57,29 @@ impl Told {
             was_shown: is_broadcast(room, occupant.role),
             id: occupant.id.clone(),
             presence: seat.presence.clone(),
+            hats: hats::worn(room, &seat.jid),
         })
+    }
+
+    /// A session that is not in the room, whatever it believes.
+    pub(super) fn absent(server: &Server, occupant: &Jid, session: &Jid) -> Told {
+        Told {
+            jid: occupant.clone(),
+            real: session.clone(),
+            affiliation: Affiliation::None,
+            role: Role::None,
+            was_shown: false,
+            id: server.rooms().occupant_id(&occupant.bare(), session),
+            presence: "".into(),
+            hats: String::new(),
+        }
     }
 
     /// The same as somebody who is not there.
     pub(super) fn gone(self) -> Told {
         Told {
             role: Role::None,
+            hats: String::new(),
             ..self
         }
     }
@@ -82,6 +101,7 @@ impl Told {
         content.push_str("</x><occupant-id xmlns='urn:xmpp:occupant-id:0'");
         compose::attribute(&mut content, "id", &self.id);
         content.push_str("/>");
+        content.push_str(&self.hats);
         let mut attributes = Vec::with_capacity(3);
         if !news.type_.is_empty() {
             attributes.push(("type", news.type_));
