@@ -323,6 +323,9 @@ pub const ROOM_HAT_WEARERS_MAX: usize = 100;
 pub const ROOM_HAT_TITLE_BYTES_MAX: usize = 64;
 /// Bytes of the URI of a hat.
 pub const ROOM_HAT_URI_BYTES_MAX: usize = 256;
+/// Messages of which a room remembers that a moderator took them back, so that it need not be told twice: two
+/// moderators who see the same do it within a minute.
+pub const ROOM_MODERATED_MAX: usize = 64;
 /// People in one room whose voice is remembered until they come back; the oldest are forgotten.
 pub const ROOM_VOICES_MAX: usize = 200;
 /// Milliseconds until somebody may ask the moderators or admins of a room again: they have read it by then.

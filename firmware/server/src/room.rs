@@ -70,6 +70,8 @@ pub(crate) struct Room {
     pub(crate) voices: BTreeMap<Jid, VoiceRecord>,
     /// Hats that people may wear, in the order in which they were made (XEP-0317).
     pub(crate) hats: Vec<Hat>,
+    /// Places in the archive of what moderators took back lately, the last one first.
+    pub(crate) moderated: VecDeque<u64>,
     /// Who asked the moderators or admins for something a short while ago, by bare JID.
     pub(crate) asked: Vec<(Jid, Timestamp)>,
     pub(crate) occupants: Occupants,
@@ -104,6 +106,7 @@ impl Room {
             affiliations: BTreeMap::from([(creator, owner)]),
             voices: BTreeMap::new(),
             hats: Vec::new(),
+            moderated: VecDeque::new(),
             asked: Vec::new(),
             occupants: Occupants::default(),
             moves: 0,
@@ -145,6 +148,7 @@ impl Room {
             affiliations,
             voices,
             hats,
+            moderated: VecDeque::new(),
             asked: Vec::new(),
             occupants: Occupants::default(),
             moves: 0,

@@ -62,6 +62,8 @@ pub(crate) struct Subject {
     pub(crate) by_id: String,
     /// The language that the elements are in where they do not say; empty where nobody did.
     pub(crate) lang: String,
+    /// Its place in the archive; 0 where it has none.
+    pub(crate) position: u64,
 }
 
 /// What somebody is to a room.

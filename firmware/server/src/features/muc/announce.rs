@@ -246,6 +246,12 @@ pub(super) fn codes_to_all(cx: &mut Cx<'_>, codes: &[u16]) {
     from_room_to_all(cx, Arc::new(stanza));
 }
 
+/// Nothing in particular is talked about any more (§8.1); the room itself says so.
+pub(super) fn no_subject(cx: &mut Cx<'_>) {
+    let stanza = Stanza::compose(Kind::Message, &[("type", "groupchat")], "<subject/>");
+    from_room_to_all(cx, Arc::new(stanza));
+}
+
 /// A stanza of the room itself, to every session.
 pub(super) fn from_room_to_all(cx: &mut Cx<'_>, stanza: Arc<Stanza>) {
     let seats = cx
