@@ -211,7 +211,7 @@ mod tests {
                 .iter()
                 .map(|hat| hat.known.title.clone());
             assert_eq!(titles.collect::<Vec<_>>(), ["first", "second"]);
-            crate::room::forget(cx, &jid("romeo"));
+            crate::room::forget(cx, &jid("romeo"), &[]);
         });
         home.write();
         assert_eq!(known("romeo"), 0);
