@@ -31,8 +31,6 @@ pub enum Refusal {
     Full,
     /// Nothing that an address can have in front of its `@`.
     BadAddress,
-    /// Nobody could ever go in: it is for members alone, and would have none.
-    NobodyThere,
     /// Too long for people, or with characters that nobody sees.
     BadName,
     /// The disk did not take it.
@@ -47,9 +45,6 @@ impl fmt::Display for Refusal {
             Refusal::Unknown => f.write_str("there is no such room"),
             Refusal::Full => f.write_str("no more rooms can be made: destroy one first"),
             Refusal::BadAddress => f.write_str("no room can have this address"),
-            Refusal::NobodyThere => f.write_str(
-                "nobody could enter it: the house has no administrator, make one with --admin first",
-            ),
             Refusal::BadName => write!(
                 f,
                 "this cannot be its name: one has at most {ROOM_NAME_BYTES_MAX} bytes, in one line"
@@ -161,7 +156,7 @@ pub fn show(snapshot: &Snapshot, localpart: &str) -> Result<Shown, Refusal> {
 /// The writes that make a room, and its number.
 ///
 /// # Errors
-/// [`Refusal::Exists`], [`Refusal::Full`], [`Refusal::BadName`], [`Refusal::NobodyThere`]; the disk's.
+/// [`Refusal::Exists`], [`Refusal::Full`], [`Refusal::BadName`]; the disk's.
 pub fn create(
     (store, snapshot): (&Arc<Store>, &Snapshot),
     config: &Settings,
@@ -203,9 +198,6 @@ fn new_room(
 ) -> Result<Room, Refusal> {
     let house = Jid::parse(&config.domain).map_err(|_| Refusal::BadAddress)?;
     let owners = accounts::administrators(snapshot, config)?;
-    if new.members_only && owners.is_empty() {
-        return Err(Refusal::NobodyThere);
-    }
     let owners = owners.into_iter().map(|owner| (owner, Affiliation::Owner));
     Ok(Room::of_house(&house, owners, new.config(), now))
 }
@@ -304,8 +296,7 @@ impl Server {
     /// Makes a room, durably. Its number.
     ///
     /// # Errors
-    /// [`Refusal::Exists`], [`Refusal::Full`], [`Refusal::BadName`], [`Refusal::NobodyThere`],
-    /// [`Refusal::NotKept`]; the disk's.
+    /// [`Refusal::Exists`], [`Refusal::Full`], [`Refusal::BadName`], [`Refusal::NotKept`]; the disk's.
     pub async fn create_room(self: &Arc<Self>, new: &NewRoom<'_>) -> Result<u32, Refusal> {
         new.check()?;
         let address = self.room_address(new.localpart)?;
@@ -425,14 +416,6 @@ mod tests {
     #[test]
     fn a_room_is_the_same_whoever_made_it() {
         let home = Fixture::new(&["juliet"]);
-        let alone = NewRoom {
-            members_only: true,
-            ..DEN
-        };
-        assert!(matches!(create(&home, &alone), Err(Refusal::NobodyThere)));
-        let mut config = Settings::clone(&home.server.config());
-        config.admins = vec!["juliet@home.example".to_owned()];
-        home.server.configure(Arc::new(config));
         for members_only in [true, false] {
             let new = NewRoom {
                 members_only,

@@ -129,7 +129,7 @@ fn who_was_refused_at_the_door_has_not_the_old_seat() {
         home.server.directory().forget(&room);
         home.server.directory().left_behind().take(HALL);
         let store = home.server.store();
-        store.queue([OCCUPANT.put(&key, &row)], store::Urgency::Now);
+        store.queue(vec![OCCUPANT.put(&key, &row)], store::Urgency::Now);
         home.write();
         home.send(&juliet, HARK);
         let jid = Jid::parse(HALL).unwrap().with_resource("Romeo").unwrap();
