@@ -96,14 +96,23 @@ impl Room {
             reason: String::new(),
         };
         Room {
-            creator: creator.as_str().to_owned(),
+            locked: true,
+            affiliations: BTreeMap::from([(creator.clone(), owner)]),
+            ..Room::empty(creator.as_str().to_owned(), created)
+        }
+    }
+
+    /// One that nobody is anything to.
+    fn empty(creator: String, created: Timestamp) -> Room {
+        Room {
+            creator,
             created,
             config: Config::default(),
             subject: Subject::default(),
             pictures: Vec::new(),
-            locked: true,
+            locked: false,
             destroyed: false,
-            affiliations: BTreeMap::from([(creator, owner)]),
+            affiliations: BTreeMap::new(),
             voices: BTreeMap::new(),
             hats: Vec::new(),
             moderated: VecDeque::new(),
@@ -138,25 +147,13 @@ impl Room {
         let mut hats = hats.collect::<Result<Vec<_>, _>>()?;
         hats.sort_by_key(|hat| hat.known.order);
         Ok(Room {
-            creator: record.creator,
-            created: record.created_ms,
             config: record.config,
             subject: record.subject,
             pictures: record.pictures,
-            locked: false,
-            destroyed: false,
             affiliations,
             voices,
             hats,
-            moderated: VecDeque::new(),
-            asked: Vec::new(),
-            occupants: Occupants::default(),
-            moves: 0,
-            haste: Haste::default(),
-            joins_reading: 0,
-            said_meanwhile: VecDeque::new(),
-            under_way: UnderWay::default(),
-            pages: Pages::default(),
+            ..Room::empty(record.creator, record.created_ms)
         })
     }
 
@@ -242,8 +239,7 @@ impl Cx<'_> {
         let Some(room) = self.room_mut() else { return };
         room.locked = false;
         let affiliated: Vec<Jid> = room.affiliations.keys().cloned().collect();
-        let seats = room.occupants.seats().map(|(_, seat)| seat.jid.clone());
-        let seats: Vec<Jid> = seats.collect();
+        let seats = room.occupants.sessions();
         let hats: Vec<String> = room.hats.iter().map(|hat| hat.uri.clone()).collect();
         self.keep_room();
         for uri in hats {

@@ -76,12 +76,8 @@ fn unseat(cx: &mut Cx<'_>, real: &Jid) -> Option<(Told, bool)> {
 
 /// The disk works again: puts the rows of all who are there.
 pub(super) fn write_anew(cx: &mut Cx<'_>) {
-    let seats = cx
-        .room()
-        .into_iter()
-        .flat_map(|room| room.occupants.seats());
-    let seats: Vec<Jid> = seats.map(|(_, seat)| seat.jid.clone()).collect();
-    for seat in seats {
+    let Some(room) = cx.room() else { return };
+    for seat in room.occupants.sessions() {
         cx.keep_seat(&seat);
     }
 }

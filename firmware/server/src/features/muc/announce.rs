@@ -254,12 +254,8 @@ pub(super) fn no_subject(cx: &mut Cx<'_>) {
 
 /// A stanza of the room itself, to every session.
 pub(super) fn from_room_to_all(cx: &mut Cx<'_>, stanza: Arc<Stanza>) {
-    let seats = cx
-        .room()
-        .into_iter()
-        .flat_map(|room| room.occupants.seats());
-    let seats: Vec<Jid> = seats.map(|(_, seat)| seat.jid.clone()).collect();
-    for seat in seats {
+    let Some(room) = cx.room() else { return };
+    for seat in room.occupants.sessions() {
         let from = cx.jid().clone();
         cx.route(Passing::new(stanza.clone(), from, seat));
     }
