@@ -256,9 +256,9 @@ impl Story {
             return self.somebody_enters(who, &nick);
         };
         let xml = match self.chance.within(0..24) {
-            21 => self.a_kick(who),
-            22 => self.another_room(),
-            23 if self.chance.once_in(4) => asked_of_owner("<destroy/>", self.ledger.number()),
+            18..21 => self.a_kick(who),
+            21..23 => self.another_room(),
+            23 if self.chance.once_in(2) => asked_of_owner("<destroy/>", self.ledger.number()),
             0 => format!("<presence to='{HALL}/{own}' type='unavailable'/>"),
             1 => format!("<presence to='{HALL}/{own}'><show>away</show></presence>"),
             2..4 => format!("<presence to='{HALL}/{nick}'/>"),
