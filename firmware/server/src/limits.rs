@@ -315,6 +315,17 @@ pub const ROOM_AFFILIATIONS_MAX: usize = 1_000;
 pub const ROOM_REASON_BYTES_MAX: usize = 512;
 /// Decisions in one request: each is told to everybody in the room.
 pub const ROOM_CHANGES_MAX: usize = 100;
+/// Hats of one room (XEP-0317): whoever wears them all shows them all with each presence.
+pub const ROOM_HATS_MAX: usize = 20;
+/// People who wear one hat, there or not: what too many wear tells nobody apart.
+pub const ROOM_HAT_WEARERS_MAX: usize = 100;
+/// Bytes of what a hat is called: it stands beside a nickname.
+pub const ROOM_HAT_TITLE_BYTES_MAX: usize = 64;
+/// Bytes of the URI of a hat.
+pub const ROOM_HAT_URI_BYTES_MAX: usize = 256;
+/// Messages of which a room remembers that a moderator took them back, so that it need not be told twice: two
+/// moderators who see the same do it within a minute.
+pub const ROOM_MODERATED_MAX: usize = 64;
 /// People in one room whose voice is remembered until they come back; the oldest are forgotten.
 pub const ROOM_VOICES_MAX: usize = 200;
 /// Milliseconds until somebody may ask the moderators or admins of a room again: they have read it by then.
