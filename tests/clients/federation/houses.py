@@ -1,0 +1,49 @@
+"""A house on the street: a server that federates. `Terms` says how it may be, whichever server it is;
+`hearth.py`, `prosody.py` and `ejabberd.py` beside this file say how to tell it that."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+# The standard ports: what a server without SRV records is looked for at (RFC 6120 §3.2.1).
+S2S, S2S_TLS = 5269, 5270
+CLIENTS, CLIENTS_TLS = 5222, 5223
+
+
+@dataclass
+class Terms:
+    """How a server meets others. `dialback` and `external` (SASL) are ways to be known, `require_valid` wants a
+    certificate in order from everybody but those in `insecure`. Not every server can do without everything."""
+
+    dialback: bool = True
+    external: bool = True
+    require_valid: bool = True
+    insecure: list = field(default_factory=list)
+    bidi: bool = True
+    smacks: bool = True
+    # Domains at the same server, each with a certificate of its own: {domain: kind}. Prosody alone.
+    cottages: dict = field(default_factory=dict)
+
+
+class House:
+    """Mixed into a server, before it. The street gives it `domain`, `host`, `certificate`, `key` and `ca`."""
+
+    # What its rooms are called below its domain.
+    rooms_name = "groupchat"
+    certificate: Path
+    key: Path
+
+    def moves_in(self, domain, host, terms=None):
+        """Its place on the street; its configuration is written when it starts."""
+        self.domain, self.host = domain, host
+        self.terms = terms or Terms()
+        self.c2s, self.c2s_tls = CLIENTS, CLIENTS_TLS
+
+    @property
+    def rooms(self):
+        return f"{self.rooms_name}.{self.domain}"
+
+    def at(self, domain):
+        """The same server for a client of another of its domains."""
+        door = type(self).__new__(type(self))
+        door.__dict__ = {**self.__dict__, "domain": domain}
+        return door
