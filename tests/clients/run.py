@@ -1,6 +1,6 @@
 """Runs journeys: real clients against a real server, one line per thing that holds.
 
-    run.py [--server hearth|prosody] [--hearth COMMAND] [JOURNEY…]
+    run.py [--server hearth|prosody] [--hearth COMMAND] [--keep DIRECTORY] [JOURNEY…]
 
 Every journey gets a fresh server in a fresh directory. Against Prosody it shows that the journey itself is
 right: a step that only our own server passes would be a suspect. Ends with status 1 at the first step that
@@ -11,6 +11,7 @@ import asyncio
 import logging
 import os
 import shlex
+import shutil
 import sys
 import tempfile
 import time
@@ -57,6 +58,8 @@ def main():
     parser.add_argument("--server", choices=["hearth", "prosody"], default="hearth")
     parser.add_argument("--hearth", default=str(TOP / "target/release/hearth"), metavar="COMMAND",
                         help="the binary, or an emulator and the binary (default: %(default)s)")
+    parser.add_argument("--keep", type=Path, metavar="DIRECTORY",
+                        help="where the files of a journey that fails are left, with the logs of all servers")
     parser.add_argument("journeys", nargs="*", metavar="JOURNEY",
                         help=f"of {', '.join(JOURNEYS)} (default: all)")
     arguments = parser.parse_args()
@@ -75,7 +78,10 @@ def main():
             return 1
     if len(away) < len(chosen):
         print(f"{len(chosen) - len(away)} journeys against {arguments.server}: all hold", flush=True)
-    return namespace.again_inside(["--server", arguments.server, "--hearth", arguments.hearth, *away]) if away else 0
+    if not away:
+        return 0
+    keep = ["--keep", arguments.keep.resolve()] if arguments.keep else []
+    return namespace.again_inside(["--server", arguments.server, "--hearth", arguments.hearth, *keep, *away])
 
 
 def federated(name):
@@ -100,6 +106,8 @@ async def travel(name, arguments):
         except (Failed, asyncio.TimeoutError, OSError) as error:
             print(f"{name} failed: {str(error) or f'not done within {seconds_max} s'}\n"
                   f"the end of the server's log:\n{server.tail()}", file=sys.stderr, flush=True)
+            if arguments.keep:
+                shutil.copytree(directory, arguments.keep / name, dirs_exist_ok=True)
             return False
         finally:
             await server.stop()

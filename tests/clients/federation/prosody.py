@@ -64,6 +64,8 @@ modules_enabled = {{
     "ping", "time", "uptime", "vcard4", "vcard_legacy", "version", "mam", {modules}
 }}
 modules_disabled = {{ {disabled} }}
+-- XEP-0191 §3.3 wants who is blocked told.
+bounce_blocked_messages = true
 ssl = {{ certificate = "{certificate}", key = "{key}", cafile = "{ca}" }}
 c2s_ssl = {{ certificate = "{certificate}", key = "{key}" }}
 c2s_direct_tls_ssl = {{ certificate = "{certificate}", key = "{key}" }}

@@ -82,7 +82,7 @@ class Street:
     def client(self, house, localpart, resource="desk", **options):
         jid = f"{localpart}@{house.domain}"
         client = Slixmpp(house, f"{jid}/{resource}", jid, **options)
-        for plugin in ("xep_0045", "xep_0054", "xep_0084", "xep_0153", "xep_0163", "xep_0172", "xep_0191"):
+        for plugin in ("xep_0045", "xep_0054", "xep_0084", "xep_0163", "xep_0172", "xep_0191"):
             client.register_plugin(plugin)
         self.clients.append(client)
         return client
@@ -97,14 +97,14 @@ class Street:
         return self
 
     async def __aexit__(self, kind, failure, trace):
+        neighbours = [house for house in self.houses if house is not self.home]
+        tails = [f"the end of {house.domain}'s log:\n{house.tail()}" for house in neighbours]
         for client in self.clients:
             with contextlib.suppress(Failed):
                 await client.leave()
         for thing in self.closing:
             thing.close()
-        neighbours = [house for house in self.houses if house is not self.home]
         await asyncio.gather(*(house.stop() for house in neighbours), return_exceptions=True)
         self.names.close()
         if isinstance(failure, Failed):
-            raise Failed("\n".join([str(failure), *(
-                f"the end of {house.domain}'s log:\n{house.tail(40)}" for house in neighbours)])) from failure
+            raise Failed("\n".join([str(failure), *tails])) from failure
