@@ -1,7 +1,7 @@
 """A house on the street: a server that federates. `Terms` says how it may be, whichever server it is;
 `hearth.py`, `prosody.py` and `ejabberd.py` beside this file say how to tell it that."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 # The standard ports: what a server without SRV records is looked for at (RFC 6120 §3.2.1).
@@ -11,17 +11,27 @@ CLIENTS, CLIENTS_TLS = 5222, 5223
 
 @dataclass
 class Terms:
-    """How a server meets others. `dialback` and `external` (SASL) are ways to be known, `require_valid` wants a
-    certificate in order from everybody but those in `insecure`. Not every server can do without everything."""
+    """How a server meets others: `require_valid` wants a certificate in order from everybody but those in
+    `insecure`; for them, and without it for all, dialback is enough."""
 
-    dialback: bool = True
-    external: bool = True
     require_valid: bool = True
-    insecure: list = field(default_factory=list)
+    insecure: tuple = ()
+    dialback: bool = True
     bidi: bool = True
     smacks: bool = True
-    # Domains at the same server, each with a certificate of its own: {domain: kind}. Prosody alone.
-    cottages: dict = field(default_factory=dict)
+    # Domains at the same server. Prosody alone.
+    cottages: tuple = ()
+
+
+@dataclass(frozen=True)
+class Cottage:
+    """A domain at a neighbour's, with a certificate of that kind. How it can make itself known: by SASL EXTERNAL
+    (XEP-0178), by dialback (XEP-0220)."""
+
+    domain: str
+    kind: str
+    external: bool = True
+    dialback: bool = True
 
 
 class House:
@@ -41,9 +51,3 @@ class House:
     @property
     def rooms(self):
         return f"{self.rooms_name}.{self.domain}"
-
-    def at(self, domain):
-        """The same server for a client of another of its domains."""
-        door = type(self).__new__(type(self))
-        door.__dict__ = {**self.__dict__, "domain": domain}
-        return door

@@ -2,6 +2,7 @@
 in the same process, each with a certificate of its own."""
 
 import os
+from pathlib import Path
 
 from prosody import Prosody
 
@@ -17,25 +18,25 @@ class ProsodyHouse(House, Prosody):
         if not hasattr(self, "terms"):
             return
         terms = self.terms
-        modules = {"dialback": terms.dialback, "s2s_bidi": terms.bidi, "smacks": terms.smacks}
-        hosts = [HOST.format(domain=self.domain, certificate=self.certificate, key=self.key, further="")]
-        for domain, kind in terms.cottages.items():
-            certificate, key = self.issue(domain, kind)
-            # Its clients see a certificate in order: only the servers it talks to are to doubt it.
-            hosts.append(COTTAGE.format(domain=domain, certificate=certificate, key=key))
+        wanted = {"dialback": terms.dialback, "s2s_bidi": terms.bidi, "smacks": terms.smacks}
         self.config.write_text(CONFIG.format(
-            directory=self.directory, domain=self.domain, host=self.host, ca=self.ca,
+            directory=self.directory, domain=self.domain, host=self.host, ca=self.ca, plugins=Path(__file__).parent,
             c2s=self.c2s, c2s_tls=self.c2s_tls, s2s=S2S, s2s_tls=S2S_TLS, rooms=self.rooms,
-            certificate=self.certificate, key=self.key,
-            modules="".join(f'"{name}", ' for name, wanted in modules.items() if wanted),
-            disabled="".join(f'"{name}", ' for name in ("s2s_auth_certs",) if not terms.external),
-            require_valid=str(terms.require_valid).lower(),
-            insecure=", ".join(f'"{domain}"' for domain in terms.insecure),
-            hosts="\n".join(hosts), as_root="true" if os.getuid() == 0 else "false"))
+            certificate=self.certificate, key=self.key, as_root=lua(os.getuid() == 0),
+            modules="".join(f'"{name}", ' for name in wanted if wanted[name]),
+            require_valid=lua(terms.require_valid), insecure=", ".join(f'"{domain}"' for domain in terms.insecure),
+            cottages="".join(self._cottage(cottage) for cottage in terms.cottages)))
 
-    async def add_user(self, localpart, password):
-        from servers import run
-        await run("prosodyctl", "--config", self.config, "register", localpart, self.domain, password)
+    def _cottage(self, cottage):
+        shown, shown_key = self.issue(cottage.domain, cottage.kind)
+        certificate, key = self.issue(cottage.domain, "valid")
+        return COTTAGE.format(
+            domain=cottage.domain, shown=shown, shown_key=shown_key, certificate=certificate, key=key, ca=self.ca,
+            enabled="" if cottage.external else '"no_external"', disabled="" if cottage.dialback else '"dialback"')
+
+
+def lua(value):
+    return "true" if value else "false"
 
 
 # `s2s_timeout` is how long it waits for a neighbour who does not answer.
@@ -43,7 +44,7 @@ CONFIG = """
 run_as_root = {as_root}
 data_path = "{directory}/data"
 pidfile = "{directory}/prosody.pid"
-plugin_paths = {{ }}
+plugin_paths = {{ "{plugins}" }}
 log = {{ debug = "*stdout" }}
 interfaces = {{ "{host}" }}
 c2s_ports = {{ {c2s} }}
@@ -63,22 +64,25 @@ modules_enabled = {{
     "s2s", "roster", "saslauth", "tls", "disco", "blocklist", "bookmarks", "carbons", "lastactivity", "offline", "pep",
     "ping", "time", "uptime", "vcard4", "vcard_legacy", "version", "mam", {modules}
 }}
-modules_disabled = {{ {disabled} }}
 -- XEP-0191 §3.3 wants who is blocked told.
 bounce_blocked_messages = true
 ssl = {{ certificate = "{certificate}", key = "{key}", cafile = "{ca}" }}
 c2s_ssl = {{ certificate = "{certificate}", key = "{key}" }}
 c2s_direct_tls_ssl = {{ certificate = "{certificate}", key = "{key}" }}
 s2s_direct_tls_ssl = {{ certificate = "{certificate}", key = "{key}" }}
-{hosts}
+VirtualHost "{domain}"
+{cottages}
 Component "{rooms}" "muc"
 modules_enabled = {{ "muc_mam" }}
 muc_log_by_default = true
 """
-HOST = """
-VirtualHost "{domain}"
-"""
+# Its clients see a certificate in order: only the servers it talks to are to doubt it. Whoever says so lives there.
 COTTAGE = """
 VirtualHost "{domain}"
-s2s_ssl = {{ certificate = "{certificate}", key = "{key}", cafile = "{ca}" }}
+s2s_ssl = {{ certificate = "{shown}", key = "{shown_key}", cafile = "{ca}" }}
+c2s_ssl = {{ certificate = "{certificate}", key = "{key}" }}
+authentication = "insecure"
+insecure_open_authentication = "Yes please, I know what I'm doing!"
+modules_enabled = {{ {enabled} }}
+modules_disabled = {{ {disabled} }}
 """

@@ -47,7 +47,7 @@ class Street:
         self.certify(house)
         self.publish(domain, house.host)
         for cottage in house.terms.cottages:
-            self.publish(cottage, house.host)
+            self.publish(cottage.domain, house.host)
 
     def _issue(self, domain, kind):
         return self.authority.issue(domain, *(f"{name}.{domain}" for name in SERVICES), kind=kind)
@@ -74,18 +74,14 @@ class Street:
         for localpart in localparts:
             await house.add_user(localpart, f"{localpart}@{house.domain}")
 
-    async def person(self, house, localpart, resource="desk", **options):
-        """Somebody at slixmpp who comes online; ends with the street."""
-        client = self.client(house, localpart, resource, **options)
-        return await client.come_online()
-
-    def client(self, house, localpart, resource="desk", **options):
-        jid = f"{localpart}@{house.domain}"
-        client = Slixmpp(house, f"{jid}/{resource}", jid, **options)
+    async def person(self, house, localpart, resource="desk", domain=None):
+        """Somebody at slixmpp who comes online; ends with the street. `domain` is a cottage."""
+        jid = f"{localpart}@{domain or house.domain}"
+        client = Slixmpp(house, f"{jid}/{resource}", jid)
         for plugin in ("xep_0045", "xep_0054", "xep_0084", "xep_0163", "xep_0172", "xep_0191"):
             client.register_plugin(plugin)
         self.clients.append(client)
-        return client
+        return await client.come_online()
 
     def ends(self, thing):
         """`thing.close()` is called at the end. Returns it."""
