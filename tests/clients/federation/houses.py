@@ -37,6 +37,8 @@ class Cottage:
 class House:
     """Mixed into a server, before it. The street gives it `domain`, `host`, `certificate`, `key` and `ca`."""
 
+    # Where else than at `host` it listens for servers.
+    also = ()
     # What its rooms are called below its domain.
     rooms_name = "groupchat"
     certificate: Path

@@ -1,5 +1,5 @@
 """The street's DNS: a server on UDP and TCP whose records a journey changes at any time, in the journey's own
-process. A name it does not know does not exist. Nothing may be remembered for long (a TTL of one second)."""
+process. A name it does not know does not exist."""
 
 import asyncio
 
@@ -10,17 +10,20 @@ from .namespace import NAMES
 PORT = 53
 # As Hearth's configuration wants it.
 RESOLVER = f"{NAMES}:{PORT}"
-TTL = 1
-DATA = {"A": A, "AAAA": AAAA, "CNAME": CNAME, "SRV": lambda value: SRV(*value)}
+# A longer answer is fetched over TCP (RFC 1035 §4.2.1).
+UDP_BYTES_MAX = 512
+DATA = {"A": A, "AAAA": AAAA, "SRV": lambda value: SRV(*value)}
 
 
 class Names(asyncio.DatagramProtocol):
-    """`asked` has every question so far, as (name, type). While `silent`, nobody gets an answer; names in
-    `failing` get SERVFAIL."""
+    """`asked` has every question so far, as (name, type). Who asks for domains in `silent`, or names below them,
+    gets no answer; for those in `failing`, SERVFAIL."""
 
     def __init__(self):
         self.records, self.asked = {}, []
-        self.silent, self.failing = False, set()
+        # How long answers may be remembered, in seconds.
+        self.ttl = 1
+        self.silent, self.failing = set(), set()
 
     async def open(self):
         """Answers from now on. Returns self."""
@@ -41,10 +44,13 @@ class Names(asyncio.DatagramProtocol):
     def forget(self, name):
         """This name, and all below it, no longer exist."""
         self.records = {(known, kind): values for (known, kind), values in self.records.items()
-                        if known != name and not known.endswith("." + name)}
+                        if not below(known, [name])}
 
     def datagram_received(self, data, address):
-        if answer := self.answer(data):
+        answer = self.answer(data)
+        if answer and len(answer) > UDP_BYTES_MAX:
+            answer = DNSRecord.parse(answer).truncate().pack()
+        if answer:
             self.udp.sendto(answer, address)
 
     def connection_made(self, transport):
@@ -63,19 +69,26 @@ class Names(asyncio.DatagramProtocol):
         request = DNSRecord.parse(data)
         name, kind = str(request.q.qname).rstrip(".").lower(), QTYPE[request.q.qtype]
         self.asked.append((name, kind))
-        if self.silent:
+        if below(name, self.silent):
             return None
         reply = request.reply()
-        if name in self.failing:
+        if below(name, self.failing):
             reply.header.rcode = RCODE.SERVFAIL
             return reply.pack()
-        for given in ("CNAME", kind):
-            for value in self.records.get((name, given), ()):
-                reply.add_answer(RR(name, getattr(QTYPE, given), CLASS.IN, TTL, DATA[given](value)))
+        known = name
+        for (target,) in iter(lambda: self.records.get((known, "CNAME"), ()), ()):
+            reply.add_answer(RR(known, QTYPE.CNAME, CLASS.IN, self.ttl, CNAME(target)))
+            known = target
+        for value in self.records.get((known, kind), ()):
+            reply.add_answer(RR(known, getattr(QTYPE, kind), CLASS.IN, self.ttl, DATA[kind](value)))
         if not reply.rr:
-            if not any(known == name or known.endswith("." + name) for known, _ in self.records):
+            if not any(below(known, [name]) for known, _ in self.records):
                 reply.header.rcode = RCODE.NXDOMAIN
             # How long it may be remembered that there is nothing (RFC 2308 §5).
-            reply.add_auth(RR(name.rpartition(".")[2] or ".", QTYPE.SOA, CLASS.IN, TTL, SOA(
-                "ns.street.example", "admin.street.example", (1, 60, 60, 60, TTL))))
+            reply.add_auth(RR(name.rpartition(".")[2] or ".", QTYPE.SOA, CLASS.IN, self.ttl, SOA(
+                "ns.street.example", "admin.street.example", (1, 60, 60, 60, self.ttl))))
         return reply.pack()
+
+
+def below(name, domains):
+    return any(name == domain or name.endswith(f".{domain}") for domain in domains)

@@ -1,6 +1,6 @@
 """What two people at two servers do in several journeys."""
 
-from waiting import step
+from waiting import Failed, step, until
 
 
 async def befriend(alice, bob):
@@ -32,3 +32,24 @@ async def greet(alice, bob, text):
     await bob.hears(hers, f"{text} to Bob")
     bob.say(hers, f"{text} to Alice")
     await alice.hears(his, f"{text} to Alice")
+
+
+async def outcome(one, other, text, seconds):
+    """What becomes of a message from one to the other within that time: "arrived", or the error that came back,
+    or None."""
+    me, they = one.boundjid.bare, other if isinstance(other, str) else other.boundjid.bare
+    before = len(errors(one, they))
+    one.say(they, text)
+
+    def known():
+        if not isinstance(other, str) and any(m["from"].bare == me and m["body"] == text for m in other.messages):
+            return "arrived"
+        return next(iter(errors(one, they)[before:]), None)
+    try:
+        return await until("neither arrived nor came back", known, seconds)
+    except Failed:
+        return None
+
+
+def errors(client, sender):
+    return [m["error"]["condition"] for m in client.returned if m["from"].bare == sender]

@@ -20,8 +20,9 @@ class ProsodyHouse(House, Prosody):
         terms = self.terms
         wanted = {"dialback": terms.dialback, "s2s_bidi": terms.bidi, "smacks": terms.smacks}
         self.config.write_text(CONFIG.format(
-            directory=self.directory, domain=self.domain, host=self.host, ca=self.ca, plugins=Path(__file__).parent,
+            directory=self.directory, domain=self.domain, ca=self.ca, plugins=Path(__file__).parent,
             c2s=self.c2s, c2s_tls=self.c2s_tls, s2s=S2S, s2s_tls=S2S_TLS, rooms=self.rooms,
+            hosts=", ".join(f'"{host}"' for host in (self.host, *self.also)),
             certificate=self.certificate, key=self.key, as_root=lua(os.getuid() == 0),
             modules="".join(f'"{name}", ' for name in wanted if wanted[name]),
             require_valid=lua(terms.require_valid), insecure=", ".join(f'"{domain}"' for domain in terms.insecure),
@@ -46,7 +47,7 @@ data_path = "{directory}/data"
 pidfile = "{directory}/prosody.pid"
 plugin_paths = {{ "{plugins}" }}
 log = {{ debug = "*stdout" }}
-interfaces = {{ "{host}" }}
+interfaces = {{ {hosts} }}
 c2s_ports = {{ {c2s} }}
 c2s_direct_tls_ports = {{ {c2s_tls} }}
 s2s_ports = {{ {s2s} }}
@@ -80,6 +81,7 @@ muc_log_by_default = true
 COTTAGE = """
 VirtualHost "{domain}"
 s2s_ssl = {{ certificate = "{shown}", key = "{shown_key}", cafile = "{ca}" }}
+s2s_direct_tls_ssl = {{ certificate = "{shown}", key = "{shown_key}" }}
 c2s_ssl = {{ certificate = "{certificate}", key = "{key}" }}
 authentication = "insecure"
 insecure_open_authentication = "Yes please, I know what I'm doing!"

@@ -62,8 +62,8 @@ class Street:
         target = f"xmpp.{domain}"
         self.names.set(target, "A", host)
         for name in (domain, *(f"{service}.{domain}" for service in SERVICES)):
-            self.names.set(f"_xmpp-server._tcp.{name}", "SRV", *[(5, 0, S2S, target)] * starttls)
-            self.names.set(f"_xmpps-server._tcp.{name}", "SRV", *[(1, 0, S2S_TLS, target)] * direct)
+            for service, port, offered in (("xmpp-server", S2S, starttls), ("xmpps-server", S2S_TLS, direct)):
+                self.names.set(f"_{service}._tcp.{name}", "SRV", *[(5, 0, port, target)] * offered)
 
     async def open(self, *localparts):
         """Starts everybody; each has an account for each localpart, whose password is the address."""
