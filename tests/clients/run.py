@@ -21,7 +21,7 @@ from federation import namespace
 from federation.hearth import HearthHouse
 from federation.prosody import ProsodyHouse
 from hearth import Hearth
-from journeys import (archive, carbons, commands, federation_certificates, federation_names, federation_people, first_start, instructions,
+from journeys import (archive, carbons, commands, federation_certificates, federation_names, federation_people, federation_rooms, first_start, instructions,
                       lift_profanity, lift_slixmpp, lift_xmpp_js, login, losses, omemo, omemo_slixmpp,
                       protocol_scripts, questions, rooms, two_people)
 from prosody import Prosody
@@ -47,6 +47,7 @@ JOURNEYS = {
     "protocol_scripts": protocol_scripts,
     "federation_people": federation_people,
     "federation_names": federation_names,
+    "federation_rooms": federation_rooms,
     "federation_certificates": federation_certificates,
 }
 TOP = Path(__file__).resolve().parents[2]

@@ -80,6 +80,8 @@ class Street:
         client = Slixmpp(house, f"{jid}/{resource}", jid)
         for plugin in ("xep_0045", "xep_0054", "xep_0084", "xep_0163", "xep_0172", "xep_0191"):
             client.register_plugin(plugin)
+        # slixmpp keeps what happens in a room apart.
+        client.add_event_handler("groupchat_presence", client.presences.append)
         self.clients.append(client)
         return await client.come_online()
 
