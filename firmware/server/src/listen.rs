@@ -5,11 +5,12 @@ mod gate;
 pub(crate) use gate::Admission;
 
 use crate::{
-    connection::{Door, Peer},
+    connection::{Connection, Door, Peer},
     limits::{ACCEPT_PAUSE_MS, DEAD_LINE_MS, SHUTDOWN_MS_MAX},
+    s2s::Link,
     server::Server,
     tls::Tls,
-    transport::tcp::{self, House},
+    transport::tcp::{self, House, Serving},
 };
 use gate::Gate;
 use household::config::Listen;
@@ -34,9 +35,17 @@ pub struct Listeners {
 
 struct Open {
     name: &'static str,
-    door: Door,
+    who: Who,
     address: SocketAddr,
     socket: TcpListener,
+}
+
+/// Who comes in.
+#[derive(Clone, Copy)]
+enum Who {
+    Client(Door),
+    /// Another server; whether with TLS from the first byte (XEP-0368).
+    Server { direct: bool },
 }
 
 /// Why an address cannot be listened on: a sentence that names key and value.
@@ -47,14 +56,16 @@ pub struct ListenError {
     error: io::Error,
 }
 
-/// Binds every address of `[listen]` that clients use.
+/// Binds every address of `[listen]` that clients and other servers use.
 pub async fn bind(listen: &Listen) -> Result<Listeners, ListenError> {
     let mut open = Vec::new();
     let doors = [
-        ("c2s", Door::StartTls, &listen.c2s),
-        ("c2s_tls", Door::DirectTls, &listen.c2s_tls),
+        ("c2s", Who::Client(Door::StartTls), &listen.c2s),
+        ("c2s_tls", Who::Client(Door::DirectTls), &listen.c2s_tls),
+        ("s2s", Who::Server { direct: false }, &listen.s2s),
+        ("s2s_tls", Who::Server { direct: true }, &listen.s2s_tls),
     ];
-    for (name, door, addresses) in doors {
+    for (name, who, addresses) in doors {
         for &wanted in addresses {
             let socket = bind_one(name, wanted).await?;
             let address = socket.local_addr().map_err(|error| ListenError {
@@ -64,7 +75,7 @@ pub async fn bind(listen: &Listen) -> Result<Listeners, ListenError> {
             })?;
             open.push(Open {
                 name,
-                door,
+                who,
                 address,
                 socket,
             });
@@ -102,7 +113,8 @@ impl Listeners {
         self.open.iter().map(|open| (open.name, open.address))
     }
 
-    /// Accepts connections until `stop` turns true, then lets them take their last words and ends.
+    /// Accepts connections, and makes those to other servers, until `stop` turns true; then lets them take
+    /// their last words and ends.
     pub async fn serve(self, server: Arc<Server>, tls: Arc<Tls>, stop: watch::Receiver<bool>) {
         let house = Arc::new(House::new(server, tls));
         let gate = Arc::new(Gate::default());
@@ -161,15 +173,32 @@ impl Port {
         if tcp.set_nodelay(true).is_err() || set_tcp_user_timeout(&tcp, DEAD_LINE_MS).is_err() {
             return;
         }
-        let (house, stop, alive) = (self.house.clone(), self.stop.clone(), alive.clone());
-        let peer = Peer {
+        let (house, alive) = (self.house.clone(), alive.clone());
+        let server = house.server.clone();
+        let how = |direct| Serving {
             address,
-            door: self.open.door,
+            direct,
+            admission: Some(admission),
+            stop: self.stop.clone(),
         };
-        tokio::spawn(async move {
-            tcp::serve(house, tcp, peer, admission, stop).await;
-            drop(alive);
-        });
+        match self.open.who {
+            Who::Client(door) => {
+                let connection = Connection::new(server, Peer { address, door });
+                let serve = tcp::serve(house, tcp, connection, how(door == Door::DirectTls));
+                tokio::spawn(async move {
+                    serve.await;
+                    drop(alive);
+                });
+            }
+            Who::Server { direct } => {
+                let link = Link::called(server, address, direct);
+                let serve = tcp::serve(house, tcp, link, how(direct));
+                tokio::spawn(async move {
+                    serve.await;
+                    drop(alive);
+                });
+            }
+        }
     }
 }
 

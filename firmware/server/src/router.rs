@@ -127,12 +127,22 @@ impl Router {
                     }
                 }
                 Found::Nobody => return None,
+                Found::Elsewhere => match server.send_away(&passing, cause.as_ref()) {
+                    Ok(()) => return None,
+                    Err(_) if !may_be_refused(&passing) => return None,
+                    Err(refusal) => break answered(&passing, Err(refusal)),
+                },
                 Found::Replied(reply) => break reply,
                 Found::Answered(_) | Found::Refused(_) if !may_be_refused(&passing) => return None,
                 Found::Answered(answer) => break answered(&passing, answer),
                 Found::Refused(refusal) => break answered(&passing, Err(refusal)),
             }
         };
+        if !server.hosts(passing.from.domainpart()) {
+            // Where that cannot go either, nobody is left to be told.
+            let _ = server.send_away(&reply, cause.as_ref());
+            return None;
+        }
         // The sender's account is the one whose queue is being worked off: the answer joins that queue.
         let sender = server.in_memory(&passing.from)?;
         server.at(&sender, depth, |cx| {
@@ -500,7 +510,7 @@ fn is_me(from: &Jid, session: &Session) -> bool {
     *from == session.jid || *from == session.account.jid
 }
 
-fn fault(server: &Server, passing: &Passing) -> Option<StanzaError> {
+pub(crate) fn fault(server: &Server, passing: &Passing) -> Option<StanzaError> {
     let stanza = &passing.stanza;
     let (bad, writes) = match (stanza.kind, stanza.type_()) {
         // §8.2.3: rules 1, 2, 4 and 5.

@@ -18,6 +18,7 @@ use crate::{
     presence, push,
     room::Rooms,
     router::Router,
+    s2s::{Federation, dialback::Secret},
     session::{Session, waiting::Ended},
     world::{Clock, Dice, Timestamp, random_id},
 };
@@ -84,6 +85,7 @@ pub struct Server {
     logins: Logins,
     books: Books,
     family: Keeper,
+    federation: Federation,
     /// Localpart of the first administrator among the accounts.
     administrator: ArcSwapOption<String>,
     /// Sessions that are over and may still be asked for.
@@ -130,6 +132,7 @@ impl Server {
         let rooms = Rooms::open(&store, &*dice, rooms).map_err(StartError::Store)?;
         let capabilities = Known::load(&store).map_err(StartError::Store)?;
         let wakeable = push::Wakeable::load(&store).map_err(StartError::Store)?;
+        let federation = Federation::new(Secret::new(&*dice), store.start_count());
         let server = Arc::new_cyclic(|this| Server {
             this: this.clone(),
             pubsub,
@@ -147,6 +150,7 @@ impl Server {
             logins: Logins::default(),
             books: Books::default(),
             family: Keeper::default(),
+            federation,
             administrator: ArcSwapOption::empty(),
             ended: Ended::default(),
             positions,
@@ -278,6 +282,10 @@ impl Server {
 
     pub(crate) fn family_keeper(&self) -> &Keeper {
         &self.family
+    }
+
+    pub(crate) fn federation(&self) -> &Federation {
+        &self.federation
     }
 
     pub(crate) fn logins(&self) -> &Logins {
