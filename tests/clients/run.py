@@ -21,9 +21,11 @@ from federation import namespace
 from federation.hearth import HearthHouse
 from federation.prosody import ProsodyHouse
 from hearth import Hearth
-from journeys import (archive, carbons, commands, federation_certificates, federation_names, federation_people, federation_rooms, first_start, instructions,
-                      lift_profanity, lift_slixmpp, lift_xmpp_js, login, losses, omemo, omemo_slixmpp,
-                      protocol_scripts, questions, rooms, two_people)
+from journeys import (archive, carbons, commands, federation_certificates, federation_devices,
+                      federation_faults, federation_names, federation_people, federation_restart,
+                      federation_rooms, federation_streams, first_start, instructions, lift_profanity,
+                      lift_slixmpp, lift_xmpp_js, login, losses, omemo, omemo_slixmpp, protocol_scripts,
+                      questions, rooms, two_people)
 from prosody import Prosody
 from waiting import Failed
 
@@ -47,8 +49,12 @@ JOURNEYS = {
     "protocol_scripts": protocol_scripts,
     "federation_people": federation_people,
     "federation_names": federation_names,
-    "federation_rooms": federation_rooms,
     "federation_certificates": federation_certificates,
+    "federation_streams": federation_streams,
+    "federation_rooms": federation_rooms,
+    "federation_devices": federation_devices,
+    "federation_faults": federation_faults,
+    "federation_restart": federation_restart,
 }
 TOP = Path(__file__).resolve().parents[2]
 # A journey takes some seconds; under emulation a minute. Longer means that something hangs, unless the journey

@@ -1,0 +1,148 @@
+"""Bad lines between servers: connections that break while they are made, in the middle of a stanza, or without
+anybody being told, that answer nothing or everything late. Nobody else notices, and of what was sent nothing is
+lost without its sender being told."""
+
+import asyncio
+
+from federation.ejabberd import EjabberdHouse
+from federation.faults import Line
+from federation.houses import Cottage, Terms
+from federation.people import greet, outcome
+from federation.prosody import ProsodyHouse
+from federation.street import Street
+from waiting import Failed, step, until
+
+SERVERS = ("hearth", "prosody")
+
+# After so many bytes of a new connection it breaks: before anything, in the first header, at STARTTLS, in the
+# handshake, at the authentication.
+EARLY = (0, 1, 150, 600, 1500, 3000, 4000, 5000, 6000)
+# Its sender is told, or it arrives, within so many seconds.
+TOLD = 20.0
+# Whoever gets no answer at all may wait that long for one.
+SILENCE = 75.0
+BURST, LETTER = 60, "x" * 2000
+
+
+async def go(home, directory):
+    async with Street(home, directory) as street:
+        terms = Terms(bidi=False, cottages=tuple(Cottage(f"cut-{count}.example", "valid") for count in EARLY))
+        with step("ours, Prosody behind bad lines, and ejabberd behind a good one"):
+            friends = street.house(ProsodyHouse, "friends.example", terms)
+            office = street.house(EjabberdHouse, "office.example")
+            # One line to the neighbour and one to us.
+            there, here = await line(street, friends), await line(street, home)
+            await street.open("alice", "bob")
+            alice, bob = await street.person(home, "alice"), await street.person(friends, "bob")
+            carol = await street.person(office, "bob")
+        await break_early(street, friends, alice)
+        await break_in_a_stanza(alice, bob, there)
+        await break_in_a_stanza(bob, alice, here)
+        await be_slow(alice, bob, there, here)
+        await be_silent(alice, bob, carol, there)
+
+
+async def line(street, house, number=1, domain=None):
+    """Between the house, or the cottage of that domain, and everybody else."""
+    made = street.ends(await Line(f"127.0.{number}.{house.host.rpartition('.')[2]}", house.host).open())
+    street.publish(domain or house.domain, made.host)
+    return made
+
+
+async def break_early(street, friends, alice):
+    with step(f"connections that break at once, or after some bytes: {len(EARLY)} senders are told"):
+        lines = [await line(street, friends, 2 + number, f"cut-{count}.example") for number, count in enumerate(EARLY)]
+        for made, count in zip(lines, EARLY):
+            made.cut_after = count
+        was = await asyncio.gather(*(outcome(alice, f"bob@cut-{count}.example", "through?", TOLD) for count in EARLY))
+        silent = [f"{count} bytes" for count, what in zip(EARLY, was) if what is None]
+        if silent:
+            raise Failed(f"nobody was told after {silent}")
+
+    with step("and when the lines are good again, what is said arrives"):
+        for made in lines:
+            made.cut_after = None
+            made.reset()
+        people = await asyncio.gather(*(street.person(friends, "bob", domain=f"cut-{count}.example")
+                                        for count in EARLY))
+        for number, bob in enumerate(people):
+            # Nobody calls at once where nobody answered.
+            await until(f"nothing arrives at {bob.boundjid}", Again(alice, bob), 2 * TOLD)
+
+
+class Again:
+    """Says something as often as it comes back, until it arrives."""
+
+    def __init__(self, one, other):
+        self.one, self.other, self.said = one, other, None
+
+    def __call__(self):
+        returned = [m for m in self.one.returned if m["from"].bare == self.other.boundjid.bare]
+        if self.said is None or len(returned) > self.said:
+            self.said = len(returned)
+            self.one.say(self.other.boundjid.bare, "better now?")
+        return any(m["body"] == "better now?" for m in self.other.messages)
+
+
+async def break_in_a_stanza(one, other, line):
+    name = one.boundjid.user
+    with step(f"the connection of {name}'s server is reset in the middle of {BURST} messages: none is lost"):
+        await greet(one, other, f"before the break of {name}")
+        for wire in line.wires:
+            wire.cut_after = wire.bytes + BURST * len(LETTER) // 3
+        # Whoever connects anew loses that one, too, once.
+        bodies = [f"{name} {number} {LETTER}" for number in range(BURST)]
+        sent = {}
+        for body in bodies:
+            message = one.make_message(mto=other.boundjid.bare, mbody=body, mtype="chat")
+            sent[message["id"]] = body
+            message.send()
+
+        def accounted():
+            arrived = {m["body"] for m in other.messages}
+            told = {sent.get(m["id"]) for m in one.returned}
+            return [body for body in bodies if body not in arrived and body not in told]
+        await until(lambda: f"lost: {[body[:12] for body in accounted()]}", lambda: not accounted(), SILENCE)
+        broken = [m["body"] for m in other.messages if m["body"].startswith(f"{name} ") and m["body"] not in bodies]
+        if broken:
+            raise Failed(f"half of a message arrived: {broken}")
+        await until("nothing more arrives", Again(one, other), TOLD)
+
+
+async def be_slow(alice, bob, there, here):
+    with step("lines on which everything takes its time: all arrives, in order"):
+        for made in (there, here):
+            made.delay, made.piece = 0.05, 512
+            made.reset()
+        alice.forget()
+        bob.forget()
+        await until("nothing arrives from alice", Again(alice, bob), SILENCE)
+        await until("nothing arrives from bob", Again(bob, alice), SILENCE)
+        await greet(alice, bob, "slowly")
+        for made in (there, here):
+            made.delay, made.piece = 0.0, 65536
+
+
+async def be_silent(alice, bob, carol, line):
+    with step("a line on which nothing arrives any more: the sender is told, or it comes through another one"):
+        await greet(alice, bob, "before the silence")
+        line.freeze()
+        alice.forget()
+        alice.say(bob.boundjid.bare, "Do you hear me?")
+        await greet(alice, carol, "nobody else is concerned")
+
+        def known():
+            return (any(m["body"] == "Do you hear me?" for m in bob.messages)
+                    or any(m["from"].bare == bob.boundjid.bare for m in alice.returned))
+        await until("it was neither heard nor returned", known, SILENCE)
+
+    with step("a server that takes the call and says nothing: the sender is told, and nobody else waits"):
+        line.mute = True
+        line.reset()
+        calls = line.connections
+        asked = asyncio.ensure_future(outcome(alice, bob, "Are you there?", SILENCE))
+        await until("nobody called", lambda: line.connections > calls)
+        await greet(alice, carol, "still nobody else is concerned")
+        was = await asked
+        if was is None or was == "arrived":
+            raise Failed(f"the message {was or 'got lost'}")
