@@ -59,23 +59,24 @@ async def present(street, server, one, other):
         await one["xep_0172"].publish_nick(f"Dear {who}")
         await told(other, one.boundjid.bare, "name", f"Dear {who}")
 
-    with step(f"{who} takes a picture; {whom} is told, and fetches it (XEP-0084)"):
-        picture = one["xep_0084"].generate_id(PICTURE)
-        await one["xep_0084"].publish_avatar(PICTURE)
-        await one["xep_0084"].publish_avatar_metadata(
-            {"bytes": len(PICTURE), "type": "image/png", "id": picture, "width": 1, "height": 1})
-        await told(other, one.boundjid.bare, "picture", picture)
-        answer = await other["xep_0084"].retrieve_avatar(one.boundjid.bare, picture)
-        if answer["pubsub"]["items"]["item"]["avatar_data"]["value"] != PICTURE:
-            raise Failed(f"the picture is {answer}")
-
     with step(f"{who} has a card, and {whom} reads it (XEP-0054)"):
+        # A card without a picture takes the picture away (XEP-0398 §3), so it comes first.
         card = one["xep_0054"].make_vcard()
         card["FN"] = f"{who.capitalize()} of {server.domain}"
         await one["xep_0054"].publish_vcard(card)
         answer = await other["xep_0054"].get_vcard(one.boundjid.bare, cached=False)
         if answer["vcard_temp"]["FN"] != card["FN"]:
             raise Failed(f"the card is {answer}")
+
+    with step(f"{who} takes a picture; {whom} is told, and fetches it (XEP-0084)"):
+        picture = one["xep_0084"].generate_id(PICTURE)
+        await one["xep_0084"].publish_avatar(PICTURE)
+        await one["xep_0084"].publish_avatar_metadata(
+            {"bytes": str(len(PICTURE)), "type": "image/png", "id": picture, "width": "1", "height": "1"})
+        await told(other, one.boundjid.bare, "picture", picture)
+        answer = await other["xep_0084"].retrieve_avatar(one.boundjid.bare, picture)
+        if answer["pubsub"]["items"]["item"]["avatar_data"]["value"] != PICTURE:
+            raise Failed(f"the picture is {answer}")
 
     with step(f"{whom} comes back, and is told {who}'s name again (XEP-0163 §4.3.4)"):
         other.told.clear()
