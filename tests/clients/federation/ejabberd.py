@@ -25,7 +25,7 @@ class EjabberdHouse(House, Server):
         terms = self.terms
         further = {"mod_s2s_dialback": terms.dialback, "mod_s2s_bidi": terms.bidi}
         (self.directory / "ejabberd.yml").write_text(CONFIG.format(
-            domain=self.domain, host=self.host, ca=self.ca, certificate=self.certificate, key=self.key,
+            log_level=self.log_level, domain=self.domain, host=self.host, ca=self.ca, certificate=self.certificate, key=self.key,
             c2s=self.c2s, c2s_tls=self.c2s_tls, s2s=S2S, s2s_tls=S2S_TLS, api=API, rooms=self.rooms,
             modules="".join(f"  {name}: {{}}\n" for name, wanted in further.items() if wanted)))
 
@@ -56,7 +56,7 @@ class EjabberdHouse(House, Server):
 
 CONFIG = """
 hosts: ["{domain}"]
-loglevel: debug
+loglevel: {log_level}
 certfiles: ["{certificate}", "{key}"]
 ca_file: "{ca}"
 s2s_cafile: "{ca}"

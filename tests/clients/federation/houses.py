@@ -39,6 +39,8 @@ class House:
 
     # Where else than at `host` it listens for servers.
     also = ()
+    # How much its log tells: "info" or "debug".
+    log_level = "info"
     # What its rooms are called below its domain.
     rooms_name = "groupchat"
     certificate: Path

@@ -20,8 +20,8 @@ class ProsodyHouse(House, Prosody):
         terms = self.terms
         wanted = {"dialback": terms.dialback, "s2s_bidi": terms.bidi, "smacks": terms.smacks}
         self.config.write_text(CONFIG.format(
-            directory=self.directory, domain=self.domain, ca=self.ca, plugins=Path(__file__).parent,
-            c2s=self.c2s, c2s_tls=self.c2s_tls, s2s=S2S, s2s_tls=S2S_TLS, rooms=self.rooms,
+            directory=self.directory, plugins=Path(__file__).parent, log_level=self.log_level,
+            domain=self.domain, ca=self.ca, c2s=self.c2s, c2s_tls=self.c2s_tls, s2s=S2S, s2s_tls=S2S_TLS, rooms=self.rooms,
             hosts=", ".join(f'"{host}"' for host in (self.host, *self.also)),
             certificate=self.certificate, key=self.key, as_root=lua(os.getuid() == 0),
             modules="".join(f'"{name}", ' for name in wanted if wanted[name]),
@@ -46,7 +46,7 @@ run_as_root = {as_root}
 data_path = "{directory}/data"
 pidfile = "{directory}/prosody.pid"
 plugin_paths = {{ "{plugins}" }}
-log = {{ debug = "*stdout" }}
+log = {{ {log_level} = "*stdout" }}
 interfaces = {{ {hosts} }}
 c2s_ports = {{ {c2s} }}
 c2s_direct_tls_ports = {{ {c2s_tls} }}

@@ -20,6 +20,7 @@ async def go(home, directory):
             friends = street.house(ProsodyHouse, "friends.example")
             strict = street.house(ProsodyHouse, "strict.example", Terms(bidi=False, smacks=False))
             office = street.house(EjabberdHouse, "office.example")
+            friends.log_level = "debug"
             await street.open("alice", "bob")
         for neighbour, wanted in ((friends, 1), (office, 1), (strict, 2)):
             for first in ("we", "they"):
