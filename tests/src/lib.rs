@@ -9,6 +9,7 @@ mod addresses;
 mod answers;
 mod client;
 mod clock;
+pub mod dns;
 mod filling;
 pub mod library;
 pub mod matching;

@@ -1,12 +1,14 @@
 //! The listeners: which are open, and how they follow the configuration.
 
-use crate::{
-    control::protocol::Listeners, desk::Desk, house::House, machine::MachineDice,
-};
+use crate::{control::protocol::Listeners, desk::Desk, house::House, machine::MachineDice};
 use anyhow::Result;
 use household::{Config, config::Listen};
 use rustls::ServerConfig;
-use server::{connection::Door, listen, s2s::{self, Dialer}};
+use server::{
+    connection::Door,
+    listen,
+    s2s::{self, Dialer},
+};
 use std::{net::SocketAddr, sync::Arc};
 use tokio::{sync::watch, task::JoinHandle};
 use web::{Site, TlsSource};

@@ -45,7 +45,9 @@ struct Open {
 enum Who {
     Client(Door),
     /// Another server; whether with TLS from the first byte (XEP-0368).
-    Server { direct: bool },
+    Server {
+        direct: bool,
+    },
 }
 
 /// Why an address cannot be listened on: a sentence that names key and value.

@@ -12,6 +12,7 @@ mod certificate;
 pub mod dane;
 pub mod dial;
 pub(crate) mod dialback;
+pub mod limits;
 mod link;
 #[cfg(test)]
 mod pki;
@@ -29,9 +30,9 @@ pub use remote::Remote;
 
 use crate::{
     features::{worth_keeping, worth_keeping_in_room},
-    limits::{REMOTES_MAX, VERIFICATIONS_MAX},
-    router::may_be_refused,
     roster::Verb,
+    router::may_be_refused,
+    s2s::limits::{REMOTES_MAX, VERIFICATIONS_MAX},
     server::Server,
     session::intake::Cause,
     world::Timestamp,
@@ -218,11 +219,7 @@ impl Server {
     }
 
     /// What another server said, in its proven name: on its way, and all that follows from it.
-    pub(crate) async fn receive_remote(
-        self: &Arc<Self>,
-        passing: Passing,
-        cause: Option<Cause>,
-    ) {
+    pub(crate) async fn receive_remote(self: &Arc<Self>, passing: Passing, cause: Option<Cause>) {
         let leaving = crate::account::Leaving {
             passing,
             depth: 0,
@@ -274,7 +271,8 @@ impl Server {
     /// It has arrived, or its sender knows that it has not.
     fn forget_row(&self, waiting: &Waiting) {
         if let Some(row) = waiting.row {
-            self.store().queue(vec![waiting::forget(row)], Urgency::Soon);
+            self.store()
+                .queue(vec![waiting::forget(row)], Urgency::Soon);
         }
     }
 

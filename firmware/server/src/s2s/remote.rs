@@ -4,9 +4,7 @@
 //! last one anybody takes; nothing is called while it is held.
 
 use crate::{
-    limits::{
-        REMOTE_BYTES_MAX, REMOTE_REST_MS_FIRST, REMOTE_REST_MS_MAX, REMOTE_STANZAS_MAX,
-    },
+    s2s::limits::{REMOTE_BYTES_MAX, REMOTE_REST_MS_FIRST, REMOTE_REST_MS_MAX, REMOTE_STANZAS_MAX},
     world::{Dice, Timestamp},
 };
 use std::{

@@ -1,8 +1,7 @@
 //! What a restart finds waiting for other servers: it is sent, or its sender is told (DESIGN §6).
 
 use super::{
-    Call,
-    policy,
+    Call, policy,
     remote::{Queued, Waiting},
     waiting::{self, Kept},
 };
@@ -19,7 +18,10 @@ impl Server {
     pub async fn resume_remotes(self: &Arc<Self>) -> Result<(), store::Error> {
         let kept = waiting::all(&self.store().snapshot()?)?;
         if !kept.is_empty() {
-            info!(stanzas = kept.len(), "sending on what was on its way to other servers");
+            info!(
+                stanzas = kept.len(),
+                "sending on what was on its way to other servers"
+            );
         }
         for kept in kept {
             self.resume_one(kept).await;
@@ -39,14 +41,18 @@ impl Server {
         };
         let outside = self.federation().outside.get();
         let (Some(to), Some(outside)) = (to, outside) else {
-            return self.bounce(vec![waiting], StanzaError::REMOTE_SERVER_NOT_FOUND).await;
+            return self
+                .bounce(vec![waiting], StanzaError::REMOTE_SERVER_NOT_FOUND)
+                .await;
         };
         if let Err(error) = policy::may_talk(&self.config(), to.as_str()) {
             return self.bounce(vec![waiting], error).await;
         }
         let now = self.clock().elapsed_ms();
         let Some(remote) = self.federation().remote(kept.ours, to, now) else {
-            return self.bounce(vec![waiting], StanzaError::RESOURCE_CONSTRAINT).await;
+            return self
+                .bounce(vec![waiting], StanzaError::RESOURCE_CONSTRAINT)
+                .await;
         };
         match remote.push(waiting, now) {
             Ok(Queued::Call) => outside.call(Call::Deliver(remote)),

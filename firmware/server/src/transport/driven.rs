@@ -153,6 +153,9 @@ impl Driven for Link {
     fn secured(&mut self, _: &Identity, tls: &TlsStream<TcpStream>) {
         let (_, common) = tls.get_ref();
         let chain = common.peer_certificates().unwrap_or_default();
-        Link::secured(self, chain.iter().map(|der| der.clone().into_owned()).collect());
+        Link::secured(
+            self,
+            chain.iter().map(|der| der.clone().into_owned()).collect(),
+        );
     }
 }
