@@ -116,7 +116,9 @@ async def travel(name, arguments):
             print(f"{name} failed: {str(error) or f'not done within {seconds_max} s'}\n"
                   f"the end of the server's log:\n{server.tail()}", file=sys.stderr, flush=True)
             if arguments.keep:
-                shutil.copytree(directory, arguments.keep / name, dirs_exist_ok=True)
+                # But for sockets.
+                shutil.copytree(directory, arguments.keep / name, dirs_exist_ok=True,
+                                ignore=lambda _, names: [name for name in names if name.endswith(".sock")])
             return False
         finally:
             await server.stop()

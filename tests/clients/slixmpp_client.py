@@ -167,7 +167,8 @@ class Slixmpp(ClientXMPP):
             return next((m for m in self.returned
                          if m["from"].bare == contact and m["error"]["condition"] == condition), None)
         return await until(lambda: f"{self.boundjid} got no {condition} from {contact}, but "
-                           f"{[(str(m['from']), m['error']['condition']) for m in self.returned]}", refused, seconds)
+                           f"{[(str(m['from']), m['error']['condition']) for m in self.returned]}",
+                           refused, seconds)
 
     async def sees(self, contact, kind, **wanted):
         """Waits for presence from a bare JID; its kind is the type or, slixmpp's way, what <show/> says."""

@@ -1,5 +1,5 @@
-"""The test's certificate authority. Everybody on the street trusts it; what it issues is in order, or wrong in
-exactly one way: that is the `kind`."""
+"""The test's certificate authority. Everybody on the street trusts it; what it issues is in order, or wrong
+in exactly one way: that is the `kind`."""
 
 import datetime
 from pathlib import Path
@@ -33,8 +33,8 @@ class Authority:
         self.stranger = self if name == "Stranger" else Authority(directory, "Stranger")
 
     def issue(self, domain, *further, kind="valid"):
-        """A certificate for `domain` and `further` names, which may begin with `*.`. Returns its file and that
-        of its key."""
+        """A certificate for `domain` and `further` names, which may begin with `*.`. Returns its file and
+        that of its key."""
         key = ec.generate_private_key(ec.SECP256R1())
         names = [f"not-{domain}"] if kind == "wrong-name" else [domain, *further]
         days = {"expired": (-20, -10), "early": (10, 20)}.get(kind, (-1, 10))

@@ -1,12 +1,11 @@
-"""Debian's ejabberd 24.12 on the street. The Erlang machine is started without a name, so that it needs no other
-process and nobody else finds it; accounts are added over its HTTP interface."""
+"""Debian's ejabberd 24.12 on the street. The Erlang machine is started without a name, so that it needs no
+other process and nobody else finds it; accounts are added over its HTTP interface."""
 
 import asyncio
 import json
 import os
 import subprocess
 import urllib.request
-from pathlib import Path
 
 from servers import Server
 
@@ -25,8 +24,8 @@ class EjabberdHouse(House, Server):
         terms = self.terms
         further = {"mod_s2s_dialback": terms.dialback, "mod_s2s_bidi": terms.bidi}
         (self.directory / "ejabberd.yml").write_text(CONFIG.format(
-            log_level=self.log_level, domain=self.domain, host=self.host, ca=self.ca, certificate=self.certificate, key=self.key,
-            c2s=self.c2s, c2s_tls=self.c2s_tls, s2s=S2S, s2s_tls=S2S_TLS, api=API, rooms=self.rooms,
+            log_level=self.log_level, domain=self.domain, host=self.host, rooms=self.rooms,
+            ca=self.ca, certificate=self.certificate, key=self.key, c2s=self.c2s, c2s_tls=self.c2s_tls, s2s=S2S, s2s_tls=S2S_TLS, api=API,
             modules="".join(f"  {name}: {{}}\n" for name, wanted in further.items() if wanted)))
 
     async def start(self):
@@ -36,8 +35,8 @@ class EjabberdHouse(House, Server):
             "EJABBERD_LOG_PATH": str(self.log), "ERL_CRASH_DUMP_BYTES": "0", "HOME": str(self.directory)}
         with (self.directory / "stdout.log").open("ab") as output:
             self.process = await asyncio.create_subprocess_exec(
-                PROGRAM, "-noinput", "-mnesia", "dir", json.dumps(str(self.directory / "mnesia")), "-s", "ejabberd",
-                stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=self.directory, env=environment)
+                PROGRAM, "-noinput", "-mnesia", "dir", json.dumps(str(self.directory / "mnesia")),
+                "-s", "ejabberd", stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=self.directory, env=environment)
         for port in (self.c2s, API, S2S):
             await self._accepts(port)
 
@@ -46,8 +45,10 @@ class EjabberdHouse(House, Server):
 
     async def command(self, name, **arguments):
         """One of ejabberd's own commands; returns what it answered."""
-        request = urllib.request.Request(f"http://{self.host}:{API}/api/{name}", json.dumps(arguments).encode(),
-                                         {"Content-Type": "application/json"})
+        request = urllib.request.Request(
+            f"http://{self.host}:{API}/api/{name}", json.dumps(arguments).encode(),
+            {"Content-Type": "application/json"})
+
         def ask():
             with urllib.request.urlopen(request, timeout=20) as answer:
                 return json.loads(answer.read() or b"null")
@@ -61,7 +62,7 @@ certfiles: ["{certificate}", "{key}"]
 ca_file: "{ca}"
 s2s_cafile: "{ca}"
 s2s_use_starttls: required
-s2s_timeout: 10
+negotiation_timeout: 10
 s2s_dns_timeout: 2
 s2s_dns_retries: 1
 outgoing_s2s_timeout: 5
@@ -93,7 +94,7 @@ modules:
   mod_mam: {{default: always}}
   mod_offline: {{}}
   mod_ping: {{}}
-  mod_pubsub: {{plugins: [flat, pep], force_node_config: {{"eu.siacs.conversations.axolotl.*": {{access_model: open}}}}}}
+  mod_pubsub: {{plugins: [flat, pep]}}
   mod_roster: {{versioning: true}}
   mod_stream_mgmt: {{}}
   mod_time: {{}}

@@ -1,6 +1,6 @@
-"""A bad line before a house: a proxy at an address of its own, which the house's names give instead. TLS passes
-through it unopened. Every connection goes by what the line is like when it is made, and can be hit by more
-later."""
+"""A bad line before a house: a proxy at an address of its own, which the house's names give instead. TLS
+passes through it unopened. Every connection goes by what the line is like when it is made, and can be hit
+by more later."""
 
 import asyncio
 

@@ -25,8 +25,8 @@ class Terms:
 
 @dataclass(frozen=True)
 class Cottage:
-    """A domain at a neighbour's, with a certificate of that kind. How it can make itself known: by SASL EXTERNAL
-    (XEP-0178), by dialback (XEP-0220)."""
+    """A domain at a neighbour's, with a certificate of that kind. How it can make itself known: by SASL
+    EXTERNAL (XEP-0178), by dialback (XEP-0220)."""
 
     domain: str
     kind: str

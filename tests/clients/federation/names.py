@@ -1,5 +1,5 @@
-"""The street's DNS: a server on UDP and TCP whose records a journey changes at any time, in the journey's own
-process. A name it does not know does not exist."""
+"""The street's DNS: a server on UDP and TCP whose records a journey changes at any time, in the journey's
+own process. A name it does not know does not exist."""
 
 import asyncio
 
@@ -16,8 +16,8 @@ DATA = {"A": A, "AAAA": AAAA, "SRV": lambda value: SRV(*value)}
 
 
 class Names(asyncio.DatagramProtocol):
-    """`asked` has every question so far, as (name, type). Who asks for domains in `silent`, or names below them,
-    gets no answer; for those in `failing`, SERVFAIL."""
+    """`asked` has every question so far, as (name, type). Who asks for domains in `silent`, or names below
+    them, gets no answer; for those in `failing`, SERVFAIL."""
 
     def __init__(self):
         self.records, self.asked = {}, []
@@ -49,7 +49,9 @@ class Names(asyncio.DatagramProtocol):
     def datagram_received(self, data, address):
         answer = self.answer(data)
         if answer and len(answer) > UDP_BYTES_MAX:
-            answer = DNSRecord.parse(answer).truncate().pack()
+            short = DNSRecord.parse(data).reply()
+            short.header.tc = 1
+            answer = short.pack()
         if answer:
             self.udp.sendto(answer, address)
 

@@ -1,6 +1,6 @@
-"""A network of the journey's own: one loopback interface that no packet leaves and nobody else uses, so that
-every server can have port 5269, and /etc/resolv.conf as `names.py` wants it. Both end with the last process
-inside. Takes root, as mounting does."""
+"""A network of the journey's own: one loopback interface that no packet leaves and nobody else uses, so
+that every server can have port 5269, and /etc/resolv.conf as `names.py` wants it. Both end with the last
+process inside. Takes root, as mounting does."""
 
 import os
 import subprocess

@@ -35,14 +35,15 @@ async def greet(alice, bob, text):
 
 
 async def outcome(one, other, text, seconds):
-    """What becomes of a message from one to the other within that time: "arrived", or the error that came back,
-    or None."""
-    me, they = one.boundjid.bare, other if isinstance(other, str) else other.boundjid.bare
+    """What becomes of a message from one to the other, a client or an address, within that time: "arrived", or
+    the error that came back, or None."""
+    me = one.boundjid.bare
+    they, heard = (other, []) if isinstance(other, str) else (other.boundjid.bare, other.messages)
     before = len(errors(one, they))
     one.say(they, text)
 
     def known():
-        if not isinstance(other, str) and any(m["from"].bare == me and m["body"] == text for m in other.messages):
+        if any(m["from"].bare == me and m["body"] == text for m in heard):
             return "arrived"
         return next(iter(errors(one, they)[before:]), None)
     try:

@@ -1,5 +1,5 @@
-"""Debian's Prosody 13 on the street: a neighbour, or in Hearth's place. It may have cottages: further domains
-in the same process, each with a certificate of its own."""
+"""Debian's Prosody 13 on the street: a neighbour, or in Hearth's place. It may have cottages: further
+domains in the same process, each with a certificate of its own."""
 
 import os
 from pathlib import Path
@@ -21,23 +21,28 @@ class ProsodyHouse(House, Prosody):
         wanted = {"dialback": terms.dialback, "s2s_bidi": terms.bidi, "smacks": terms.smacks}
         self.config.write_text(CONFIG.format(
             directory=self.directory, plugins=Path(__file__).parent, log_level=self.log_level,
-            domain=self.domain, ca=self.ca, c2s=self.c2s, c2s_tls=self.c2s_tls, s2s=S2S, s2s_tls=S2S_TLS, rooms=self.rooms,
-            hosts=", ".join(f'"{host}"' for host in (self.host, *self.also)),
+            domain=self.domain, rooms=self.rooms, ca=self.ca,
+            c2s=self.c2s, c2s_tls=self.c2s_tls, s2s=S2S, s2s_tls=S2S_TLS,
+            hosts=lua((self.host, *self.also)),
             certificate=self.certificate, key=self.key, as_root=lua(os.getuid() == 0),
-            modules="".join(f'"{name}", ' for name in wanted if wanted[name]),
-            require_valid=lua(terms.require_valid), insecure=", ".join(f'"{domain}"' for domain in terms.insecure),
+            modules=lua([name for name in wanted if wanted[name]]),
+            require_valid=lua(terms.require_valid), insecure=lua(terms.insecure),
             cottages="".join(self._cottage(cottage) for cottage in terms.cottages)))
 
     def _cottage(self, cottage):
         shown, shown_key = self.issue(cottage.domain, cottage.kind)
         certificate, key = self.issue(cottage.domain, "valid")
         return COTTAGE.format(
-            domain=cottage.domain, shown=shown, shown_key=shown_key, certificate=certificate, key=key, ca=self.ca,
-            enabled="" if cottage.external else '"no_external"', disabled="" if cottage.dialback else '"dialback"')
+            domain=cottage.domain, shown=shown, shown_key=shown_key, ca=self.ca,
+            certificate=certificate, key=key, enabled=lua([] if cottage.external else ["no_external"]),
+            disabled=lua([] if cottage.dialback else ["dialback"]))
 
 
 def lua(value):
-    return "true" if value else "false"
+    """A truth value, or the inside of a table of strings."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return ", ".join(f'"{text}"' for text in value)
 
 
 # `s2s_timeout` is how long it waits for a neighbour who does not answer.
@@ -62,8 +67,8 @@ s2s_timeout = "10 s"
 authentication = "internal_plain"
 storage = "internal"
 modules_enabled = {{
-    "s2s", "roster", "saslauth", "tls", "disco", "blocklist", "bookmarks", "carbons", "lastactivity", "offline", "pep",
-    "ping", "time", "uptime", "vcard4", "vcard_legacy", "version", "mam", {modules}
+    "s2s", "roster", "saslauth", "tls", "disco", "blocklist", "bookmarks", "carbons", "lastactivity", "offline",
+    "pep", "ping", "time", "uptime", "vcard4", "vcard_legacy", "version", "mam", {modules}
 }}
 -- XEP-0191 §3.3 wants who is blocked told.
 bounce_blocked_messages = true
@@ -77,7 +82,8 @@ Component "{rooms}" "muc"
 modules_enabled = {{ "muc_mam" }}
 muc_log_by_default = true
 """
-# Its clients see a certificate in order: only the servers it talks to are to doubt it. Whoever says so lives there.
+# Its clients see a certificate in order: only the servers it talks to are to doubt it. Whoever says so lives
+# there.
 COTTAGE = """
 VirtualHost "{domain}"
 s2s_ssl = {{ certificate = "{shown}", key = "{shown_key}", cafile = "{ca}" }}

@@ -1,11 +1,12 @@
-"""The street: puts houses next to each other, so that they find and know one another, and ends what it began.
+"""The street: puts houses next to each other, so that they find and know one another, and ends what it
+began.
 
     async with Street(home, directory) as street:
         friends = street.house(ProsodyHouse, "friends.example")
         await street.open()
 
-`home` is the server that the journey was called with, at home.example. Its neighbours are called by what they
-are for. Whoever opens a house may change its `terms` before."""
+`home` is the server that the journey was called with, at home.example. Its neighbours are called by what
+they are for. Whoever opens a house may change its `terms` before."""
 
 import asyncio
 import contextlib

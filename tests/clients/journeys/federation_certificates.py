@@ -1,9 +1,9 @@
-"""Who is let in, and to whom anything is sent. Each domain at the neighbour's has a certificate that is in order
-or wrong in one way, and makes itself known by SASL EXTERNAL (XEP-0178), by dialback (XEP-0220), or by either.
-Our server wants valid certificates, or takes dialback instead, from everybody or from some.
+"""Who is let in, and to whom anything is sent. Each domain at the neighbour's has a certificate that is in
+order or wrong in one way, and makes itself known by SASL EXTERNAL (XEP-0178), by dialback (XEP-0220), or by
+either. Our server wants valid certificates, or takes dialback instead, from everybody or from some.
 
-A message goes each way between every such domain and ours, on streams of their own (no XEP-0288): it arrives, or
-its sender is told that it did not."""
+A message goes each way between every such domain and ours, on streams of their own (no XEP-0288): it
+arrives, or its sender is told that it did not."""
 
 import asyncio
 
@@ -28,10 +28,10 @@ QUICKLY = 10.0
 def comes_in(cottage, terms):
     """Whether our server takes what this domain sends.
 
-    A certificate in order proves the domain in SASL EXTERNAL (RFC 6120 §13.7.2, XEP-0178 §3), and over dialback
-    there is no more to prove (XEP-0220 §2.1.1, XEP-0344); that it names no use as a client makes no difference,
-    as authorities leave that out. Any other certificate proves nothing: such a stream is let in by dialback
-    alone, where that is enough."""
+    A certificate in order proves the domain in SASL EXTERNAL (RFC 6120 §13.7.2, XEP-0178 §3), and over
+    dialback there is no more to prove (XEP-0220 §2.1.1, XEP-0344); that it names no use as a client makes no
+    difference, as authorities leave that out. Any other certificate proves nothing: such a stream is let in
+    by dialback alone, where that is enough."""
     if cottage.kind in GOOD:
         return True
     return cottage.dialback and (not terms.require_valid or cottage.domain in terms.insecure)
@@ -39,8 +39,8 @@ def comes_in(cottage, terms):
 
 def goes_out(cottage, terms):
     """Whether our server sends anything there: the same, with the roles changed (RFC 6120 §13.7.2). Where
-    dialback alone is enough, the name in DNS is all that has to be right, and our own certificate is in order, so
-    that the other side needs no dialback."""
+    dialback alone is enough, the name in DNS is all that has to be right, and our own certificate is in order,
+    so that the other side needs no dialback."""
     return cottage.kind in GOOD or not terms.require_valid or cottage.domain in terms.insecure
 
 
@@ -67,8 +67,8 @@ async def go(home, directory):
 async def around(street, home, people, text):
     """Everybody writes to Alice, and she to everybody."""
     alice = await street.person(home, "alice")
-    found = iter(await asyncio.gather(*(
-        outcome(one, other, text, QUICKLY) for bob in people.values() for one, other in ((alice, bob), (bob, alice)))))
+    pairs = [pair for bob in people.values() for pair in ((alice, bob), (bob, alice))]
+    found = iter(await asyncio.gather(*(outcome(one, other, text, QUICKLY) for one, other in pairs)))
     wrong = []
     for cottage in people:
         for direction, wanted, was in (("to", goes_out, next(found)), ("from", comes_in, next(found))):

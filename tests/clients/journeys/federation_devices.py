@@ -1,5 +1,5 @@
-"""What a neighbour's client shows beside messages: names, pictures and cards of people at other servers (XEP-0163,
-XEP-0172, XEP-0084, XEP-0054), and the conversation on both of one's devices (XEP-0280)."""
+"""What a neighbour's client shows beside messages: names, pictures and cards of people at other servers
+(XEP-0163, XEP-0172, XEP-0084, XEP-0054), and the conversation on both of one's devices (XEP-0280)."""
 
 from slixmpp.exceptions import IqError, IqTimeout
 
@@ -12,14 +12,15 @@ from waiting import Failed, step, until
 SERVERS = ("hearth", "prosody")
 
 # The smallest picture there is: one pixel (PNG).
-PICTURE = bytes.fromhex("89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c63"
-                        "f8cfc0f01f0005000 1ff56c7e6b50000000049454e44ae426082".replace(" ", ""))
+PICTURE = bytes.fromhex("89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d4944415478"
+                        "9c63f8cfc0f01f00050001ff56c7e6b50000000049454e44ae426082")
 
 
 async def go(home, directory):
     async with Street(home, directory) as street:
         with step("three servers start"):
-            neighbours = (street.house(ProsodyHouse, "friends.example"), street.house(EjabberdHouse, "office.example"))
+            neighbours = (street.house(ProsodyHouse, "friends.example"),
+                          street.house(EjabberdHouse, "office.example"))
             await street.open("alice", "bob")
         for neighbour in neighbours:
             print(f"  {neighbour.domain} ({neighbour.name})", flush=True)
@@ -41,11 +42,15 @@ async def go(home, directory):
 def listen(client):
     """Remembers whose name and picture it was told."""
     client.told = []
-    client.add_event_handler("user_nick_publish", lambda message: client.told.append(
-        (message["from"].bare, "name", message["pubsub_event"]["items"]["item"]["nick"]["nick"])))
-    client.add_event_handler("avatar_metadata_publish", lambda message: client.told.append(
-        (message["from"].bare, "picture", message["pubsub_event"]["items"]["item"]["avatar_metadata"]["items"][0]["id"]
-         if message["pubsub_event"]["items"]["item"]["avatar_metadata"]["items"] else "")))
+    def named(message):
+        item = message["pubsub_event"]["items"]["item"]
+        client.told.append((message["from"].bare, "name", item["nick"]["nick"]))
+
+    def pictured(message):
+        pictures = message["pubsub_event"]["items"]["item"]["avatar_metadata"]["items"]
+        client.told.extend((message["from"].bare, "picture", picture["id"]) for picture in pictures)
+    client.add_event_handler("user_nick_publish", named)
+    client.add_event_handler("avatar_metadata_publish", pictured)
 
 
 async def told(client, *what):

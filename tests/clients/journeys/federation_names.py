@@ -1,6 +1,6 @@
-"""How a domain finds its server: SRV records for STARTTLS and for direct TLS (RFC 6120 §3.2.1, XEP-0368), the
-domain's own address without them, several servers of which some are dead, IPv6. And how soon whoever writes to a
-domain that has none is told."""
+"""How a domain finds its server: SRV records for STARTTLS and for direct TLS (RFC 6120 §3.2.1, XEP-0368),
+the domain's own address without them, several servers of which some are dead, IPv6. And how soon whoever
+writes to a domain that has none is told."""
 
 import asyncio
 import time
@@ -42,8 +42,8 @@ def reachable(names, host, sixth):
     srv("xmpp-server", "sixth.example", (5, 0, S2S, "six.example"))
     srv("xmpp-server", "eyeballs.example", (5, 0, S2S, "both.example"))
     # The answer is too large for UDP (RFC 1035 §4.2.1).
-    srv("xmpp-server", "large.example", *((9, 0, S2S, f"{number}.{'long' * 12}.example") for number in range(40)),
-        (1, 0, S2S, "live.example"))
+    srv("xmpp-server", "large.example", (1, 0, S2S, "live.example"),
+        *((9, 0, S2S, f"{number}.{'long' * 12}.example") for number in range(40)))
     return ("starttls.example", "direct.example", "second.example", "mixed.example", "one-gone.example",
             "address.example", "alias.example", "sixth.example", "eyeballs.example", "large.example")
 
@@ -116,8 +116,8 @@ async def miss(street, alice, friends):
 
 
 async def be_reached(street, home, friends, office):
-    """Neighbours look for our server, and ejabberd's own port for direct TLS is found. Our server starts anew each
-    time, so that nobody is connected and everybody looks again."""
+    """Neighbours look for our server, and ejabberd's own port for direct TLS is found. Our server starts anew
+    each time, so that nobody is connected and everybody looks again."""
     at_friends, at_office = await street.person(friends, "alice"), await street.person(office, "alice")
     for direct, starttls, people in (
             # ejabberd 24.12 begins direct TLS, but loses the answer when it comes too soon.

@@ -1,5 +1,5 @@
-"""Alice is at home, Bob at a neighbour's: first at Prosody, then at ejabberd. They write to each other, become
-contacts, see each other come and go, ask each other's clients and servers, and block each other."""
+"""Alice is at home, Bob at a neighbour's: first at Prosody, then at ejabberd. They write to each other,
+become contacts, see each other come and go, ask each other's clients and servers, and block each other."""
 
 from slixmpp.exceptions import IqError, IqTimeout
 
@@ -15,7 +15,8 @@ SERVERS = ("hearth", "prosody")
 async def go(home, directory):
     async with Street(home, directory) as street:
         with step("three servers start: ours, Prosody next door, ejabberd behind it"):
-            neighbours = (street.house(ProsodyHouse, "friends.example"), street.house(EjabberdHouse, "office.example"))
+            neighbours = (street.house(ProsodyHouse, "friends.example"),
+                          street.house(EjabberdHouse, "office.example"))
             await street.open("alice", "bob")
         for neighbour in neighbours:
             print(f"  {neighbour.domain} ({neighbour.name})", flush=True)
@@ -71,9 +72,9 @@ async def question(home, neighbour, alice, bob):
             await one["xep_0202"].get_entity_time(server.domain)
 
         with step(f"{who} looks for the other's account, as a contact may (XEP-0030)"):
-            found = (await one["xep_0030"].get_info(other.boundjid.bare, cached=False))["disco_info"]
-            if ("account", "registered") not in {(category, kind) for category, kind, *_ in found["identities"]}:
-                raise Failed(f"the account is {found['identities']}")
+            found = (await one["xep_0030"].get_info(other.boundjid.bare, cached=False))["disco_info"]["identities"]
+            if ("account", "registered") not in {(category, kind) for category, kind, *_ in found}:
+                raise Failed(f"the account is {found}")
 
 
 async def nobody(home, neighbour, alice, bob):

@@ -1,5 +1,5 @@
-"""Our server goes, in order or killed, while messages wait for a neighbour who does not answer. When it is back,
-they arrive as soon as he answers again; or their sender, who is back too, is told."""
+"""Our server goes, in order or killed, while messages wait for a neighbour who does not answer. When it is
+back, they arrive as soon as he answers again; or their sender, who is back too, is told."""
 
 from federation.faults import Line
 from federation.houses import Terms
@@ -31,8 +31,8 @@ async def go(home, directory):
 
 
 async def wait(street, home, bob, line, words, end):
-    """Alice writes to Bob, whose server does not answer, and ours goes. Returns what she wrote, and her client
-    after the restart."""
+    """Alice writes to Bob, whose server does not answer, and ours goes. Returns what she wrote, and her
+    client after the restart."""
     alice = await street.person(home, "alice")
     line.mute = line.dead = False
     line.reset()

@@ -1,6 +1,6 @@
-"""Rooms across servers (XEP-0045): Alice of ours in a neighbour's room, Bob of theirs in ours, at Prosody and at
-ejabberd. They talk, read the archive, are shown the door and leave; and Bob's server dies while he is in our
-room."""
+"""Rooms across servers (XEP-0045): Alice of ours in a neighbour's room, Bob of theirs in ours, at Prosody
+and at ejabberd. They talk, read the archive, are shown the door and leave; and Bob's server dies while he
+is in our room."""
 
 from slixmpp.exceptions import IqError, IqTimeout
 
@@ -19,7 +19,8 @@ OPEN = {"muc#roomconfig_membersonly": False, "muc#roomconfig_persistentroom": Tr
 async def go(home, directory):
     async with Street(home, directory) as street:
         with step("three servers start"):
-            neighbours = (street.house(ProsodyHouse, "friends.example"), street.house(EjabberdHouse, "office.example"))
+            neighbours = (street.house(ProsodyHouse, "friends.example"),
+                          street.house(EjabberdHouse, "office.example"))
             await street.open("alice", "bob")
         for neighbour in neighbours:
             print(f"  {neighbour.domain} ({neighbour.name})", flush=True)
@@ -39,9 +40,9 @@ async def make(owner, room):
     rooms = owner["xep_0045"]
     await enter(owner, room)
     form = await rooms.get_room_config(room)
-    answer = {name: field.get_value() for name, field in form.get_fields().items() if field["type"] != "fixed"}
+    fields = {name: field.get_value() for name, field in form.get_fields().items() if field["type"] != "fixed"}
     form["type"] = "submit"
-    form.set_values({**answer, **{name: value for name, value in OPEN.items() if name in answer}})
+    form.set_values({**fields, **{name: value for name, value in OPEN.items() if name in fields}})
     await rooms.set_room_config(room, form)
 
 
@@ -114,10 +115,10 @@ async def there(client, room, nick):
 
 async def left(client, room, nick, **wanted):
     """Waits until it is told that `nick` is no longer in the room; returns how."""
+    wanted = {"from": f"{room}/{nick}", "type": "unavailable", **wanted}
     return await until(
         lambda: f"to {client.boundjid}, {nick} is still in {room}: {client.presences}",
-        lambda: next((p for p in client.presences if p["from"] == f"{room}/{nick}" and p["type"] == "unavailable"
-                      and all(p[key] == value for key, value in wanted.items())), None))
+        lambda: next((p for p in client.presences if all(p[key] == value for key, value in wanted.items())), None))
 
 
 async def die(neighbour, alice, bob, room):

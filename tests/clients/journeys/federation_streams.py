@@ -1,5 +1,5 @@
-"""How many connections two servers need: one, where both can use it both ways (XEP-0288), two otherwise, and
-never another one while that is there. Stanzas are counted on it where the other side can (XEP-0198)."""
+"""How many connections two servers need: one, where both can use it both ways (XEP-0288), two otherwise,
+and never another one while that is there. Stanzas are counted on it where the other side can (XEP-0198)."""
 
 from federation.ejabberd import EjabberdHouse
 from federation.houses import S2S, S2S_TLS, Terms
@@ -22,7 +22,8 @@ async def go(home, directory):
             office = street.house(EjabberdHouse, "office.example")
             friends.log_level = "debug"
             await street.open("alice", "bob")
-        for neighbour, wanted in ((friends, 1), (office, 1), (strict, 2)):
+        # ejabberd 24.12 looks for XEP-0288 under another name than others offer it.
+        for neighbour, wanted in ((friends, 1), (strict, 2), (office, 2)):
             for first in ("we", "they"):
                 await connect(street, home, neighbour, first, wanted)
         with step("stanzas were counted with the neighbour who can, in both directions"):
@@ -33,7 +34,7 @@ async def connect(street, home, neighbour, first, wanted):
     """Our server starts anew, and one of both says something first."""
     await home.stop()
     await home.start()
-    with step(f"{neighbour.domain} ({neighbour.name}), {first} begin: {wanted} connection{'s' * (wanted > 1)}"):
+    with step(f"{neighbour.domain} ({neighbour.name}), {first} begin: connections: {wanted}"):
         alice, bob = await street.person(home, "alice"), await street.person(neighbour, "bob")
         one, other = (alice, bob) if first == "we" else (bob, alice)
         one.say(other.boundjid.bare, f"{first} begin")
