@@ -14,8 +14,9 @@ class Line:
 
     def __init__(self, host, target):
         self.host, self.target = host, target
-        # Connections that are made are taken and never answered.
-        self.mute = False
+        # While this is cleared, connections are taken, and not answered until it is set.
+        self.answers = asyncio.Event()
+        self.answers.set()
         # They are reset at once.
         self.dead = False
         # They are reset after so many bytes, both ways counted.
@@ -53,7 +54,8 @@ class Line:
             return
         wire = Wire(self, writer)
         self.wires.append(wire)
-        if self.mute:
+        await self.answers.wait()
+        if wire.ended:
             return
         try:
             onward, wire.there = await asyncio.open_connection(self.target, S2S)
@@ -73,7 +75,7 @@ class Wire:
         self.line, self.here, self.there = line, here, None
         self.cut_after = line.cut_after
         self.bytes = 0
-        self.frozen = False
+        self.frozen = self.ended = False
 
     async def carry(self, reader, writer):
         try:
@@ -96,6 +98,7 @@ class Wire:
                 self.hang_up()
 
     def hang_up(self):
+        self.ended = True
         for writer in (self.here, self.there):
             if writer is not None:
                 reset(writer)

@@ -54,3 +54,17 @@ async def outcome(one, other, text, seconds):
 
 def errors(client, sender):
     return [m["error"]["condition"] for m in client.returned if m["from"].bare == sender]
+
+
+class Again:
+    """Says something as often as it comes back, until it arrives; asked whether it did."""
+
+    def __init__(self, one, other):
+        self.one, self.other, self.said = one, other, None
+
+    def __call__(self):
+        returned = [m for m in self.one.returned if m["from"].bare == self.other.boundjid.bare]
+        if self.said is None or len(returned) > self.said:
+            self.said = len(returned)
+            self.one.say(self.other.boundjid.bare, "better now?")
+        return any(m["body"] == "better now?" for m in self.other.messages)

@@ -67,7 +67,7 @@ async def present(street, server, one, other):
     with step(f"{who} has a card, and {whom} reads it (XEP-0054)"):
         # A card without a picture takes the picture away (XEP-0398 §3), so it comes first.
         card = one["xep_0054"].make_vcard()
-        card["FN"] = f"{who.capitalize()} of {server.domain}"
+        card["FN"], card["NICKNAME"] = f"{who.capitalize()} of {server.domain}", f"Dear {who}"
         await one["xep_0054"].publish_vcard(card)
         answer = await other["xep_0054"].get_vcard(one.boundjid.bare, cached=False)
         if answer["vcard_temp"]["FN"] != card["FN"]:

@@ -7,7 +7,7 @@ import asyncio
 from federation.ejabberd import EjabberdHouse
 from federation.faults import Line
 from federation.houses import Cottage, Terms
-from federation.people import greet, outcome
+from federation.people import Again, greet, outcome
 from federation.prosody import ProsodyHouse
 from federation.street import Street
 from waiting import Failed, step, until
@@ -70,20 +70,6 @@ async def break_early(street, friends, alice):
             await until(f"nothing arrives at {bob.boundjid}", Again(alice, bob), 2 * TOLD)
 
 
-class Again:
-    """Says something as often as it comes back, until it arrives."""
-
-    def __init__(self, one, other):
-        self.one, self.other, self.said = one, other, None
-
-    def __call__(self):
-        returned = [m for m in self.one.returned if m["from"].bare == self.other.boundjid.bare]
-        if self.said is None or len(returned) > self.said:
-            self.said = len(returned)
-            self.one.say(self.other.boundjid.bare, "better now?")
-        return any(m["body"] == "better now?" for m in self.other.messages)
-
-
 async def break_in_a_stanza(one, other, line):
     name = one.boundjid.user
     with step(f"the connection of {name}'s server is reset in the middle of {BURST} messages: none is lost"):
@@ -136,7 +122,7 @@ async def be_silent(alice, bob, carol, line):
         await until("it was neither heard nor returned", known, SILENCE)
 
     with step("a server that takes the call and says nothing: the sender is told, and nobody else waits"):
-        line.mute = True
+        line.answers.clear()
         line.reset()
         calls = line.connections
         asked = asyncio.ensure_future(outcome(alice, bob, "Are you there?", SILENCE))

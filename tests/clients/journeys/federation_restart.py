@@ -3,7 +3,7 @@ back, they arrive as soon as he answers again; or their sender, who is back too,
 
 from federation.faults import Line
 from federation.houses import Terms
-from federation.people import greet
+from federation.people import Again
 from federation.prosody import ProsodyHouse
 from federation.street import Street
 from waiting import Failed, step, until
@@ -34,10 +34,10 @@ async def wait(street, home, bob, line, words, end):
     """Alice writes to Bob, whose server does not answer, and ours goes. Returns what she wrote, and her
     client after the restart."""
     alice = await street.person(home, "alice")
-    line.mute = line.dead = False
-    line.reset()
-    await greet(alice, bob, f"before ours {words}")
-    line.mute = True
+    # Nobody calls at once where nobody answered.
+    await until("nothing arrives", Again(alice, bob), PATIENTLY)
+    alice.forget()
+    line.answers.clear()
     line.reset()
     calls = line.connections
     said = [f"{number} before ours {words}" for number in range(MESSAGES)]
@@ -56,8 +56,7 @@ async def wait(street, home, bob, line, words, end):
 async def arrive(street, home, bob, line, words, end):
     with step(f"{MESSAGES} messages wait, ours {words}, and they arrive in order when the neighbour answers"):
         said, alice = await wait(street, home, bob, line, words, end)
-        line.mute = False
-        line.reset()
+        line.answers.set()
         await bob.hears(alice.boundjid.bare, said[-1])
         if bob.bodies() != said:
             raise Failed(f"he heard {bob.bodies()}")
@@ -67,7 +66,7 @@ async def arrive(street, home, bob, line, words, end):
 
 
 async def come_back(street, home, bob, line, words, end):
-    with step(f"{MESSAGES} messages wait, ours {words}, the neighbour is gone for good: she is told of each"):
+    with step(f"{MESSAGES} messages wait, ours {words}, the neighbour is gone and stays away: she is told of each"):
         said, alice = await wait(street, home, bob, line, words, end)
         line.dead = True
         line.reset()
@@ -76,4 +75,6 @@ async def come_back(street, home, bob, line, words, end):
         wrong = [m for m in alice.returned if not m["error"]["condition"].startswith("remote-server-")]
         if wrong or len(alice.returned) > MESSAGES or bob.messages:
             raise Failed(f"came back: {alice.returned}")
+        line.dead = False
+        line.answers.set()
         await alice.leave()
