@@ -10,6 +10,7 @@ from federation.houses import S2S, S2S_TLS, Cottage, Terms
 from federation.people import outcome
 from federation.prosody import ProsodyHouse
 from federation.street import Street
+from servers import run
 from waiting import Failed, step
 
 SERVERS = ("hearth", "prosody")
@@ -86,6 +87,8 @@ async def go(home, directory):
         await find(street, alice, friends, found)
         await miss(street, alice, friends)
         await be_reached(street, home, friends, office)
+        if home.name == "hearth":
+            await stay_out_of_the_house(street, home)
 
 
 async def find(street, alice, friends, domains):
@@ -144,3 +147,33 @@ async def start_again(street, home):
     await home.stop()
     await home.start()
     return await street.person(home, "alice")
+
+
+async def stay_out_of_the_house(street, home):
+    """What other servers' names cannot make ours do: call a printer. Others leave that to a firewall."""
+    printer = "192.168.77.5"
+    await run("ip", "address", "add", f"{printer}/32", "dev", "lo")
+    calls = []
+
+    async def called(_, writer):
+        calls.append(writer)
+        writer.close()
+    listener = street.ends(await asyncio.start_server(called, printer, S2S))
+    for domain, kind, record in (
+            ("printer.example", "A", printer), ("mapped.example", "AAAA", f"::ffff:{printer}")):
+        street.names.set(domain, kind, record)
+    street.names.set("_xmpp-server._tcp.service.example", "SRV", (1, 0, S2S, "printer.example"))
+    domains = ("printer.example", "mapped.example", "service.example")
+    alice = await street.person(home, "alice")
+    with step(f"names that lead to {printer}, inside of the house, are not followed"):
+        was = await asyncio.gather(*(outcome(alice, f"it@{domain}", "Print!", PATIENTLY) for domain in domains))
+        if calls or not set(was) <= {NOT_FOUND, TIMEOUT}:
+            raise Failed(f"{len(calls)} calls came through; she was told {was}")
+
+    with step("but where the configuration says so (turn.allow_peers)"):
+        home.allow_peers = (f"{printer}/32",)
+        alice = await start_again(street, home)
+        await outcome(alice, "it@printer.example", "Print!", PATIENTLY)
+        if not calls:
+            raise Failed("nobody called")
+        listener.close()
