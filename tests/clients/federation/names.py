@@ -74,6 +74,8 @@ class Names(asyncio.DatagramProtocol):
         if below(name, self.silent):
             return None
         reply = request.reply()
+        # Nothing is signed here (RFC 4035 §3.2.3).
+        reply.header.ad = 0
         if below(name, self.failing):
             reply.header.rcode = RCODE.SERVFAIL
             return reply.pack()

@@ -160,7 +160,7 @@ async def stay_out_of_the_house(street, home):
         writer.close()
     listener = street.ends(await asyncio.start_server(called, printer, S2S))
     for domain, kind, record in (
-            ("printer.example", "A", printer), ("mapped.example", "AAAA", f"::ffff:{printer}")):
+            ("printer.example", "A", printer), ("mapped.example", "AAAA", "::ffff:c0a8:4d05")):
         street.names.set(domain, kind, record)
     street.names.set("_xmpp-server._tcp.service.example", "SRV", (1, 0, S2S, "printer.example"))
     domains = ("printer.example", "mapped.example", "service.example")
