@@ -206,8 +206,11 @@ impl Doors {
 fn streams_of(config: &Config) -> Listen {
     let it = &config.listen;
     let for_others = |list: &Vec<SocketAddr>| {
-        let is_open = config.s2s.enabled;
-        is_open.then(|| list.clone()).unwrap_or_default()
+        if config.s2s.enabled {
+            list.clone()
+        } else {
+            Vec::new()
+        }
     };
     Listen {
         c2s: it.c2s.clone(),
