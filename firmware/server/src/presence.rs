@@ -8,7 +8,7 @@ pub(crate) use directed::Directed;
 
 use crate::{
     account::{Cx, Presence},
-    features::{ALL, passes},
+    features::{ALL, passes, presence_came},
     identity,
     limits::{DIRECTED_MAX, REQUESTS_MAX},
     pubsub, push,
@@ -66,9 +66,7 @@ pub(crate) fn arrive(cx: &mut Cx<'_>, mut passing: Passing) {
             if type_ == "unavailable" {
                 forget_directed(cx, &passing);
             }
-            for hook in ALL.iter().filter_map(|feature| feature.presence_in) {
-                hook(cx, &passing);
-            }
+            presence_came(cx, &passing);
             deliver(cx, &passing);
         }
     }
