@@ -9,6 +9,7 @@ mod addresses;
 mod answers;
 mod client;
 mod clock;
+mod component;
 mod filling;
 pub mod library;
 pub mod matching;

@@ -1,12 +1,15 @@
 //! The world in process: the server's own code on one thread, over a disk that forgets, without TLS
 //! and without waiting. It is at rest before the next line of a script, so absence costs nothing.
 
+mod component;
+
 use crate::{
     addresses::HOME,
     clock::{Hands, LoadedDice},
     script::Port,
     world::{Link, Problem, World},
 };
+use component::Components;
 use household::Config;
 use server::{
     Parts, Readers, Server,
@@ -46,6 +49,7 @@ pub struct Simulated {
     /// Started by whatever needs it first; gone while the power is off.
     server: Option<Arc<Server>>,
     lines: Vec<Line>,
+    components: Components,
     power_cuts: u64,
 }
 
@@ -68,6 +72,7 @@ impl Default for Simulated {
             settings: SETTINGS.into(),
             server: None,
             lines: Vec::new(),
+            components: Components::default(),
             power_cuts: 0,
         }
     }
@@ -117,6 +122,10 @@ impl World for Simulated {
         let door = match port {
             Port::C2s => Door::StartTls,
             Port::C2sTls => Door::Secured,
+            Port::Component => {
+                let server = self.server()?;
+                return Ok(self.components.connect(server));
+            }
         };
         // A documentation address (RFC 5737): nobody's.
         let peer = Peer {
@@ -133,21 +142,31 @@ impl World for Simulated {
     }
 
     fn write(&mut self, link: Link, bytes: &[u8]) {
+        if Components::has(link) {
+            return self.components.write(link, bytes);
+        }
         self.lines[link].towards_server.extend_from_slice(bytes);
     }
 
     fn read(&mut self, link: Link) -> Vec<u8> {
         self.settle();
+        if Components::has(link) {
+            return self.components.read(link);
+        }
         std::mem::take(&mut self.lines[link].towards_client)
     }
 
     fn is_closed(&self, link: Link) -> bool {
+        if Components::has(link) {
+            return self.components.is_closed(link);
+        }
         self.lines[link].connection.is_none()
     }
 
     fn cut(&mut self, link: Link) {
-        let line = &mut self.lines[link];
-        if let Some(mut connection) = line.connection.take() {
+        if Components::has(link) {
+            self.components.cut(link);
+        } else if let Some(mut connection) = self.lines[link].connection.take() {
             self.now(connection.leave());
         }
         self.settle();
@@ -164,6 +183,7 @@ impl World for Simulated {
             for link in 0..self.lines.len() {
                 moves |= self.drive(link);
             }
+            moves |= self.drive_components();
             if !moves {
                 return moved;
             }
@@ -182,6 +202,7 @@ impl World for Simulated {
                     connection.tick();
                 }
             }
+            self.components.tick();
             let server = self.server()?;
             self.now(server.tick());
             self.settle();
@@ -205,6 +226,7 @@ impl World for Simulated {
                 connection.end(StreamError::SYSTEM_SHUTDOWN);
             }
         }
+        self.components.end_all(StreamError::SYSTEM_SHUTDOWN);
         self.settle();
         self.writes_finish();
         if let Some(server) = self.server.take() {
@@ -214,6 +236,7 @@ impl World for Simulated {
         for line in &mut self.lines {
             line.connection = None;
         }
+        self.components.drop_all();
         self.server().map(|_| ())
     }
 
@@ -221,6 +244,7 @@ impl World for Simulated {
         for line in &mut self.lines {
             line.connection = None;
         }
+        self.components.drop_all();
         self.server = None;
         self.power_cuts += 1;
         self.disk.power_fails(self.power_cuts);
@@ -379,7 +403,8 @@ impl Simulated {
         let deadlines = self
             .lines
             .iter()
-            .filter_map(|line| line.connection.as_ref()?.deadline());
+            .filter_map(|line| line.connection.as_ref()?.deadline())
+            .chain(self.components.deadlines());
         let next = deadlines.map(|deadline| Duration::from_millis(deadline.saturating_sub(now)));
         let push = self.server.as_ref().and_then(|server| server.until_push());
         let next = next.chain(push).min().unwrap_or(HOUSEKEEPING);

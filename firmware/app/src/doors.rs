@@ -17,9 +17,9 @@ pub(crate) struct Doors {
     web: Vec<WebDoor>,
 }
 
-/// All listeners for clients: they share limits, so they come and go together.
+/// All listeners for clients and components: they share limits, so they come and go together.
 struct ClientDoors {
-    wanted: (Vec<SocketAddr>, Vec<SocketAddr>),
+    wanted: [Vec<SocketAddr>; 3],
     bound: Vec<(&'static str, SocketAddr)>,
     serving: Serving,
 }
@@ -83,11 +83,15 @@ impl Doors {
     /// that cannot be opened. The other web listeners are open then; those for clients are as they were.
     pub(crate) async fn follow(&mut self, config: &Config) -> Result<()> {
         let web = self.follow_web(&config.listen).await;
-        self.follow_clients(&config.listen).await.and(web)
+        let mut listen = config.listen.clone();
+        if config.components.is_empty() {
+            listen.component.clear(); // nobody may come in there
+        }
+        self.follow_clients(&listen).await.and(web)
     }
 
     async fn follow_clients(&mut self, listen: &Listen) -> Result<()> {
-        let wanted = (listen.c2s.clone(), listen.c2s_tls.clone());
+        let wanted = wanted(listen);
         if self
             .clients
             .as_ref()
@@ -106,10 +110,11 @@ impl Doors {
         serving.end().await;
         let opened = self.open_clients(listen).await;
         if opened.is_err() {
-            let (c2s, c2s_tls) = wanted;
+            let [c2s, c2s_tls, component] = wanted;
             let before = Listen {
                 c2s,
                 c2s_tls,
+                component,
                 ..listen.clone()
             };
             self.open_clients(&before).await?;
@@ -119,7 +124,7 @@ impl Doors {
 
     async fn open_clients(&mut self, listen: &Listen) -> Result<(), listen::ListenError> {
         let listeners = listen::bind(listen).await?;
-        let wanted = (listen.c2s.clone(), listen.c2s_tls.clone());
+        let wanted = wanted(listen);
         let bound = listeners.addresses().collect();
         let (server, tls) = (self.house.server.clone(), self.house.tls.clone());
         let serving = Serving::start(|stopped| listeners.serve(server, tls, stopped));
@@ -195,6 +200,11 @@ impl Doors {
             open.serving.end().await;
         }
     }
+}
+
+/// The addresses for clients and components.
+fn wanted(listen: &Listen) -> [Vec<SocketAddr>; 3] {
+    [&listen.c2s, &listen.c2s_tls, &listen.component].map(Clone::clone)
 }
 
 /// The certificate as it is, for another protocol (RFC 7301).

@@ -20,7 +20,7 @@ use crate::{
     session::Session,
 };
 use acknowledgements::Management;
-use rate::Rate;
+pub(crate) use rate::Rate;
 use std::{
     net::IpAddr,
     sync::Arc,

@@ -148,8 +148,10 @@ impl Server {
             jid.bare_str()
         } else if domain == self.pubsub().as_str() {
             SERVICE
-        } else {
+        } else if domain == self.domain().as_str() {
             jid.localpart()?
+        } else {
+            return None;
         };
         self.directory().get(key)
     }

@@ -9,7 +9,10 @@ use crate::{
     limits::{ACCEPT_PAUSE_MS, DEAD_LINE_MS, SHUTDOWN_MS_MAX},
     server::Server,
     tls::Tls,
-    transport::tcp::{self, House},
+    transport::{
+        component,
+        tcp::{self, House},
+    },
 };
 use gate::Gate;
 use household::config::Listen;
@@ -34,9 +37,16 @@ pub struct Listeners {
 
 struct Open {
     name: &'static str,
-    door: Door,
+    kind: Kind,
     address: SocketAddr,
     socket: TcpListener,
+}
+
+/// Who comes in there.
+#[derive(Clone, Copy)]
+enum Kind {
+    Client(Door),
+    Component,
 }
 
 /// Why an address cannot be listened on: a sentence that names key and value.
@@ -47,14 +57,15 @@ pub struct ListenError {
     error: io::Error,
 }
 
-/// Binds every address of `[listen]` that clients use.
+/// Binds every address of `[listen]` that clients and components use.
 pub async fn bind(listen: &Listen) -> Result<Listeners, ListenError> {
     let mut open = Vec::new();
     let doors = [
-        ("c2s", Door::StartTls, &listen.c2s),
-        ("c2s_tls", Door::DirectTls, &listen.c2s_tls),
+        ("c2s", Kind::Client(Door::StartTls), &listen.c2s),
+        ("c2s_tls", Kind::Client(Door::DirectTls), &listen.c2s_tls),
+        ("component", Kind::Component, &listen.component),
     ];
-    for (name, door, addresses) in doors {
+    for (name, kind, addresses) in doors {
         for &wanted in addresses {
             let socket = bind_one(name, wanted).await?;
             let address = socket.local_addr().map_err(|error| ListenError {
@@ -64,7 +75,7 @@ pub async fn bind(listen: &Listen) -> Result<Listeners, ListenError> {
             })?;
             open.push(Open {
                 name,
-                door,
+                kind,
                 address,
                 socket,
             });
@@ -162,12 +173,19 @@ impl Port {
             return;
         }
         let (house, stop, alive) = (self.house.clone(), self.stop.clone(), alive.clone());
-        let peer = Peer {
-            address,
-            door: self.open.door,
-        };
+        let kind = self.open.kind;
         tokio::spawn(async move {
-            tcp::serve(house, tcp, peer, admission, stop).await;
+            match kind {
+                Kind::Client(door) => {
+                    let peer = Peer { address, door };
+                    tcp::serve(house, tcp, peer, admission, stop).await;
+                }
+                Kind::Component => {
+                    // Boxed: a client's task is not to be as large as this one.
+                    let server = house.server.clone();
+                    Box::pin(component::serve(server, tcp, address, admission, stop)).await;
+                }
+            }
             drop(alive);
         });
     }

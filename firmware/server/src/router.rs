@@ -127,6 +127,12 @@ impl Router {
                     }
                 }
                 Found::Nobody => return None,
+                Found::Component => match server.send_to_component(&passing) {
+                    Err(refusal) if may_be_refused(&passing) => {
+                        break answered(&passing, Err(refusal));
+                    }
+                    _ => return None,
+                },
                 Found::Replied(reply) => break reply,
                 Found::Answered(_) | Found::Refused(_) if !may_be_refused(&passing) => return None,
                 Found::Answered(answer) => break answered(&passing, answer),
@@ -134,7 +140,13 @@ impl Router {
             }
         };
         // The sender's account is the one whose queue is being worked off: the answer joins that queue.
-        let sender = server.in_memory(&passing.from)?;
+        let Some(sender) = server.in_memory(&passing.from) else {
+            if server.is_component(reply.to.domainpart()) {
+                // It is an answer: nobody is told where it ends.
+                let _ = server.send_to_component(&reply);
+            }
+            return None;
+        };
         server.at(&sender, depth, |cx| {
             cx.cause = cause;
             cx.route(reply);
@@ -500,7 +512,7 @@ fn is_me(from: &Jid, session: &Session) -> bool {
     *from == session.jid || *from == session.account.jid
 }
 
-fn fault(server: &Server, passing: &Passing) -> Option<StanzaError> {
+pub(crate) fn fault(server: &Server, passing: &Passing) -> Option<StanzaError> {
     let stanza = &passing.stanza;
     let (bad, writes) = match (stanza.kind, stanza.type_()) {
         // §8.2.3: rules 1, 2, 4 and 5.

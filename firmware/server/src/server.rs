@@ -10,6 +10,7 @@ use crate::{
     archive,
     books::Books,
     capabilities::Known,
+    component::Components,
     directory::{Directory, Readers},
     family::Keeper,
     features::resends::Window,
@@ -74,6 +75,7 @@ pub struct Server {
     /// The address of the publish-subscribe service.
     pubsub: Jid,
     rooms: Rooms,
+    pub(crate) components: Components,
     config: ArcSwap<Config>,
     store: Arc<Store>,
     clock: Arc<dyn Clock>,
@@ -134,6 +136,7 @@ impl Server {
             this: this.clone(),
             pubsub,
             rooms,
+            components: Components::default(),
             domain,
             capabilities,
             config: ArcSwap::new(config),
@@ -238,7 +241,8 @@ impl Server {
 
     /// Replaces the configuration (SIGHUP). The domain stays what it was.
     pub fn configure(&self, config: Arc<Config>) {
-        self.config.store(config);
+        let before = self.config.swap(config);
+        self.follow_components(&before);
     }
 
     pub fn store(&self) -> &Arc<Store> {

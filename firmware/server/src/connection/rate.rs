@@ -2,14 +2,14 @@
 
 /// An allowance of bytes that comes back evenly. Times are milliseconds of a clock that never jumps.
 #[derive(Debug, Default)]
-pub(super) struct Rate {
+pub(crate) struct Rate {
     /// When the allowance is whole again, in microseconds.
     whole_at: u64,
 }
 
 impl Rate {
     /// Counts bytes that came in.
-    pub(super) fn spend(&mut self, bytes: usize, per_second: u64, now: u64) {
+    pub(crate) fn spend(&mut self, bytes: usize, per_second: u64, now: u64) {
         // A rate of 0 is no limit.
         let cost = (bytes as u64)
             .saturating_mul(1_000_000)
@@ -20,7 +20,7 @@ impl Rate {
     }
 
     /// Until when nothing more is read, if the allowance of `burst` bytes is used up.
-    pub(super) fn pause_until(&self, per_second: u64, burst: u64, now: u64) -> Option<u64> {
+    pub(crate) fn pause_until(&self, per_second: u64, burst: u64, now: u64) -> Option<u64> {
         let ahead = burst.saturating_mul(1_000_000).checked_div(per_second)?;
         let until = self.whole_at.saturating_sub(ahead).div_ceil(1_000);
         (until > now).then_some(until)

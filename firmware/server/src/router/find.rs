@@ -17,6 +17,8 @@ use xmpp::{Kind, Passing, StanzaError};
 /// Where an address leads.
 pub(crate) enum Found {
     Account(Arc<Account>),
+    /// To an external component.
+    Component,
     /// Nowhere, and nobody is told.
     Nobody,
     /// Answered in its place.
@@ -37,12 +39,15 @@ impl Router {
             return nobody(passing); // no node has an address of its own (XEP-0060 §4.6.1)
         }
         if passing.to.domainpart() != server.domain().as_str() && !for_service {
+            if server.is_component(passing.to.domainpart()) {
+                return Found::Component;
+            }
             return Found::Refused(StanzaError::REMOTE_SERVER_NOT_FOUND);
         }
         let localpart = match passing.to.localpart() {
             Some(localpart) => localpart,
             None if for_service => directory::SERVICE,
-            None => return Found::Refused(StanzaError::SERVICE_UNAVAILABLE),
+            None => return self.at_server(server, passing),
         };
         if passing.stanza.kind == Kind::Presence && !presence::concerns_the_absent(passing) {
             return server
@@ -57,6 +62,18 @@ impl Router {
                 error!(localpart, %error, "account cannot be loaded");
                 Found::Refused(StanzaError::RESOURCE_CONSTRAINT)
             }
+        }
+    }
+
+    /// The domain itself, asked by somebody of another one.
+    fn at_server(&self, server: &Server, passing: &Passing) -> Found {
+        let iq = request(passing).filter(|_| passing.stanza.kind == Kind::Iq);
+        let Some(iq) = iq.filter(|_| passing.to.is_bare()) else {
+            return nobody(passing);
+        };
+        match self.hook(On::Server, &iq) {
+            Some(IqHook::Server(hook)) => Found::Answered(hook(server, &iq)),
+            _ => Found::Refused(StanzaError::SERVICE_UNAVAILABLE),
         }
     }
 

@@ -208,7 +208,9 @@ impl Driver {
 }
 
 /// Runs a future; a panic inside comes out as an error.
-async fn caught<T>(mut future: impl Future<Output = T> + Unpin) -> Result<T, Box<dyn Any + Send>> {
+pub(super) async fn caught<T>(
+    mut future: impl Future<Output = T> + Unpin,
+) -> Result<T, Box<dyn Any + Send>> {
     poll_fn(
         |cx| match catch_unwind(AssertUnwindSafe(|| Pin::new(&mut future).poll(cx))) {
             Ok(poll) => poll.map(Ok),
