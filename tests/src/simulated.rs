@@ -165,7 +165,9 @@ impl World for Simulated {
 
     fn cut(&mut self, link: Link) {
         if Components::has(link) {
-            self.components.cut(link);
+            if let Some(mut component) = self.components.cut(link) {
+                self.now(component.leave());
+            }
         } else if let Some(mut connection) = self.lines[link].connection.take() {
             self.now(connection.leave());
         }

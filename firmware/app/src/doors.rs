@@ -1,10 +1,14 @@
 //! The listeners: which are open, and how they follow the configuration.
 
-use crate::{control::protocol::Listeners, desk::Desk, house::House};
+use crate::{control::protocol::Listeners, desk::Desk, house::House, machine::MachineDice};
 use anyhow::Result;
 use household::{Config, config::Listen};
 use rustls::ServerConfig;
-use server::{connection::Door, listen};
+use server::{
+    connection::Door,
+    listen,
+    s2s::{self, Dialer},
+};
 use std::{net::SocketAddr, sync::Arc};
 use tokio::{sync::watch, task::JoinHandle};
 use web::{Site, TlsSource};
@@ -13,13 +17,15 @@ pub(crate) struct Doors {
     house: Arc<House>,
     site: Site,
     tls: TlsSource,
-    clients: Option<ClientDoors>,
+    streams: Option<StreamDoors>,
     web: Vec<WebDoor>,
+    /// Connections that we make to other servers.
+    calls: Serving,
 }
 
-/// All listeners for clients and components: they share limits, so they come and go together.
-struct ClientDoors {
-    wanted: [Vec<SocketAddr>; 3],
+/// All listeners for clients, other servers and components: they share limits, so they come and go together.
+struct StreamDoors {
+    wanted: Listen,
     bound: Vec<(&'static str, SocketAddr)>,
     serving: Serving,
 }
@@ -68,14 +74,20 @@ impl Doors {
         let (house, certificate) = (house.clone(), house.tls.clone());
         let tls: TlsSource =
             Arc::new(move || for_http(&certificate.identity().configuration(Door::StartTls)));
+        let (server, certificate) = (house.server.clone(), house.tls.clone());
+        let config = server.config();
+        let dialer = Dialer::new(&config, Arc::new(MachineDice));
+        let calls =
+            Serving::start(|stopped| s2s::calls::serve(server, certificate, dialer, stopped));
         let mut doors = Doors {
             house,
             site,
             tls,
-            clients: None,
+            streams: None,
             web: Vec::new(),
+            calls,
         };
-        doors.follow(&doors.house.server.config()).await?;
+        doors.follow(&config).await?;
         Ok(doors)
     }
 
@@ -83,52 +95,39 @@ impl Doors {
     /// that cannot be opened. The other web listeners are open then; those for clients are as they were.
     pub(crate) async fn follow(&mut self, config: &Config) -> Result<()> {
         let web = self.follow_web(&config.listen).await;
-        let mut listen = config.listen.clone();
-        if config.components.is_empty() {
-            listen.component.clear(); // nobody may come in there
-        }
-        self.follow_clients(&listen).await.and(web)
+        self.follow_streams(config).await.and(web)
     }
 
-    async fn follow_clients(&mut self, listen: &Listen) -> Result<()> {
-        let wanted = wanted(listen);
-        if self
-            .clients
-            .as_ref()
-            .is_some_and(|open| open.wanted == wanted)
+    async fn follow_streams(&mut self, config: &Config) -> Result<()> {
+        let wanted = streams_of(config);
+        if let Some(open) = &self.streams
+            && open.wanted == wanted
         {
             return Ok(());
         }
-        let before = self.clients.take();
-        let Some(ClientDoors {
-            wanted, serving, ..
-        }) = before
+        let Some(StreamDoors {
+            wanted: before,
+            serving,
+            ..
+        }) = self.streams.take()
         else {
-            return Ok(self.open_clients(listen).await?);
+            return Ok(self.open_streams(wanted).await?);
         };
         // Most often an address stays, and can be bound again only when it is free.
         serving.end().await;
-        let opened = self.open_clients(listen).await;
+        let opened = self.open_streams(wanted).await;
         if opened.is_err() {
-            let [c2s, c2s_tls, component] = wanted;
-            let before = Listen {
-                c2s,
-                c2s_tls,
-                component,
-                ..listen.clone()
-            };
-            self.open_clients(&before).await?;
+            self.open_streams(before).await?;
         }
         Ok(opened?)
     }
 
-    async fn open_clients(&mut self, listen: &Listen) -> Result<(), listen::ListenError> {
-        let listeners = listen::bind(listen).await?;
-        let wanted = wanted(listen);
+    async fn open_streams(&mut self, wanted: Listen) -> Result<(), listen::ListenError> {
+        let listeners = listen::bind(&wanted).await?;
         let bound = listeners.addresses().collect();
         let (server, tls) = (self.house.server.clone(), self.house.tls.clone());
         let serving = Serving::start(|stopped| listeners.serve(server, tls, stopped));
-        self.clients = Some(ClientDoors {
+        self.streams = Some(StreamDoors {
             wanted,
             bound,
             serving,
@@ -179,13 +178,13 @@ impl Doors {
 
     /// What is bound, by name.
     pub(crate) fn listeners(&self) -> Listeners {
-        let clients = self
-            .clients
+        let streams = self
+            .streams
             .iter()
             .flat_map(|open| open.bound.iter().copied());
         let web = self.web.iter().map(|door| (door.name, door.bound));
         let mut listeners = Listeners::new();
-        for (name, address) in clients.chain(web) {
+        for (name, address) in streams.chain(web) {
             listeners.entry(name.to_owned()).or_default().push(address);
         }
         listeners
@@ -196,15 +195,33 @@ impl Doors {
         for door in self.web {
             door.serving.end().await;
         }
-        if let Some(open) = self.clients {
+        if let Some(open) = self.streams {
             open.serving.end().await;
         }
+        self.calls.end().await;
     }
 }
 
-/// The addresses for clients and components.
-fn wanted(listen: &Listen) -> [Vec<SocketAddr>; 3] {
-    [&listen.c2s, &listen.c2s_tls, &listen.component].map(Clone::clone)
+/// The listeners for streams. A house that does not talk to others has none for them, and one without
+/// external components none for those.
+fn streams_of(config: &Config) -> Listen {
+    let it = &config.listen;
+    let for_others = |list: &Vec<SocketAddr>| {
+        let is_open = config.s2s.enabled;
+        is_open.then(|| list.clone()).unwrap_or_default()
+    };
+    let has_components = !config.components.is_empty();
+    let for_components = has_components.then(|| it.component.clone());
+    Listen {
+        c2s: it.c2s.clone(),
+        c2s_tls: it.c2s_tls.clone(),
+        s2s: for_others(&it.s2s),
+        s2s_tls: for_others(&it.s2s_tls),
+        component: for_components.unwrap_or_default(),
+        https: Vec::new(),
+        http: Vec::new(),
+        ..it.clone()
+    }
 }
 
 /// The certificate as it is, for another protocol (RFC 7301).

@@ -4,6 +4,7 @@
 //! house without knowing an account, a stanza or a table (house rule 11).
 
 pub mod config;
+pub mod denied;
 mod health;
 
 pub use config::{Config, ConfigError};

@@ -13,15 +13,20 @@
 mod entrance;
 mod handshake;
 mod line;
-mod privileges;
+pub(crate) mod privilege;
 mod registry;
 
+pub(crate) use privilege::{Asked, Granted};
 pub(crate) use registry::Components;
 
 use crate::{
     account::Account,
-    connection::Rate,
-    limits::{CONGESTION_MS, IDLE_MS, LEAVING_MAX, NEGOTIATION_MS_MAX, OUTPUT_BYTES_PAUSE},
+    connection::{Rate, Todo},
+    limits::{
+        CONGESTION_MS, IDLE_MS, LEAVING_MAX, NEGOTIATION_MS_MAX, OUTPUT_BYTES_PAUSE,
+        REMOTE_SENT_MAX,
+    },
+    s2s::Sent,
     server::Server,
     world::random_id,
 };
@@ -39,19 +44,6 @@ use xmpp::{
     stream::{Event, Header, Reader},
 };
 
-/// What the driver does next, after writing the output.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Todo {
-    /// Wait for bytes, for stanzas, for the deadline.
-    Read,
-    /// The same, but read nothing: the stream has to wait its turn.
-    Wait,
-    /// Nothing, step again: there is more to work off, once what waits is written.
-    Write,
-    /// Close the socket.
-    Close,
-}
-
 /// One stream of a component.
 pub struct Component {
     server: Arc<Server>,
@@ -61,11 +53,15 @@ pub struct Component {
     /// Whether our header is in the output or was written.
     has_header: bool,
     stage: Stage,
+    /// Its place among the components, from the handshake until [`Component::leave`].
+    line: Option<Arc<Line>>,
     rate: Rate,
     /// Until when nothing is read, in elapsed milliseconds.
     pause: Option<u64>,
     /// When a byte last went over the line, likewise.
     quiet_since: u64,
+    /// What may not have arrived.
+    sent: Sent,
     /// Somebody's queue is full because of what this component sends.
     behind: Option<Arc<Account>>,
 }
@@ -102,9 +98,11 @@ impl Component {
             stage: Stage::New {
                 until: now + NEGOTIATION_MS_MAX,
             },
+            line: None,
             rate: Rate::default(),
             pause: None,
             quiet_since: now,
+            sent: Sent::default(),
             behind: None,
         }
     }
@@ -161,13 +159,17 @@ impl Component {
             Stage::Connected(_) => self.quiet_since + IDLE_MS,
             Stage::Closed => return None,
         };
-        Some(self.pause.map_or(due, |pause| pause.min(due)))
+        [Some(due), self.pause, self.sent.due()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The deadline may have passed.
     pub fn tick(&mut self) {
         let now = self.now();
         self.pause = self.pause.filter(|pause| *pause > now);
+        self.sent.settle(&self.server, now);
         match &self.stage {
             Stage::New { until } | Stage::Named { until, .. } if *until <= now => {
                 self.end(StreamError::CONNECTION_TIMEOUT);
@@ -202,19 +204,28 @@ impl Component {
     }
 
     /// The component is gone. Once, when the socket is gone or the stream is closed.
-    pub fn leave(&mut self) {
-        if let Stage::Connected(line) = std::mem::replace(&mut self.stage, Stage::Closed) {
-            self.server.components.detach(&line);
-            info!(component = %line.name, "component disconnected");
-        }
+    pub async fn leave(&mut self) {
+        self.stage = Stage::Closed;
+        let Some(line) = self.line.take() else { return };
+        info!(component = %line.name, "component disconnected");
+        self.server.detach_component(&line);
+        let sent = std::mem::take(&mut self.sent);
+        let server = &self.server;
+        server.component_lost(&line.queue, line.number, sent).await;
     }
 
     /// Ready when there is something for the component, which the next step puts into the output.
     pub(crate) fn poll_wake(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match &self.stage {
-            Stage::Connected(line) => line.poll(cx),
-            _ => Poll::Pending,
+        let Stage::Connected(line) = &self.stage else {
+            return Poll::Pending;
+        };
+        if line.poll(cx).is_ready() {
+            return Poll::Ready(());
         }
+        if self.sent.len() >= REMOTE_SENT_MAX {
+            return Poll::Pending; // time makes room
+        }
+        line.queue.poll(line.number, cx)
     }
 
     fn now(&self) -> u64 {
@@ -226,13 +237,15 @@ impl Component {
         let Stage::Connected(line) = &self.stage else {
             return;
         };
-        if self.output.len() >= OUTPUT_BYTES_PAUSE {
-            return;
+        let room = OUTPUT_BYTES_PAUSE.saturating_sub(self.output.len());
+        if room > 0 && self.sent.len() < REMOTE_SENT_MAX {
+            let now = self.now();
+            for waiting in line.queue.take(line.number, room) {
+                waiting.entry.write(&mut self.output);
+                self.sent.note(waiting, now);
+            }
         }
-        let news = line.take();
-        for entry in &news.entries {
-            entry.write(&mut self.output);
-        }
+        let news = line.news();
         if news.doubted {
             self.output.push(b' ');
         }
@@ -277,7 +290,10 @@ impl Component {
                 }
             }
             // RFC 6120 §4.4: the peer's close is answered with ours.
-            Event::Closed => self.close(),
+            Event::Closed => {
+                self.sent.settle_all(&self.server);
+                self.close();
+            }
         }
     }
 
@@ -334,22 +350,23 @@ impl Component {
             self.stage = Stage::Refused { at };
             return self.tick();
         }
-        let Some(line) = self.server.components.attach(name) else {
+        let Some(line) = self.server.attach_component(name) else {
             warn!(component = %name, address = %self.address, "a second component of the same name");
             return self.end(StreamError::CONFLICT);
         };
         info!(component = %name, address = %self.address, "component connected");
         self.output.extend(b"<handshake/>");
         self.reader.allow(STANZA_BYTES_MAX);
-        if let Some(advertisement) = privileges::advertisement(&self.server, name) {
+        if let Some(advertisement) = privilege::advertisement(&self.server, name) {
             advertisement.write(&mut self.output);
         }
+        self.line = Some(line.clone());
         self.stage = Stage::Connected(line);
+        self.server.show_presence_to(name).await;
     }
 
     fn close(&mut self) {
         self.output.extend(b"</stream:stream>");
-        self.leave();
         self.stage = Stage::Closed;
     }
 }

@@ -71,6 +71,7 @@ pub enum Todo {
 /// One stream of a client.
 pub struct Connection {
     server: Arc<Server>,
+    door: Door,
     reader: Reader,
     output: Vec<u8>,
     /// Whether our header of the current stream is in the output or was written.
@@ -109,6 +110,7 @@ impl Connection {
         }
         Connection {
             server,
+            door: peer.door,
             reader: Reader::new(ns::CLIENT, UNAUTHENTICATED_BYTES_MAX),
             output: Vec::new(),
             has_header: false,
@@ -122,6 +124,11 @@ impl Connection {
             pause: None,
             quiet_since: now,
         }
+    }
+
+    /// How the client came in.
+    pub(crate) fn door(&self) -> Door {
+        self.door
     }
 
     /// TLS is up. Nothing that came before it counts (RFC 6120 §5.4.3.3).

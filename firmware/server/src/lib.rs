@@ -11,6 +11,7 @@ pub mod family;
 pub mod limits;
 pub mod listen;
 pub mod outbox;
+pub mod s2s;
 pub mod session;
 pub mod tls;
 pub mod world;

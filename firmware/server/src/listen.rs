@@ -5,14 +5,13 @@ mod gate;
 pub(crate) use gate::Admission;
 
 use crate::{
-    connection::{Door, Peer},
+    component::Component,
+    connection::{Connection, Door, Peer},
     limits::{ACCEPT_PAUSE_MS, DEAD_LINE_MS, SHUTDOWN_MS_MAX},
+    s2s::Link,
     server::Server,
     tls::Tls,
-    transport::{
-        component,
-        tcp::{self, House},
-    },
+    transport::tcp::{self, House, Serving},
 };
 use gate::Gate;
 use household::config::Listen;
@@ -37,15 +36,19 @@ pub struct Listeners {
 
 struct Open {
     name: &'static str,
-    kind: Kind,
+    who: Who,
     address: SocketAddr,
     socket: TcpListener,
 }
 
-/// Who comes in there.
+/// Who comes in.
 #[derive(Clone, Copy)]
-enum Kind {
+enum Who {
     Client(Door),
+    /// Another server; whether with TLS from the first byte (XEP-0368).
+    Server {
+        direct: bool,
+    },
     Component,
 }
 
@@ -57,15 +60,17 @@ pub struct ListenError {
     error: io::Error,
 }
 
-/// Binds every address of `[listen]` that clients and components use.
+/// Binds every address of `[listen]` that clients, other servers and components use.
 pub async fn bind(listen: &Listen) -> Result<Listeners, ListenError> {
     let mut open = Vec::new();
     let doors = [
-        ("c2s", Kind::Client(Door::StartTls), &listen.c2s),
-        ("c2s_tls", Kind::Client(Door::DirectTls), &listen.c2s_tls),
-        ("component", Kind::Component, &listen.component),
+        ("c2s", Who::Client(Door::StartTls), &listen.c2s),
+        ("c2s_tls", Who::Client(Door::DirectTls), &listen.c2s_tls),
+        ("s2s", Who::Server { direct: false }, &listen.s2s),
+        ("s2s_tls", Who::Server { direct: true }, &listen.s2s_tls),
+        ("component", Who::Component, &listen.component),
     ];
-    for (name, kind, addresses) in doors {
+    for (name, who, addresses) in doors {
         for &wanted in addresses {
             let socket = bind_one(name, wanted).await?;
             let address = socket.local_addr().map_err(|error| ListenError {
@@ -75,7 +80,7 @@ pub async fn bind(listen: &Listen) -> Result<Listeners, ListenError> {
             })?;
             open.push(Open {
                 name,
-                kind,
+                who,
                 address,
                 socket,
             });
@@ -113,7 +118,8 @@ impl Listeners {
         self.open.iter().map(|open| (open.name, open.address))
     }
 
-    /// Accepts connections until `stop` turns true, then lets them take their last words and ends.
+    /// Accepts connections, and makes those to other servers, until `stop` turns true; then lets them take
+    /// their last words and ends.
     pub async fn serve(self, server: Arc<Server>, tls: Arc<Tls>, stop: watch::Receiver<bool>) {
         let house = Arc::new(House::new(server, tls));
         let gate = Arc::new(Gate::default());
@@ -172,22 +178,40 @@ impl Port {
         if tcp.set_nodelay(true).is_err() || set_tcp_user_timeout(&tcp, DEAD_LINE_MS).is_err() {
             return;
         }
-        let (house, stop, alive) = (self.house.clone(), self.stop.clone(), alive.clone());
-        let kind = self.open.kind;
-        tokio::spawn(async move {
-            match kind {
-                Kind::Client(door) => {
-                    let peer = Peer { address, door };
-                    tcp::serve(house, tcp, peer, admission, stop).await;
-                }
-                Kind::Component => {
-                    // Boxed: a client's task is not to be as large as this one.
-                    let server = house.server.clone();
-                    Box::pin(component::serve(server, tcp, address, admission, stop)).await;
-                }
+        let (house, alive) = (self.house.clone(), alive.clone());
+        let server = house.server.clone();
+        let how = |direct| Serving {
+            address,
+            direct,
+            admission: Some(admission),
+            stop: self.stop.clone(),
+        };
+        match self.open.who {
+            Who::Client(door) => {
+                let connection = Connection::new(server, Peer { address, door });
+                let serve = tcp::serve(house, tcp, connection, how(door == Door::DirectTls));
+                tokio::spawn(async move {
+                    serve.await;
+                    drop(alive);
+                });
             }
-            drop(alive);
-        });
+            Who::Server { direct } => {
+                let link = Link::called(server, address, direct);
+                let serve = tcp::serve(house, tcp, link, how(direct));
+                tokio::spawn(async move {
+                    serve.await;
+                    drop(alive);
+                });
+            }
+            Who::Component => {
+                let component = Component::new(server, address);
+                let serve = tcp::serve(house, tcp, component, how(false));
+                tokio::spawn(async move {
+                    serve.await;
+                    drop(alive);
+                });
+            }
+        }
     }
 }
 

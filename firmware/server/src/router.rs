@@ -3,6 +3,7 @@
 
 mod errand;
 mod find;
+mod on_behalf;
 
 use crate::{
     account::{Account, Cx, Leaving},
@@ -22,6 +23,7 @@ use crate::{
     },
 };
 pub(crate) use find::Found;
+pub(crate) use on_behalf::inner_stanza;
 use std::{collections::HashMap, sync::Arc};
 use xmpp::{Element, Entry, Jid, Kind, Passing, Stanza, StanzaError, StreamError};
 
@@ -127,11 +129,10 @@ impl Router {
                     }
                 }
                 Found::Nobody => return None,
-                Found::Component => match server.send_to_component(&passing) {
-                    Err(refusal) if may_be_refused(&passing) => {
-                        break answered(&passing, Err(refusal));
-                    }
-                    _ => return None,
+                Found::Elsewhere => match server.send_away(&passing, cause.as_ref()) {
+                    Ok(()) => return None,
+                    Err(_) if !may_be_refused(&passing) => return None,
+                    Err(refusal) => break answered(&passing, Err(refusal)),
                 },
                 Found::Replied(reply) => break reply,
                 Found::Answered(_) | Found::Refused(_) if !may_be_refused(&passing) => return None,
@@ -139,14 +140,13 @@ impl Router {
                 Found::Refused(refusal) => break answered(&passing, Err(refusal)),
             }
         };
-        // The sender's account is the one whose queue is being worked off: the answer joins that queue.
-        let Some(sender) = server.in_memory(&passing.from) else {
-            if server.is_component(reply.to.domainpart()) {
-                // It is an answer: nobody is told where it ends.
-                let _ = server.send_to_component(&reply);
-            }
+        if !server.hosts(passing.from.domainpart()) {
+            // Where that cannot go either, nobody is left to be told.
+            let _ = server.send_away(&reply, cause.as_ref());
             return None;
-        };
+        }
+        // The sender's account is the one whose queue is being worked off: the answer joins that queue.
+        let sender = server.in_memory(&passing.from)?;
         server.at(&sender, depth, |cx| {
             cx.cause = cause;
             cx.route(reply);
@@ -393,6 +393,8 @@ impl Router {
             On::Room
         } else if cx.is_service() {
             On::PubsubService
+        } else if on_behalf::is_on_behalf(&passing) {
+            return self.on_behalf(cx, passing);
         } else {
             On::OtherAccount
         };

@@ -19,6 +19,7 @@ use crate::{
     presence, push,
     room::Rooms,
     router::Router,
+    s2s::{Federation, dialback::Secret},
     session::{Session, waiting::Ended},
     world::{Clock, Dice, Timestamp, random_id},
 };
@@ -82,10 +83,11 @@ pub struct Server {
     dice: Arc<dyn Dice>,
     readers: Arc<dyn Readers>,
     directory: Directory,
-    router: Router,
+    pub(crate) router: Router,
     logins: Logins,
     books: Books,
     family: Keeper,
+    federation: Federation,
     /// Localpart of the first administrator among the accounts.
     administrator: ArcSwapOption<String>,
     /// Sessions that are over and may still be asked for.
@@ -132,6 +134,7 @@ impl Server {
         let rooms = Rooms::open(&store, &*dice, rooms).map_err(StartError::Store)?;
         let capabilities = Known::load(&store).map_err(StartError::Store)?;
         let wakeable = push::Wakeable::load(&store).map_err(StartError::Store)?;
+        let federation = Federation::new(Secret::new(&*dice), store.start_count());
         let server = Arc::new_cyclic(|this| Server {
             this: this.clone(),
             pubsub,
@@ -150,6 +153,7 @@ impl Server {
             logins: Logins::default(),
             books: Books::default(),
             family: Keeper::default(),
+            federation,
             administrator: ArcSwapOption::empty(),
             ended: Ended::default(),
             positions,
@@ -282,6 +286,10 @@ impl Server {
 
     pub(crate) fn family_keeper(&self) -> &Keeper {
         &self.family
+    }
+
+    pub(crate) fn federation(&self) -> &Federation {
+        &self.federation
     }
 
     pub(crate) fn logins(&self) -> &Logins {
@@ -517,6 +525,7 @@ impl Server {
         self.directory.evict(&self.store);
         self.sweep_archives();
         self.forget_resends();
+        self.keep_components().await;
     }
 
     /// The connection should stop reading from this session for a moment: the card or a queue is behind

@@ -12,7 +12,7 @@ use crate::{
     world::{Dice, random_id},
 };
 use aws_lc_rs::digest;
-use intake::Intake;
+use intake::{Counted, Intake};
 use std::sync::{
     Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
     atomic::{AtomicBool, Ordering},
@@ -53,6 +53,12 @@ pub(crate) fn digest_of(id: &str) -> Digest {
     let mut digest = Digest::default();
     digest.copy_from_slice(digest::digest(&digest::SHA256, id.as_bytes()).as_ref());
     digest
+}
+
+impl Counted for Session {
+    fn intake(&self) -> &Intake {
+        &self.intake
+    }
 }
 
 impl Session {

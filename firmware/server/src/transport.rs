@@ -1,9 +1,12 @@
-//! What carries a stream between a peer and its [`Connection`](crate::connection::Connection).
+//! What carries a stream between a peer and its [`Connection`](crate::connection::Connection), or another
+//! server and its [`Link`](crate::s2s::Link).
 
 mod alarms;
-pub(crate) mod component;
+mod driven;
 mod socket;
 pub(crate) mod tcp;
+
+pub(crate) use driven::{Driven, Handshake};
 
 #[cfg(test)]
 mod tests;

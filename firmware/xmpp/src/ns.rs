@@ -19,5 +19,7 @@ pub const TLS: &str = "urn:ietf:params:xml:ns:xmpp-tls";
 pub const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
 /// Resource binding (RFC 6120 §7).
 pub const BIND: &str = "urn:ietf:params:xml:ns:xmpp-bind";
+/// Server dialback (XEP-0220).
+pub const DIALBACK: &str = "jabber:server:dialback";
 /// What the prefix `xml` always means.
 pub const XML: &str = "http://www.w3.org/XML/1998/namespace";

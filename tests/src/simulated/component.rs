@@ -3,10 +3,7 @@
 
 use super::Simulated;
 use crate::world::Link;
-use server::{
-    Server,
-    component::{Component, Todo},
-};
+use server::{Server, component::Component, connection::Todo};
 use std::{
     net::{IpAddr, Ipv4Addr},
     sync::Arc,
@@ -55,10 +52,9 @@ impl Components {
         self.0[link - FIRST].component.is_none()
     }
 
-    pub(super) fn cut(&mut self, link: Link) {
-        if let Some(mut component) = self.0[link - FIRST].component.take() {
-            component.leave();
-        }
+    /// The server's end, which is to leave.
+    pub(super) fn cut(&mut self, link: Link) -> Option<Component> {
+        self.0[link - FIRST].component.take()
     }
 
     /// The server is gone, and with it its ends.
@@ -119,6 +115,7 @@ impl Simulated {
         }
         match todo {
             Todo::Close => {
+                self.now(component.leave());
                 line.component = None;
                 true
             }
@@ -126,7 +123,7 @@ impl Simulated {
                 component.push(&std::mem::take(&mut line.towards_server));
                 true
             }
-            Todo::Read | Todo::Wait | Todo::Write => wrote,
+            _ => wrote,
         }
     }
 }

@@ -48,6 +48,18 @@ impl Network {
         let prefix = prefix.map_or(Some(bits), |prefix| prefix.parse().ok())?;
         (prefix <= bits).then_some(Network { address, prefix })
     }
+
+    /// Whether the address is in it. Bits of the network's own address beyond the prefix do not count.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let differ = match (self.address, address) {
+            (IpAddr::V4(own), IpAddr::V4(other)) => {
+                u128::from(own.to_bits() ^ other.to_bits()) << 96
+            }
+            (IpAddr::V6(own), IpAddr::V6(other)) => own.to_bits() ^ other.to_bits(),
+            _ => return false,
+        };
+        differ.leading_zeros() >= u32::from(self.prefix)
+    }
 }
 
 /// Enums whose values are words: `Language { En = "en", … }`.
@@ -284,6 +296,27 @@ pub(super) fn label<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Err
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn networks_contain_addresses() {
+        for (network, address, inside) in [
+            ("192.168.1.7/24", "192.168.1.255", true),
+            ("192.168.1.7/24", "192.168.2.0", false),
+            ("192.0.2.1", "192.0.2.1", true),
+            ("192.0.2.1", "192.0.2.0", false),
+            ("0.0.0.0/0", "255.255.255.255", true),
+            ("0.0.0.0/0", "::", false),
+            ("::/0", "2001:db8::1", true),
+            ("2001:db8::/33", "2001:db8:7fff::", true),
+            ("2001:db8::/33", "2001:db8:8000::", false),
+            ("::1", "::1", true),
+        ] {
+            let found = Network::parse(network)
+                .unwrap()
+                .contains(address.parse().unwrap());
+            assert_eq!(found, inside, "{address} in {network}");
+        }
+    }
 
     #[test]
     fn durations_are_read_and_written() {

@@ -1,5 +1,6 @@
 //! What a component sends: whether it may, and on its way (XEP-0114 §3).
 
+use super::privilege;
 use crate::{
     account::{Account, Leaving},
     limits::LEAVING_MAX,
@@ -7,7 +8,7 @@ use crate::{
     server::Server,
 };
 use std::sync::Arc;
-use xmpp::{Jid, Passing, Stanza, StanzaError, StreamError};
+use xmpp::{Jid, Kind, Passing, Stanza, StanzaError, StreamError};
 
 impl Server {
     /// Takes a stanza from the component of that name, and works off all that follows from it. Gives an
@@ -42,6 +43,12 @@ impl Server {
             self.refuse_to_component(&passing, fault);
             return Ok(None);
         }
+        if is_on_behalf(self, &passing) {
+            if let Err(refusal) = self.send_on_behalf(&passing).await {
+                self.refuse_to_component(&passing, refusal);
+            }
+            return Ok(None);
+        }
         let touched = self.route(Leaving::of(passing)).await;
         if let Some(account) = &touched {
             self.settle_account(account).await;
@@ -50,10 +57,17 @@ impl Server {
         Ok(touched.filter(|account| account.leaving() > LEAVING_MAX))
     }
 
-    fn refuse_to_component(&self, passing: &Passing, error: StanzaError) {
+    fn refuse_to_component(self: &Arc<Self>, passing: &Passing, error: StanzaError) {
         if router::may_be_refused(passing) {
             // It is connected: this is what it sent.
-            let _ = self.send_to_component(&passing.refused(error));
+            let _ = self.send_away(&passing.refused(error), None);
         }
     }
+}
+
+/// XEP-0356 §5.3: a message for the server that has another one in it.
+fn is_on_behalf(server: &Server, passing: &Passing) -> bool {
+    let is_message = passing.stanza.kind == Kind::Message && passing.stanza.type_() != "error";
+    let is_for_server = is_message && passing.to == *server.domain();
+    is_for_server && passing.stanza.child(privilege::NS, "privilege").is_some()
 }

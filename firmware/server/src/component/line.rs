@@ -1,58 +1,47 @@
-//! A component that is connected, as the rest of the server sees it: where stanzas for it are put, and how
-//! it is told to go.
+//! A component that is connected, as the rest of the server sees it: which queue it carries, and how it is
+//! told to go.
 
-use crate::limits::{OUTBOX_BYTES_MAX, OUTBOX_STANZAS_MAX};
+use crate::s2s::Remote;
 use std::{
-    collections::VecDeque,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
 };
-use xmpp::{Entry, Jid, StreamError};
+use xmpp::{Jid, StreamError};
 
 pub(crate) struct Line {
     /// The component's domain.
-    pub(crate) name: Jid,
+    pub(super) name: Jid,
+    /// What waits for it.
+    pub(super) queue: Arc<Remote>,
+    /// Of the stream, for the queue.
+    pub(super) number: u64,
     inner: Mutex<Inner>,
 }
 
 #[derive(Default)]
 struct Inner {
-    entries: VecDeque<Entry>,
-    bytes: usize,
     end: Option<StreamError>,
     /// Somebody else would like its place.
     doubted: bool,
     waker: Option<Waker>,
 }
 
-/// What a line has for its stream.
+/// What a line has for its stream, besides stanzas.
 pub(super) struct News {
-    pub(super) entries: VecDeque<Entry>,
-    /// The stream ends behind these entries.
+    /// The stream ends.
     pub(super) end: Option<StreamError>,
     /// It is to be tried whether it is alive.
     pub(super) doubted: bool,
 }
 
 impl Line {
-    pub(super) fn new(name: Jid) -> Line {
+    pub(super) fn new(name: Jid, queue: Arc<Remote>, number: u64) -> Line {
         Line {
             name,
+            queue,
+            number,
             inner: Mutex::default(),
         }
-    }
-
-    /// Queues a stanza; `false` where too much waits already.
-    pub(super) fn offer(&self, entry: Entry) -> bool {
-        let mut inner = self.lock();
-        let bytes = inner.bytes + entry.len();
-        if inner.entries.len() >= OUTBOX_STANZAS_MAX || bytes > OUTBOX_BYTES_MAX {
-            return false;
-        }
-        inner.bytes = bytes;
-        inner.entries.push_back(entry);
-        wake(inner);
-        true
     }
 
     /// Ends the stream. The first reason stays.
@@ -69,21 +58,18 @@ impl Line {
         wake(inner);
     }
 
-    /// Everything that waits now.
-    pub(super) fn take(&self) -> News {
+    pub(super) fn news(&self) -> News {
         let mut inner = self.lock();
-        inner.bytes = 0;
         News {
-            entries: std::mem::take(&mut inner.entries),
             end: inner.end,
             doubted: std::mem::take(&mut inner.doubted),
         }
     }
 
-    /// Ready while something waits.
+    /// Ready while there is news.
     pub(super) fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut inner = self.lock();
-        if inner.end.is_some() || inner.doubted || !inner.entries.is_empty() {
+        if inner.end.is_some() || inner.doubted {
             return Poll::Ready(());
         }
         inner.waker = Some(cx.waker().clone());

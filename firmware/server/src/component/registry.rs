@@ -1,6 +1,6 @@
-//! Which components are configured, and which of them are connected.
+//! Which components are configured, which of them are connected, and since when the others are not.
 
-use super::line::Line;
+use super::{line::Line, privilege::Told};
 use crate::{server::Server, world::Timestamp};
 use household::Config;
 use std::{
@@ -8,45 +8,40 @@ use std::{
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
-use xmpp::{Jid, Passing, StanzaError, StreamError};
+use xmpp::{Jid, StreamError};
 
-const ABSENT: StanzaError =
-    StanzaError::REMOTE_SERVER_TIMEOUT.with_text("this service is not connected at the moment");
-
-/// The components that are connected, by domain.
+/// The components of which something is known, by domain: no more than the configuration ever had.
 #[derive(Default)]
 pub(crate) struct Components {
-    lines: Mutex<BTreeMap<String, Arc<Line>>>,
+    pub(super) told: Told,
+    known: Mutex<BTreeMap<String, Known>>,
+}
+
+enum Known {
+    Connected(Arc<Line>),
+    /// It went at this time, in elapsed milliseconds. Those that never came went when the server started.
+    Away(u64),
 }
 
 impl Components {
-    /// Makes it the connected one; `None` where there is one already, which is tried whether it is alive.
-    pub(super) fn attach(&self, name: &Jid) -> Option<Arc<Line>> {
-        let mut lines = self.lines();
-        if let Some(there) = lines.get(name.as_str()) {
-            there.doubt();
-            return None;
-        }
-        let line = Arc::new(Line::new(name.clone()));
-        lines.insert(name.as_str().to_owned(), line.clone());
-        Some(line)
-    }
-
-    /// It is gone.
-    pub(super) fn detach(&self, line: &Line) {
-        self.lines().remove(line.name.as_str());
-    }
-
     /// The domains of those that are connected, in order.
     pub(crate) fn connected(&self) -> Vec<Jid> {
-        self.lines()
-            .values()
-            .map(|line| line.name.clone())
-            .collect()
+        let known = self.known();
+        let lines = known.values().filter_map(Known::line);
+        lines.map(|line| line.name.clone()).collect()
     }
 
-    fn lines(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Line>>> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    fn known(&self) -> MutexGuard<'_, BTreeMap<String, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    fn line(&self) -> Option<&Arc<Line>> {
+        match self {
+            Known::Connected(line) => Some(line),
+            Known::Away(_) => None,
+        }
     }
 }
 
@@ -61,23 +56,57 @@ impl Server {
         self.components.connected()
     }
 
-    /// Sends a stanza to the component at its domain. Refused where it cannot go, with what its sender is to
-    /// be told.
-    pub(crate) fn send_to_component(&self, passing: &Passing) -> Result<(), StanzaError> {
-        let lines = self.components.lines();
-        let line = lines.get(passing.to.domainpart()).ok_or(ABSENT)?;
-        if line.offer(passing.entry()) {
-            Ok(())
-        } else {
-            Err(StanzaError::RESOURCE_CONSTRAINT)
+    /// Makes it the connected one; `None` where there is one already, which is tried whether it is alive.
+    pub(super) fn attach_component(&self, name: &Jid) -> Option<Arc<Line>> {
+        let queue = self.component_queue(name)?;
+        let mut known = self.components.known();
+        if let Some(there) = known.get(name.as_str()).and_then(Known::line) {
+            there.doubt();
+            return None;
         }
+        let number = self.next_number();
+        queue.attach(number);
+        let line = Arc::new(Line::new(name.clone(), queue, number));
+        known.insert(name.as_str().to_owned(), Known::Connected(line.clone()));
+        Some(line)
+    }
+
+    /// It is gone.
+    pub(super) fn detach_component(&self, line: &Line) {
+        let away = Known::Away(self.clock().elapsed_ms());
+        let mut known = self.components.known();
+        known.insert(line.name.as_str().to_owned(), away);
+    }
+
+    /// For how many milliseconds a component has not been connected; `None` where it is.
+    pub(crate) fn component_away_ms(&self, name: &Jid) -> Option<u64> {
+        let now = self.clock().elapsed_ms();
+        match self.components.known().get(name.as_str()) {
+            Some(Known::Connected(_)) => None,
+            Some(Known::Away(since)) => Some(now.saturating_sub(*since)),
+            None => Some(now),
+        }
+    }
+
+    /// All configured ones that are not connected, likewise.
+    pub(crate) fn components_away(&self) -> Vec<(Jid, u64)> {
+        let config = self.config();
+        let names = config.components.keys();
+        let names = names.filter_map(|name| Jid::parse(name).ok());
+        names
+            .filter_map(|name| {
+                let away = self.component_away_ms(&name)?;
+                Some((name, away))
+            })
+            .collect()
     }
 
     /// The configuration is another one: a component that it does not have any more is told so, and one that
     /// now has another secret shows that it knows it.
     pub(crate) fn follow_components(&self, before: &Config) {
         let now = self.config();
-        for (name, line) in &*self.components.lines() {
+        for (name, known) in &*self.components.known() {
+            let Some(line) = known.line() else { continue };
             match (before.components.get(name), now.components.get(name)) {
                 (_, None) => line.end(StreamError::HOST_GONE),
                 (before, after) if before != after => line.end(StreamError::RESET),

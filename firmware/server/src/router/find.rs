@@ -17,8 +17,8 @@ use xmpp::{Kind, Passing, StanzaError};
 /// Where an address leads.
 pub(crate) enum Found {
     Account(Arc<Account>),
-    /// To an external component.
-    Component,
+    /// To another server.
+    Elsewhere,
     /// Nowhere, and nobody is told.
     Nobody,
     /// Answered in its place.
@@ -39,21 +39,19 @@ impl Router {
             return nobody(passing); // no node has an address of its own (XEP-0060 §4.6.1)
         }
         if passing.to.domainpart() != server.domain().as_str() && !for_service {
-            if server.is_component(passing.to.domainpart()) {
-                return Found::Component;
-            }
-            return Found::Refused(StanzaError::REMOTE_SERVER_NOT_FOUND);
+            return Found::Elsewhere;
         }
         let localpart = match passing.to.localpart() {
             Some(localpart) => localpart,
             None if for_service => directory::SERVICE,
-            None => return self.at_server(server, passing),
+            None => return self.at_domain(server, passing),
         };
         if passing.stanza.kind == Kind::Presence && !presence::concerns_the_absent(passing) {
-            return server
-                .directory()
-                .get(localpart)
-                .map_or(Found::Nobody, Found::Account);
+            let there = server.directory().get(localpart);
+            // XEP-0356 §7.4: a component may be told of contacts of those who are not there.
+            if there.is_some() || !server.tells_of_contacts() {
+                return there.map_or(Found::Nobody, Found::Account);
+            }
         }
         match server.load(localpart).await {
             Ok(Some(account)) => Found::Account(account),
@@ -62,18 +60,6 @@ impl Router {
                 error!(localpart, %error, "account cannot be loaded");
                 Found::Refused(StanzaError::RESOURCE_CONSTRAINT)
             }
-        }
-    }
-
-    /// The domain itself, asked by somebody of another one.
-    fn at_server(&self, server: &Server, passing: &Passing) -> Found {
-        let iq = request(passing).filter(|_| passing.stanza.kind == Kind::Iq);
-        let Some(iq) = iq.filter(|_| passing.to.is_bare()) else {
-            return nobody(passing);
-        };
-        match self.hook(On::Server, &iq) {
-            Some(IqHook::Server(hook)) => Found::Answered(hook(server, &iq)),
-            _ => Found::Refused(StanzaError::SERVICE_UNAVAILABLE),
         }
     }
 
@@ -106,6 +92,18 @@ impl Router {
         match hook {
             Some((iq, IqHook::Server(hook))) => Found::Answered(hook(server, iq)),
             _ => Found::Refused(StanzaError::ITEM_NOT_FOUND),
+        }
+    }
+
+    /// The domain itself, asked by somebody from elsewhere; who lives here is answered in their own account.
+    fn at_domain(&self, server: &Server, passing: &Passing) -> Found {
+        let iq = request(passing).filter(|_| passing.stanza.kind == Kind::Iq);
+        let Some(iq) = iq.filter(|_| passing.to.is_bare()) else {
+            return nobody(passing);
+        };
+        match self.hook(On::Server, &iq) {
+            Some(IqHook::Server(hook)) => Found::Answered(hook(server, &iq)),
+            _ => Found::Refused(StanzaError::SERVICE_UNAVAILABLE),
         }
     }
 

@@ -4,7 +4,6 @@
 //! (DESIGN §6). Each counted stanza has a place here with the work that is still open and the last ticket of
 //! the store behind it; `h` is the longest prefix of places that are done.
 
-use super::Session;
 use crate::limits::PLACES_KEPT;
 use std::{
     collections::VecDeque,
@@ -35,9 +34,14 @@ struct Place {
     ticket: Ticket,
 }
 
+/// Somebody whose stanzas are counted: a session, or another server's stream.
+pub(crate) trait Counted: Send + Sync {
+    fn intake(&self) -> &Intake;
+}
+
 /// A counted stanza, as those see it who carry its consequences. The last one dropped closes its place.
 pub(crate) struct Cause {
-    session: Arc<Session>,
+    by: Arc<dyn Counted>,
     /// Its count, modulo 2^32.
     number: u32,
 }
@@ -56,8 +60,8 @@ impl Intake {
     }
 
     /// Counts a stanza. `None` where nobody counts.
-    pub(crate) fn begin(session: &Arc<Session>) -> Option<Cause> {
-        let mut inner = session.intake.lock();
+    pub(crate) fn begin(by: &Arc<impl Counted + 'static>) -> Option<Cause> {
+        let mut inner = by.intake().lock();
         if !inner.counting {
             return None;
         }
@@ -67,7 +71,7 @@ impl Intake {
         });
         Some(Cause {
             number: inner.received(),
-            session: session.clone(),
+            by: by.clone(),
         })
     }
 
@@ -107,11 +111,11 @@ impl Intake {
 
     /// Ready with the count when everything that came is handled, or nothing more will be.
     pub(crate) fn poll_handled(
-        session: &Arc<Session>,
+        by: &Arc<impl Counted + 'static>,
         store: &Store,
         cx: &mut Context<'_>,
     ) -> Poll<u32> {
-        let mut inner = session.intake.lock();
+        let mut inner = by.intake().lock();
         inner.settle(store);
         if inner.places.is_empty() || inner.is_broken(store) {
             return Poll::Ready(inner.handled);
@@ -122,8 +126,8 @@ impl Intake {
         drop(inner);
         // While work is open its end wakes us; then the disk does.
         if let (false, Some(last)) = (busy, last) {
-            let waiting = session.clone();
-            store.when_durable(last, Box::new(move |_| waiting.intake.wake()));
+            let waiting = by.clone();
+            store.when_durable(last, Box::new(move |_| waiting.intake().wake()));
         }
         Poll::Pending
     }
@@ -182,7 +186,7 @@ impl Inner {
 impl Cause {
     /// The store has this to write before the stanza is handled.
     pub(crate) fn note(&self, ticket: Ticket) {
-        if let Some(place) = self.session.intake.lock().place(self.number) {
+        if let Some(place) = self.by.intake().lock().place(self.number) {
             place.ticket = place.ticket.max(ticket);
         }
     }
@@ -190,11 +194,11 @@ impl Cause {
 
 impl Clone for Cause {
     fn clone(&self) -> Cause {
-        if let Some(place) = self.session.intake.lock().place(self.number) {
+        if let Some(place) = self.by.intake().lock().place(self.number) {
             place.open += 1;
         }
         Cause {
-            session: self.session.clone(),
+            by: self.by.clone(),
             number: self.number,
         }
     }
@@ -202,7 +206,7 @@ impl Clone for Cause {
 
 impl Drop for Cause {
     fn drop(&mut self) {
-        let mut inner = self.session.intake.lock();
+        let mut inner = self.by.intake().lock();
         if let Some(place) = inner.place(self.number) {
             place.open = place.open.saturating_sub(1);
         }

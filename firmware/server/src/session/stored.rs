@@ -82,6 +82,38 @@ pub(crate) struct EntryRecord {
 
 impl Record for EntryRecord {}
 
+impl EntryRecord {
+    pub(crate) fn of(entry: &Entry) -> EntryRecord {
+        EntryRecord {
+            kind: match entry.kind {
+                Kind::Message => 0,
+                Kind::Presence => 1,
+                Kind::Iq => 2,
+            },
+            head: entry.head.to_vec(),
+            to: entry.to.as_ref().map(|to| to.as_str().to_owned()),
+            content: entry.content.to_vec(),
+            position: entry.position,
+        }
+    }
+
+    pub(crate) fn into_entry(self) -> Option<Entry> {
+        Some(Entry {
+            kind: match self.kind {
+                0 => Kind::Message,
+                1 => Kind::Presence,
+                2 => Kind::Iq,
+                _ => return None,
+            },
+            head: self.head.into(),
+            to: self.to.and_then(|to| Jid::parse(&to).ok()),
+            content: self.content.into(),
+            position: self.position,
+            class: Class::Urgent,
+        })
+    }
+}
+
 /// A message says when it came, where it does not already (XEP-0203).
 pub(crate) fn stamp(server: &Server, entry: &mut Entry, at: Timestamp) {
     const DELAY: &[u8] = b"urn:xmpp:delay";
@@ -102,18 +134,7 @@ fn key(digest: &Digest) -> u64 {
 
 /// The write of one stanza.
 pub(crate) fn entry(account: u32, digest: &Digest, number: u64, entry: &Entry) -> Write {
-    let record = EntryRecord {
-        kind: match entry.kind {
-            Kind::Message => 0,
-            Kind::Presence => 1,
-            Kind::Iq => 2,
-        },
-        head: entry.head.to_vec(),
-        to: entry.to.as_ref().map(|to| to.as_str().to_owned()),
-        content: entry.content.to_vec(),
-        position: entry.position,
-    };
-    ENTRY.put(&(account, key(digest), number), &record)
+    ENTRY.put(&(account, key(digest), number), &EntryRecord::of(entry))
 }
 
 /// The writes of a session whose line dropped. None for one that cannot be resumed.
@@ -204,29 +225,13 @@ pub(crate) fn read(
     for row in ENTRY.prefix(snapshot, &account)? {
         let ((_, session, number), record) = row?;
         if let Some(left) = left.get_mut(&session) {
-            left.entries.extend(to_entry(record));
+            left.entries.extend(record.into_entry());
             left.rows = number + 1;
         } else {
             strays.push(ENTRY.remove(&(account, session, number)));
         }
     }
     Ok((left.into_values().collect(), strays))
-}
-
-fn to_entry(record: EntryRecord) -> Option<Entry> {
-    Some(Entry {
-        kind: match record.kind {
-            0 => Kind::Message,
-            1 => Kind::Presence,
-            2 => Kind::Iq,
-            _ => return None,
-        },
-        head: record.head.into(),
-        to: record.to.and_then(|to| Jid::parse(&to).ok()),
-        content: record.content.into(),
-        position: record.position,
-        class: Class::Urgent,
-    })
 }
 
 /// The accounts with sessions that wait: their localparts.

@@ -1,6 +1,7 @@
 //! A TCP socket, in the clear or under TLS. Idle, it lends no memory from anybody: reading goes through a
 //! buffer that belongs to the thread.
 
+use super::Handshake;
 use crate::limits::{CLOSE_MS_MAX, READ_BYTES, WRITE_STALL_MS_MAX};
 use std::{
     cell::RefCell,
@@ -14,7 +15,7 @@ use tokio::{
     net::TcpStream,
     time::timeout,
 };
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
 thread_local! {
     static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
@@ -87,13 +88,23 @@ impl Socket {
     }
 
     /// Negotiates TLS. An error leaves nothing to talk over (RFC 6120 §5.4.3.2).
-    pub(super) async fn accept_tls(
+    pub(super) async fn negotiate_tls(
         &mut self,
-        acceptor: TlsAcceptor,
+        handshake: Handshake,
         limit: Duration,
     ) -> io::Result<()> {
         if let Socket::Clear(tcp) = std::mem::replace(self, Socket::Gone) {
-            *self = Socket::Secured(Box::new(timeout(limit, acceptor.accept(tcp)).await??));
+            let tls: TlsStream<TcpStream> = match handshake {
+                Handshake::Answer(config) => {
+                    let accept = TlsAcceptor::from(config).accept(tcp);
+                    timeout(limit, accept).await??.into()
+                }
+                Handshake::Begin(config, name) => {
+                    let connect = TlsConnector::from(config).connect(name, tcp);
+                    timeout(limit, connect).await??.into()
+                }
+            };
+            *self = Socket::Secured(Box::new(tls));
         }
         Ok(())
     }

@@ -1,11 +1,12 @@
 //! Drives a [`Connection`] over TCP: one task per connection, which holds no buffer while nothing happens.
 
 use super::{
+    Driven,
     alarms::{Alarm, Alarms},
     socket::Socket,
 };
 use crate::{
-    connection::{Connection, Done, Door, Peer, Todo, Work},
+    connection::{Done, Todo, Work},
     limits::{CLOSE_MS_MAX, LOOKUPS_MAX, TLS_HANDSHAKE_MS_MAX},
     listen::Admission,
     server::Server,
@@ -15,6 +16,7 @@ use std::{
     any::Any,
     future::poll_fn,
     io,
+    net::IpAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::{Pin, pin},
     sync::Arc,
@@ -27,7 +29,6 @@ use tokio::{
     task::spawn_blocking,
     time::{sleep, timeout},
 };
-use tokio_rustls::TlsAcceptor;
 use tracing::{debug, error};
 use xmpp::StreamError;
 
@@ -48,59 +49,69 @@ impl House {
     }
 }
 
-/// Serves one connection to its end. `stop` turns true when the server shuts down.
-pub(crate) fn serve(
+/// What a connection is served with.
+pub(crate) struct Serving {
+    /// Of the peer, for the log.
+    pub(crate) address: IpAddr,
+    /// TLS comes before the first byte.
+    pub(crate) direct: bool,
+    /// Counts until the peer has authenticated; nothing where we called.
+    pub(crate) admission: Option<Admission>,
+    /// Turns true when the server shuts down.
+    pub(crate) stop: watch::Receiver<bool>,
+}
+
+/// Serves one connection to its end, and gives the stream back.
+pub(crate) fn serve<S: Driven>(
     house: Arc<House>,
     tcp: TcpStream,
-    peer: Peer,
-    admission: Admission,
-    stop: watch::Receiver<bool>,
-) -> impl Future<Output = ()> {
-    let mut connection = Connection::new(house.server.clone(), peer);
+    mut stream: S,
+    how: Serving,
+) -> impl Future<Output = S> {
+    let address = how.address;
     let mut driver = Driver {
         house,
         socket: Socket::Clear(tcp),
-        door: peer.door,
-        admission,
-        stop,
+        how,
     };
     // A block, because what an `async fn` is given lies in its future a second time; and boxed, or what
     // drives it would lie there twice, too: as what is called and as what is awaited.
     async move {
-        match caught(Box::pin(driver.drive(&mut connection))).await {
+        match caught(Box::pin(driver.drive(&mut stream))).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => debug!(address = %peer.address, %error, "connection lost"),
-            Err(_) => error!(address = %peer.address, "a connection panicked and is closed"),
+            Ok(Err(error)) => debug!(%address, %error, "connection lost"),
+            Err(_) => error!(%address, "a connection panicked and is closed"),
         }
-        Box::pin(connection.leave()).await;
+        Box::pin(stream.leave()).await;
+        stream
     }
 }
 
 struct Driver {
     house: Arc<House>,
     socket: Socket,
-    door: Door,
-    admission: Admission,
-    stop: watch::Receiver<bool>,
+    how: Serving,
 }
 
 impl Driver {
     // What takes long or much is boxed: an idle task is as large as the largest thing it ever waits for by
     // name.
-    async fn drive(&mut self, connection: &mut Connection) -> io::Result<()> {
-        let mut stopping = self.stop.clone();
+    async fn drive(&mut self, connection: &mut impl Driven) -> io::Result<()> {
+        let mut stopping = self.how.stop.clone();
         let stop = pin!(async move {
             let _ = stopping.wait_for(|stop| *stop).await; // or nobody is left to say so
         });
         let time = pin!(sleep(Duration::ZERO));
         let mut alarms = Alarms::new(stop, time);
-        if self.door == Door::DirectTls {
+        if self.how.direct {
             Box::pin(self.secure(connection)).await?;
         }
         loop {
             let todo = Box::pin(connection.step()).await;
-            if connection.session().is_some() {
-                self.admission.authenticated();
+            if connection.is_authenticated()
+                && let Some(mut admission) = self.how.admission.take()
+            {
+                admission.authenticated();
             }
             if let Todo::Close = todo {
                 Box::pin(self.close(connection)).await;
@@ -133,14 +144,14 @@ impl Driver {
 
     /// Waits until there is something to do: bytes, a batch in the outbox, a deadline, the end of the server.
     /// `false` when the peer is gone.
-    async fn wait(
+    async fn wait<S: Driven>(
         &mut self,
-        connection: &mut Connection,
+        connection: &mut S,
         alarms: &mut Alarms<'_, impl Future<Output = ()>>,
         mut poll_read: impl FnMut(
             &mut Socket,
             &mut std::task::Context<'_>,
-            &mut Connection,
+            &mut S,
         ) -> Poll<io::Result<bool>>,
     ) -> io::Result<bool> {
         let deadline = connection.deadline().unwrap_or(0);
@@ -167,7 +178,7 @@ impl Driver {
         .await
     }
 
-    async fn write(&mut self, connection: &mut Connection) -> io::Result<()> {
+    async fn write(&mut self, connection: &mut impl Driven) -> io::Result<()> {
         let bytes = std::mem::take(connection.output());
         self.socket.write(&bytes).await?;
         connection.written().await;
@@ -175,7 +186,7 @@ impl Driver {
     }
 
     /// The stream is closed: last words, then the session goes before the socket does.
-    async fn close(&mut self, connection: &mut Connection) {
+    async fn close(&mut self, connection: &mut impl Driven) {
         let last = timeout(Duration::from_millis(CLOSE_MS_MAX), self.write(connection)).await;
         connection.leave().await;
         if let Ok(Ok(())) = last {
@@ -183,19 +194,18 @@ impl Driver {
         }
     }
 
-    async fn secure(&mut self, connection: &mut Connection) -> io::Result<()> {
+    async fn secure(&mut self, connection: &mut impl Driven) -> io::Result<()> {
         let identity = self.house.tls.identity();
-        let acceptor = TlsAcceptor::from(identity.configuration(self.door));
-        self.socket
-            .accept_tls(acceptor, Duration::from_millis(TLS_HANDSHAKE_MS_MAX))
-            .await?;
+        let handshake = connection.handshake(&identity);
+        let limit = Duration::from_millis(TLS_HANDSHAKE_MS_MAX);
+        self.socket.negotiate_tls(handshake, limit).await?;
         if let Socket::Secured(tls) = &self.socket {
-            connection.secured(identity.bindings(tls.get_ref().1));
+            connection.secured(&identity, tls);
         }
         Ok(())
     }
 
-    async fn look_up(&mut self, connection: &mut Connection, work: Work) -> bool {
+    async fn look_up(&mut self, connection: &mut impl Driven, work: Work) -> bool {
         let permit = self.house.lookups.acquire().await;
         let done: Result<Done, _> = spawn_blocking(move || work.run()).await;
         drop(permit);
@@ -208,9 +218,7 @@ impl Driver {
 }
 
 /// Runs a future; a panic inside comes out as an error.
-pub(super) async fn caught<T>(
-    mut future: impl Future<Output = T> + Unpin,
-) -> Result<T, Box<dyn Any + Send>> {
+async fn caught<T>(mut future: impl Future<Output = T> + Unpin) -> Result<T, Box<dyn Any + Send>> {
     poll_fn(
         |cx| match catch_unwind(AssertUnwindSafe(|| Pin::new(&mut future).poll(cx))) {
             Ok(poll) => poll.map(Ok),

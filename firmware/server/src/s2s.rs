@@ -1,0 +1,377 @@
+//! Federation: friends on other servers (RFC 6120 §10.4).
+//!
+//! A stanza for another domain goes into the queue of its [`Remote`], and to disk if it must not be lost
+//! (`waiting.rs`). A [`Link`] is a stream to or from another server, without sockets and timers, as
+//! `connection.rs` is for clients; it sends what waits for the remotes that it carries. Whoever has sockets
+//! is told when somebody has to be called ([`Outside`]).
+//!
+//! State: the remotes, by our domain and theirs, and what is known about the links that are open.
+
+pub mod calls;
+pub mod dane;
+pub mod dial;
+pub(crate) mod dialback;
+mod link;
+mod local;
+mod policy;
+mod remote;
+pub mod resolve;
+mod restart;
+mod waiting;
+
+pub use dial::{Dialed, Dialer, Unreachable};
+pub use link::{Link, Outcome, Reached};
+pub(crate) use local::Sent;
+pub use remote::Remote;
+pub(crate) use remote::Waiting;
+
+use crate::{
+    features::{worth_keeping, worth_keeping_in_room},
+    limits::{REMOTES_MAX, VERIFICATIONS_MAX},
+    roster::Verb,
+    router::may_be_refused,
+    server::Server,
+    session::intake::Cause,
+    world::Timestamp,
+};
+use dialback::Secret;
+use remote::Queued;
+use rustls_pki_types::CertificateDer;
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    task::Waker,
+};
+use store::Urgency;
+use tokio::sync::oneshot;
+use tracing::{info, warn};
+use xmpp::{Jid, Kind, Passing, StanzaError};
+
+/// Whoever has sockets, or stands for them in the simulated world.
+pub trait Outside: Send + Sync {
+    /// Calls another server, now or soon, and drives the link. Returns at once.
+    fn call(&self, call: Call);
+
+    /// Whether a chain of certificates, leaf first, proves that somebody is this domain; else in plain words
+    /// why not.
+    fn judge(&self, chain: &[CertificateDer<'_>], domain: &str) -> Result<(), String>;
+}
+
+/// Why another server is called.
+pub enum Call {
+    /// Something waits for it.
+    Deliver(Arc<Remote>),
+    /// Somebody says that a key is its (XEP-0220 §2.1.2).
+    Verify(Verification),
+}
+
+/// A key to be shown to the server that is said to have made it.
+pub struct Verification {
+    /// Our domain, which was shown the key.
+    pub ours: Jid,
+    /// The domain that is said to have made it.
+    pub theirs: Jid,
+    /// Of the stream on which it was shown.
+    id: String,
+    key: String,
+    answer: Option<oneshot::Sender<Verified>>,
+    under_way: Arc<AtomicUsize>,
+}
+
+/// What became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verified {
+    Valid,
+    Invalid,
+    Failed(StanzaError),
+}
+
+/// What the server knows of others.
+pub(crate) struct Federation {
+    secret: Secret,
+    remotes: Mutex<BTreeMap<(Jid, Jid), Arc<Remote>>>,
+    outside: OnceLock<Arc<dyn Outside>>,
+    links: Mutex<BTreeMap<u64, Known>>,
+    /// The next row of what waits on disk.
+    rows: AtomicU64,
+    verifications: Arc<AtomicUsize>,
+}
+
+/// A link that is open.
+struct Known {
+    status: LinkStatus,
+    /// It is to go, and be made anew.
+    renew: bool,
+    waker: Option<Waker>,
+}
+
+/// A connection to or from another server, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkStatus {
+    /// Our domain.
+    pub ours: String,
+    /// Theirs, as far as it is proven.
+    pub theirs: Vec<String>,
+    /// We called.
+    pub called_by_us: bool,
+    /// How it was proven who they are: `certificate`, `dialback`.
+    pub secured_by: &'static str,
+    /// Both directions use it (XEP-0288).
+    pub both_ways: bool,
+    /// Milliseconds since 1970.
+    pub since: Timestamp,
+}
+
+impl Federation {
+    pub(crate) fn new(secret: Secret, start_count: u32) -> Federation {
+        Federation {
+            secret,
+            remotes: Mutex::default(),
+            outside: OnceLock::new(),
+            links: Mutex::default(),
+            // A start never gives a number that an earlier one gave.
+            rows: AtomicU64::new(u64::from(start_count) << 32),
+            verifications: Arc::default(),
+        }
+    }
+
+    fn remotes(&self) -> MutexGuard<'_, BTreeMap<(Jid, Jid), Arc<Remote>>> {
+        self.remotes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn links(&self) -> MutexGuard<'_, BTreeMap<u64, Known>> {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The queue from one of our domains to another one; `None` where there are too many already.
+    fn remote(&self, ours: Jid, theirs: Jid, now: u64) -> Option<Arc<Remote>> {
+        let mut remotes = self.remotes();
+        if let Some(remote) = remotes.get(&(ours.clone(), theirs.clone())) {
+            return Some(remote.clone());
+        }
+        if remotes.len() >= REMOTES_MAX {
+            remotes.retain(|_, remote| Arc::strong_count(remote) > 1 || !remote.is_idle(now));
+        }
+        if remotes.len() >= REMOTES_MAX {
+            return None;
+        }
+        let remote = Arc::new(Remote::new(ours.clone(), theirs.clone()));
+        remotes.insert((ours, theirs), remote.clone());
+        Some(remote)
+    }
+}
+
+impl Server {
+    /// From here on other servers can be reached. Once.
+    pub fn connect_outside(&self, outside: Arc<dyn Outside>) {
+        let _ = self.federation().outside.set(outside);
+    }
+
+    /// Whether somebody on this domain is somebody of this house: not to be looked for elsewhere.
+    pub(crate) fn hosts(&self, domain: &str) -> bool {
+        let own = [self.domain(), self.rooms().service(), self.pubsub()];
+        own.iter().any(|own| own.as_str() == domain)
+    }
+
+    /// Sends a stanza of ours to another domain: into its queue, and to disk where it must not be lost
+    /// (DESIGN §6). Refused where it cannot go, with what its sender is to be told.
+    pub(crate) fn send_away(
+        self: &Arc<Self>,
+        passing: &Passing,
+        cause: Option<&Cause>,
+    ) -> Result<(), StanzaError> {
+        let federation = self.federation();
+        let theirs = passing.to.domain();
+        if self.is_component(theirs.as_str()) {
+            return self.send_to_component(passing, cause);
+        }
+        let outside = federation.outside.get();
+        let outside = outside.ok_or(StanzaError::REMOTE_SERVER_NOT_FOUND)?;
+        policy::may_talk(&self.config(), theirs.as_str())?;
+        let now = self.clock().elapsed_ms();
+        let remote = federation.remote(passing.from.domain(), theirs, now);
+        let remote = remote.ok_or(
+            StanzaError::RESOURCE_CONSTRAINT.with_text("too many servers are written to at once"),
+        )?;
+        if self.queue_for(&remote, passing, cause)? == Queued::Call {
+            outside.call(Call::Deliver(remote));
+        }
+        Ok(())
+    }
+
+    /// Into the queue of a remote, and to disk where it must not be lost.
+    fn queue_for(
+        &self,
+        remote: &Remote,
+        passing: &Passing,
+        cause: Option<&Cause>,
+    ) -> Result<Queued, StanzaError> {
+        let now = self.clock().elapsed_ms();
+        let entry = passing.entry();
+        let rows = &self.federation().rows;
+        let row = is_kept(self, passing).then(|| rows.fetch_add(1, Ordering::Relaxed));
+        let waiting = Waiting {
+            entry: entry.clone(),
+            row,
+            broken: 0,
+            at: self.now(),
+        };
+        let queued = remote.push(waiting, now).map_err(|(_, error)| error)?;
+        if let Some(row) = row {
+            let write = waiting::keep(row, &remote.ours, &entry, self.now());
+            let ticket = self.store().queue(vec![write], Urgency::Now);
+            if let Some(cause) = cause {
+                cause.note(ticket);
+            }
+        }
+        Ok(queued)
+    }
+
+    /// What another server said, in its proven name: on its way, and all that follows from it.
+    pub(crate) async fn receive_remote(self: &Arc<Self>, passing: Passing, cause: Option<Cause>) {
+        let leaving = crate::account::Leaving {
+            passing,
+            depth: 0,
+            cause,
+            errand: None,
+        };
+        if let Some(touched) = self.route(leaving).await {
+            self.settle_account(&touched).await;
+        }
+        Box::pin(self.follow_changes()).await;
+    }
+
+    /// Something waits for a remote that nobody carries any more.
+    fn call_again(&self, remote: Arc<Remote>) {
+        if let Some(outside) = self.federation().outside.get() {
+            outside.call(Call::Deliver(remote));
+        }
+    }
+
+    /// Nobody gets through to a remote: whoever waits is told why, and how long nobody tries again is
+    /// decided.
+    pub async fn remote_failed(self: &Arc<Self>, remote: &Remote, error: StanzaError, why: &str) {
+        let lost = remote.fail(error, self.clock().elapsed_ms(), self.dice());
+        warn!(
+            remote = %remote.theirs,
+            stanzas = lost.len(),
+            "no connection: {why}"
+        );
+        self.bounce(lost, error).await;
+    }
+
+    /// Tells senders that a stanza did not arrive.
+    async fn bounce(self: &Arc<Self>, lost: Vec<Waiting>, error: StanzaError) {
+        for waiting in lost {
+            self.forget_row(&waiting);
+            let Some(stanza) = waiting.entry.to_stanza() else {
+                continue;
+            };
+            let (Ok(Some(from)), Ok(Some(to))) = (stanza.from(), stanza.to()) else {
+                continue;
+            };
+            let passing = Passing::new(Arc::new(stanza), from, to);
+            if may_be_refused(&passing) {
+                self.receive_remote(passing.refused(error), None).await;
+            }
+        }
+    }
+
+    /// It has arrived, or its sender knows that it has not.
+    fn forget_row(&self, waiting: &Waiting) {
+        if let Some(row) = waiting.row {
+            self.store()
+                .queue(vec![waiting::forget(row)], Urgency::Soon);
+        }
+    }
+
+    /// Asks the server of a domain whether it made a key. `None` where too many are asked about.
+    fn verify(
+        &self,
+        ours: &Jid,
+        theirs: &Jid,
+        (id, key): (&str, String),
+    ) -> Option<oneshot::Receiver<Verified>> {
+        let federation = self.federation();
+        let outside = federation.outside.get()?;
+        let under_way = &federation.verifications;
+        if under_way.fetch_add(1, Ordering::Relaxed) >= VERIFICATIONS_MAX {
+            under_way.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        let (answer, receiver) = oneshot::channel();
+        outside.call(Call::Verify(Verification {
+            ours: ours.clone(),
+            theirs: theirs.clone(),
+            id: id.to_owned(),
+            key,
+            answer: Some(answer),
+            under_way: under_way.clone(),
+        }));
+        Some(receiver)
+    }
+
+    /// Whether a chain proves that somebody is this domain, else why not, in plain words.
+    fn judge(&self, chain: &[CertificateDer<'_>], domain: &str) -> Result<(), String> {
+        let outside = self.federation().outside.get();
+        outside.map_or_else(
+            || Err("nothing can be judged".to_owned()),
+            |outside| outside.judge(chain, domain),
+        )
+    }
+
+    /// Our own address changed: every connection to and from other servers goes, and is made anew where
+    /// something waits.
+    pub fn renew_remotes(&self) {
+        info!("connections to other servers are made anew");
+        for link in self.federation().links().values_mut() {
+            link.renew = true;
+            if let Some(waker) = link.waker.take() {
+                waker.wake();
+            }
+        }
+    }
+
+    /// Every connection to and from another server, for people.
+    pub fn remotes(&self) -> Vec<LinkStatus> {
+        let links = self.federation().links();
+        links.values().map(|link| link.status.clone()).collect()
+    }
+}
+
+impl Verification {
+    /// How it ended.
+    fn answered(mut self, verified: Verified) {
+        if let Some(answer) = self.answer.take() {
+            // The stream that wants to know may be gone.
+            let _ = answer.send(verified);
+        }
+    }
+
+    /// Nobody got through to the server.
+    pub fn failed(self, error: StanzaError) {
+        self.answered(Verified::Failed(error));
+    }
+}
+
+impl Drop for Verification {
+    fn drop(&mut self) {
+        self.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Whether it is worth a row: what a person would miss. What a room of ours says to its occupants is in its
+/// archive, and they come back for it.
+fn is_kept(server: &Server, passing: &Passing) -> bool {
+    match (passing.stanza.kind, passing.stanza.type_()) {
+        (Kind::Message, "groupchat") => {
+            passing.from.domainpart() == server.domain().as_str() && worth_keeping_in_room(passing)
+        }
+        (Kind::Message, _) => worth_keeping(passing),
+        (Kind::Presence, type_) => Verb::parse(type_).is_some(),
+        (Kind::Iq, _) => false,
+    }
+}

@@ -1,0 +1,309 @@
+//! Reaching the server of a domain: one connected socket after another, the best first (RFC 6120 §3.2,
+//! RFC 8305, XEP-0495).
+//!
+//! State: a [`Dialer`] owns the resolver and the table of addresses that are never dialled; a [`Dialing`] owns
+//! what is left to try for one domain, and the lookups and attempts under way, which end with it.
+
+mod attempt;
+mod fault;
+pub mod limits;
+
+use super::{
+    dane::Tlsa,
+    resolve::{Endpoint, Family, NoAnswer, PORT, Resolver},
+};
+use crate::world::Dice;
+use arc_swap::ArcSwap;
+use attempt::{Attempts, Candidate, Event, Looked, Rank};
+use fault::{Fault, Faults};
+use household::{Config, config::Network, denied::Denied};
+use limits::{ATTEMPT_DELAY_MS, ATTEMPT_MS_MAX, DIAL_MS_MAX, DIALS_MAX, RESOLUTION_DELAY_MS};
+use std::{
+    collections::VecDeque,
+    fmt,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    net::TcpStream,
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, sleep_until, timeout},
+};
+
+/// Dials other servers.
+pub struct Dialer(Arc<Inner>);
+
+struct Inner {
+    resolver: Resolver,
+    denied: ArcSwap<Denied>,
+    config: Config,
+    dice: Arc<dyn Dice>,
+    patience: Patience,
+    turns: Arc<Semaphore>,
+}
+
+/// How long is waited for what. The default is that of [`limits`].
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For one attempt to connect.
+    pub attempt: Duration,
+    /// For all attempts of one dialling.
+    pub whole: Duration,
+    /// Between the beginnings of two attempts.
+    pub stagger: Duration,
+    /// For addresses that should come before those that are there.
+    pub resolution: Duration,
+}
+
+/// What is left to try for one domain.
+pub struct Dialing {
+    inner: Arc<Inner>,
+    domain: String,
+    /// Places not looked up yet, in order.
+    later: VecDeque<Endpoint>,
+    attempts: Attempts,
+    faults: Faults,
+    left: Duration,
+    turn: Option<OwnedSemaphorePermit>,
+}
+
+/// A connection on which nothing was said yet.
+#[derive(Debug)]
+pub struct Dialed {
+    pub tcp: TcpStream,
+    pub address: SocketAddr,
+    /// TLS from the first byte (XEP-0368), not STARTTLS.
+    pub direct: bool,
+    /// The host that was dialled, in A-labels: another name for the certificate where `dnssec`.
+    pub host: String,
+    /// Host and address have a DNSSEC proof.
+    pub dnssec: bool,
+    /// What the certificate must match (RFC 7673 §4), see [`super::dane::judge`].
+    pub tlsa: Vec<Tlsa>,
+}
+
+/// Why no server of a domain could be reached, in plain words for the log and for pages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unreachable {
+    /// There is none: `remote-server-not-found`.
+    NotFound(String),
+    /// There may be one, now or later: `remote-server-timeout`.
+    Timeout(String),
+}
+
+impl fmt::Display for Unreachable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Unreachable::NotFound(why) | Unreachable::Timeout(why)) = self;
+        f.write_str(why)
+    }
+}
+
+impl Default for Patience {
+    fn default() -> Patience {
+        Patience {
+            attempt: Duration::from_millis(ATTEMPT_MS_MAX),
+            whole: Duration::from_millis(DIAL_MS_MAX),
+            stagger: Duration::from_millis(ATTEMPT_DELAY_MS),
+            resolution: Duration::from_millis(RESOLUTION_DELAY_MS),
+        }
+    }
+}
+
+impl Dialer {
+    /// A dialer for this configuration. Nothing is asked before the first domain is dialled.
+    pub fn new(config: &Config, dice: Arc<dyn Dice>) -> Dialer {
+        let resolver = Resolver::new(config.resolver.nameservers.clone());
+        Dialer::with(config, dice, resolver, Patience::default())
+    }
+
+    /// The same with another resolver and another patience.
+    pub fn with(
+        config: &Config,
+        dice: Arc<dyn Dice>,
+        resolver: Resolver,
+        patience: Patience,
+    ) -> Dialer {
+        Dialer(Arc::new(Inner {
+            resolver,
+            denied: ArcSwap::from_pointee(Denied::to_servers(config, Vec::new())),
+            config: config.clone(),
+            dice,
+            patience,
+            turns: Arc::new(Semaphore::new(DIALS_MAX)),
+        }))
+    }
+
+    /// The network is another one now: forgets the answers of name servers, and denies these networks, which
+    /// are on our links or were delegated to the house.
+    pub fn network_changed(&self, on_link: Vec<Network>) {
+        let denied = Denied::to_servers(&self.0.config, on_link);
+        self.0.denied.store(Arc::new(denied));
+        self.0.resolver.forget();
+    }
+
+    /// Finds out where the server of a domain is. Waits while [`DIALS_MAX`] others are being dialled.
+    pub async fn begin(&self, domain: &str) -> Result<Dialing, Unreachable> {
+        let inner = self.0.clone();
+        let turn = inner.turn().await;
+        let endpoints = match literal(domain) {
+            Some(address) => Ok(vec![Endpoint {
+                host: address.to_string(),
+                port: PORT,
+                direct: false,
+                priority: 0,
+                secure: false,
+            }]),
+            None => inner.resolver.endpoints(domain, &*inner.dice).await,
+        };
+        let faults = Faults::new(domain);
+        match endpoints {
+            Ok(endpoints) => Ok(Dialing {
+                domain: domain.to_owned(),
+                later: endpoints.into(),
+                attempts: Attempts::default(),
+                faults,
+                left: inner.patience.whole,
+                turn,
+                inner,
+            }),
+            Err(NoAnswer::Nothing) => Err(Unreachable::NotFound(format!(
+                "{domain} is no server for others: its name servers say so"
+            ))),
+            Err(other) => Err(faults.with(Fault::no_answer(domain, other)).why()),
+        }
+    }
+}
+
+impl Inner {
+    /// `None` only if the semaphore were closed, which nobody does.
+    async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        self.turns.clone().acquire_owned().await.ok()
+    }
+}
+
+impl Dialing {
+    /// The next socket that connected; `None` when all failed. For a caller that could not use the one before.
+    /// The time that the caller takes does not count.
+    pub async fn next(&mut self) -> Option<Dialed> {
+        if self.turn.is_none() {
+            self.turn = self.inner.turn().await;
+        }
+        let began = Instant::now();
+        let dialed = timeout(self.left, self.connect()).await;
+        self.left = self.left.saturating_sub(began.elapsed());
+        if dialed.is_err() {
+            self.faults.add(Fault::NoTime);
+        }
+        // What was under way may be tried again, from the start: no socket waits for a caller.
+        self.attempts.withdraw();
+        self.turn = None;
+        dialed.ok().flatten()
+    }
+
+    /// Why there is no further socket.
+    pub fn why(self) -> Unreachable {
+        self.faults.why()
+    }
+
+    /// The domain being dialled.
+    pub fn domain(&self) -> &str {
+        &self.domain
+    }
+
+    async fn connect(&mut self) -> Option<Dialed> {
+        let patience = self.inner.patience;
+        // When the next attempt may begin.
+        let mut pace = Instant::now();
+        loop {
+            if self.attempts.are_over() && !self.look_up_next() {
+                return None;
+            }
+            let start = self.attempts.start(pace, patience.resolution);
+            tokio::select! {
+                biased;
+                event = self.attempts.event() => match event {
+                    Event::Connected(candidate, tcp) => return Some(candidate.dialed(tcp)),
+                    // RFC 8305 §5: a failure lets the next one begin at once.
+                    Event::Failed(candidate, error) => {
+                        self.faults.add(candidate.fault(&error));
+                        pace = Instant::now();
+                    }
+                    Event::Looked(looked) => self.learn(looked),
+                    Event::Nothing => {}
+                },
+                () = sleep_until(start.unwrap_or(pace)), if start.is_some() => {
+                    self.attempts.begin(patience.attempt);
+                    pace = Instant::now() + patience.stagger;
+                }
+            }
+        }
+    }
+
+    /// Looks up all places of the next priority (XEP-0495 §4.1 and §4.2). False when there are none.
+    fn look_up_next(&mut self) -> bool {
+        let Some(priority) = self.later.front().map(|endpoint| endpoint.priority) else {
+            return false;
+        };
+        while let Some(endpoint) = self.later.pop_front_if(|it| it.priority == priority) {
+            let endpoint = Arc::new(endpoint);
+            if let Ok(address) = endpoint.host.parse() {
+                // Nobody needs to be asked about an address.
+                let looked = self.attempts.known(endpoint, address);
+                self.learn(looked);
+            } else {
+                self.attempts.look_up(&self.inner, &endpoint);
+            }
+        }
+        true
+    }
+
+    fn learn(&mut self, looked: Looked) {
+        let denied = self.inner.denied.load();
+        let host = &looked.endpoint.host;
+        match looked.outcome {
+            Err(NoAnswer::Nothing) => self.faults.add(Fault::NoAddress(host.clone())),
+            Err(other) => self.faults.add(Fault::no_answer(host, other)),
+            Ok(known) if known.addresses.is_empty() => {
+                self.faults.add(Fault::NoAddress(host.clone()));
+            }
+            Ok(known) => {
+                for (place, address) in known.addresses.iter().enumerate() {
+                    // Judged here, where it came out of the DNS, and dialled as it is: a name that points
+                    // somewhere else the next time gains nothing.
+                    if let Some(kind) = denied.why(*address) {
+                        self.faults.add(Fault::Denied(host.clone(), *address, kind));
+                        continue;
+                    }
+                    let family = match address {
+                        IpAddr::V6(_) => Family::V6,
+                        IpAddr::V4(_) => Family::V4,
+                    };
+                    let rank = Rank {
+                        endpoint: looked.number,
+                        place,
+                        family,
+                    };
+                    self.attempts.add(
+                        rank,
+                        Candidate {
+                            address: SocketAddr::new(*address, looked.endpoint.port),
+                            endpoint: looked.endpoint.clone(),
+                            dnssec: known.secure,
+                            tlsa: known.tlsa.clone(),
+                        },
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// The address that a domain may be (RFC 7622 §3.2): IPv4, or IPv6 in brackets.
+fn literal(domain: &str) -> Option<IpAddr> {
+    let v6 = domain.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+    match v6 {
+        Some(v6) => v6.parse().ok().map(IpAddr::V6),
+        None => domain.parse().ok().map(IpAddr::V4),
+    }
+}

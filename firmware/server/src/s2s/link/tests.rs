@@ -1,0 +1,201 @@
+//! Two servers on one thread, and what goes over the line between them.
+
+use super::*;
+use crate::{
+    connection::fixture::World,
+    fixture::run_beside,
+    s2s::{Call, Outside},
+};
+use std::{
+    collections::VecDeque,
+    sync::Mutex,
+};
+
+/// Notes who is to be called, and believes the names that a test says: the "certificate" is the name itself.
+#[derive(Default)]
+struct Street {
+    calls: Mutex<VecDeque<Call>>,
+    /// Nobody's certificate is valid.
+    distrusts: bool,
+}
+
+impl Outside for Street {
+    fn call(&self, call: Call) {
+        self.calls.lock().unwrap().push_back(call);
+    }
+
+    fn judge(&self, chain: &[CertificateDer<'_>], domain: &str) -> Result<(), String> {
+        let is_named = chain[0].as_ref() == domain.as_bytes();
+        if is_named && !self.distrusts {
+            Ok(())
+        } else {
+            Err("it is for another name".to_owned())
+        }
+    }
+}
+
+struct House {
+    world: World,
+    street: Arc<Street>,
+    name: &'static str,
+}
+
+fn house(name: &'static str, config: &str, distrusts: bool) -> House {
+    let world = World::new(&format!("domain = '{name}'\n{config}"));
+    let street = Arc::new(Street {
+        distrusts,
+        ..Street::default()
+    });
+    world.server.connect_outside(street.clone());
+    House {
+        world,
+        street,
+        name,
+    }
+}
+
+impl House {
+    fn now<T>(&self, future: impl Future<Output = T>) -> T {
+        run_beside(self.world.server.store(), future)
+    }
+
+    fn called(&self) -> Option<Call> {
+        self.street.calls.lock().unwrap().pop_front()
+    }
+
+    /// Sends a stanza of ours away.
+    fn send(&self, xml: &str) -> Result<(), StanzaError> {
+        let stanza = Stanza::parse(xml).unwrap();
+        let (from, to) = (stanza.from().unwrap().unwrap(), stanza.to().unwrap().unwrap());
+        let passing = Passing::new(Arc::new(stanza), from, to);
+        self.world.server.send_away(&passing, None)
+    }
+
+    fn dial(&self) -> Link {
+        let why = match self.called() {
+            Some(Call::Deliver(remote)) => Reached::Deliver(remote),
+            Some(Call::Verify(verification)) => Reached::Verify(verification),
+            None => panic!("nobody is to be called"),
+        };
+        Link::calling(self.world.server.clone(), "192.0.2.1".parse().unwrap(), false, why)
+    }
+
+    fn answer(&self) -> Link {
+        Link::called(self.world.server.clone(), "192.0.2.2".parse().unwrap(), false)
+    }
+}
+
+/// What the two said, without headers and namespaces.
+fn talk(one: &House, caller: &mut Link, other: &House, called: &mut Link) -> Vec<String> {
+    let mut said = Vec::new();
+    loop {
+        let mut moved = false;
+        for (mark, house, peer, is_first) in [(">", one, other, true), ("<", other, one, false)] {
+            let (from, to) = if is_first {
+                (&mut *caller, &mut *called)
+            } else {
+                (&mut *called, &mut *caller)
+            };
+            let todo = house.now(from.step());
+            let bytes = std::mem::take(from.output());
+            from.written();
+            if !bytes.is_empty() {
+                moved = true;
+                said.push(format!("{mark} {}", short(&String::from_utf8(bytes.clone()).unwrap())));
+                to.push(&bytes);
+            }
+            if matches!(todo, Todo::StartTls) {
+                // The other side hears of it once it has read what came before.
+                from.secured(vec![CertificateDer::from(peer.name.as_bytes().to_vec())]);
+                moved = true;
+            }
+        }
+        if !moved {
+            return said;
+        }
+    }
+}
+
+fn short(text: &str) -> String {
+    let mut text = text.to_owned();
+    for (from, to, by) in [
+        ("<?xml version='1.0'?>", "", ""),
+        ("<stream:stream ", ">", "<header>"),
+        ("<limits ", "</limits>", ""),
+        (" xmlns='", "'", ""),
+        (">AAAA", "<", "><"),
+    ] {
+        while let Some(start) = text.find(from) {
+            let end = start + from.len();
+            let end = if to.is_empty() {
+                end
+            } else {
+                end + text[end..].find(to).unwrap() + to.len()
+            };
+            text.replace_range(start..end, by);
+        }
+    }
+    text
+}
+
+const MESSAGE: &str = "<message xmlns='jabber:client' from='juliet@home.example/balcony' \
+    to='juliet@far.example' type='chat' id='m1'><body>hello</body></message>";
+
+#[test]
+fn by_certificate_in_both_directions() {
+    let (home, far) = (house("home.example", "", false), house("far.example", "", false));
+    home.send(MESSAGE).unwrap();
+    let (mut caller, mut called) = (home.dial(), far.answer());
+    let said = talk(&home, &mut caller, &far, &mut called);
+    expect_test::expect![[r#"
+        > <header>
+        < <header><stream:features><starttls><required/></starttls><bidi/></stream:features>
+        > <starttls/>
+        < <proceed/>
+        > <header>
+        < <header><stream:features><mechanisms><mechanism>EXTERNAL</mechanism></mechanisms><bidi/><dialback><errors/></dialback><sm/></stream:features>
+        > <bidi/><auth mechanism='EXTERNAL'>aG9tZS5leGFtcGxl</auth>
+        < <success/>
+        > <header>
+        < <header><stream:features><dialback><errors/></dialback><sm/></stream:features>
+        > <enable/>
+        < <enabled/>"#]].assert_eq(&said.join("\n"));
+    assert_eq!(caller.outcome(), Outcome::Reached);
+    // The other way over the same line (XEP-0288).
+    far.send(
+        "<message xmlns='jabber:client' from='juliet@far.example' to='juliet@home.example' \
+         type='chat' id='m2'><body>hello</body></message>",
+    )
+    .unwrap();
+    assert!(far.called().is_none());
+    let said = talk(&home, &mut caller, &far, &mut called);
+    expect_test::expect![[r#""#]].assert_eq(&said.join("\n"));
+}
+
+#[test]
+fn by_dialback_where_certificates_are_not_valid() {
+    let lax = "s2s.require_valid_certificate = false";
+    let (home, far) = (house("home.example", lax, true), house("far.example", lax, true));
+    home.send(MESSAGE).unwrap();
+    let (mut caller, mut called) = (home.dial(), far.answer());
+    let said = talk(&home, &mut caller, &far, &mut called);
+    assert!(said.last().unwrap().contains("<db:result"), "{said:?}");
+    // Far asks home whether the key is its own.
+    let (mut asking, mut asked) = (far.dial(), home.answer());
+    let said = talk(&far, &mut asking, &home, &mut asked);
+    assert!(said.iter().any(|said| said.contains("type='valid'")), "{said:?}");
+    let said = talk(&home, &mut caller, &far, &mut called);
+    assert!(said[0].contains("type='valid'"), "{said:?}");
+    assert!(said.iter().any(|said| said.contains("id='m1'")), "{said:?}");
+    assert_eq!(caller.outcome(), Outcome::Reached);
+}
+
+#[test]
+fn without_a_valid_certificate_nobody_is_believed_by_default() {
+    let (home, far) = (house("home.example", "", false), house("far.example", "", true));
+    home.send(MESSAGE).unwrap();
+    let (mut caller, mut called) = (home.dial(), far.answer());
+    let said = talk(&home, &mut caller, &far, &mut called);
+    assert!(said.iter().any(|said| said.contains("<not-authorized")), "{said:?}");
+    assert!(matches!(caller.outcome(), Outcome::Failed(..)));
+}

@@ -1,0 +1,337 @@
+//! One of our domains and one of somebody else's: what waits to be sent, and who carries it.
+//!
+//! State: the queue, the link that has it, and after a failure until when nobody tries again. The lock is the
+//! last one anybody takes; nothing is called while it is held.
+
+use crate::{
+    limits::{
+        REMOTE_BYTES_MAX, REMOTE_REST_MS_FIRST, REMOTE_REST_MS_MAX, REMOTE_STANZAS_MAX,
+    },
+    world::{Dice, Timestamp},
+};
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+};
+use xmpp::{Entry, Jid, StanzaError};
+
+/// A connection to another server and its queue.
+pub struct Remote {
+    /// Our domain.
+    pub ours: Jid,
+    /// Theirs.
+    pub theirs: Jid,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    waiting: VecDeque<Waiting>,
+    bytes: usize,
+    carrier: Carrier,
+    waker: Option<Waker>,
+    /// After a failure.
+    rest: Option<Rest>,
+}
+
+/// Who sends what waits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Carrier {
+    #[default]
+    Nobody,
+    /// Somebody tries to get through.
+    Caller,
+    /// The link of this number.
+    Link(u64),
+}
+
+/// A stanza on its way.
+#[derive(Clone)]
+pub(crate) struct Waiting {
+    pub(crate) entry: Entry,
+    /// Its row on disk, where it has one.
+    pub(crate) row: Option<u64>,
+    /// How many links broke while they had it.
+    pub(crate) broken: u8,
+    /// When it was sent, by the wall clock.
+    pub(crate) at: Timestamp,
+}
+
+/// Nobody gets through: what is known about it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rest {
+    /// In elapsed milliseconds.
+    pub(crate) until: u64,
+    failures: u32,
+    pub(crate) error: StanzaError,
+}
+
+/// What is to be done for a stanza that was queued.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Queued {
+    /// Its carrier was woken.
+    Carried,
+    /// Somebody has to call.
+    Call,
+}
+
+impl Remote {
+    pub(crate) fn new(ours: Jid, theirs: Jid) -> Remote {
+        Remote {
+            ours,
+            theirs,
+            inner: Mutex::default(),
+        }
+    }
+
+    /// Queues a stanza. Refused where too much waits; and while it is known that nobody gets through,
+    /// unless the stanza can wait for that on disk. What is refused comes back.
+    pub(crate) fn push(
+        &self,
+        waiting: Waiting,
+        now: u64,
+    ) -> Result<Queued, (Box<Waiting>, StanzaError)> {
+        let mut inner = self.lock();
+        let resting = inner.rest.filter(|rest| rest.until > now);
+        let is_open = matches!(inner.carrier, Carrier::Link(_));
+        if let (Some(rest), false, None) = (resting, is_open, waiting.row) {
+            return Err((Box::new(waiting), rest.error));
+        }
+        let length = waiting.entry.len();
+        if inner.waiting.len() >= REMOTE_STANZAS_MAX || inner.bytes + length > REMOTE_BYTES_MAX {
+            return Err((Box::new(waiting), FULL));
+        }
+        inner.bytes += length;
+        inner.waiting.push_back(waiting);
+        if inner.carrier == Carrier::Nobody {
+            inner.carrier = Carrier::Caller;
+            return Ok(Queued::Call);
+        }
+        wake(inner);
+        Ok(Queued::Carried)
+    }
+
+    /// A link is open and sends from now on what waits; `false` where another one does.
+    pub(crate) fn attach(&self, link: u64) -> bool {
+        let mut inner = self.lock();
+        if matches!(inner.carrier, Carrier::Link(_)) {
+            return false;
+        }
+        inner.carrier = Carrier::Link(link);
+        inner.rest = None;
+        wake(inner); // whoever rests
+        true
+    }
+
+    /// Their server is there: nobody needs to wait any longer before calling it.
+    pub(crate) fn is_alive(&self) {
+        let mut inner = self.lock();
+        inner.rest = None;
+        wake(inner);
+    }
+
+    /// Ready when it is known that their server is there, or nothing is known against it.
+    pub(crate) fn poll_alive(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut inner = self.lock();
+        if inner.rest.is_none() {
+            return Poll::Ready(());
+        }
+        inner.waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// The link is gone; what it was not told to have arrived comes back, before all that waits. Whether
+    /// somebody has to call.
+    pub(crate) fn detach(&self, link: u64, back: Vec<Waiting>) -> bool {
+        let mut inner = self.lock();
+        for waiting in back.into_iter().rev() {
+            inner.bytes += waiting.entry.len();
+            inner.waiting.push_front(waiting);
+        }
+        if inner.carrier == Carrier::Link(link) {
+            inner.carrier = Carrier::Nobody;
+        }
+        let call = inner.carrier == Carrier::Nobody && !inner.waiting.is_empty();
+        if call {
+            inner.carrier = Carrier::Caller;
+        }
+        call
+    }
+
+    /// What waits, for the link that has it, up to about so many bytes.
+    pub(crate) fn take(&self, link: u64, bytes_max: usize) -> Vec<Waiting> {
+        let mut inner = self.lock();
+        if inner.carrier != Carrier::Link(link) {
+            return Vec::new();
+        }
+        let mut taken = Vec::new();
+        let mut bytes = 0;
+        while bytes < bytes_max
+            && let Some(waiting) = inner.waiting.pop_front()
+        {
+            bytes += waiting.entry.len();
+            taken.push(waiting);
+        }
+        inner.bytes = inner.bytes.saturating_sub(bytes);
+        if inner.waiting.is_empty() {
+            inner.waiting = VecDeque::new();
+        }
+        taken
+    }
+
+    /// Ready while something waits for that link.
+    pub(crate) fn poll(&self, link: u64, cx: &mut Context<'_>) -> Poll<()> {
+        let mut inner = self.lock();
+        if inner.carrier != Carrier::Link(link) {
+            return Poll::Pending;
+        }
+        if !inner.waiting.is_empty() {
+            return Poll::Ready(());
+        }
+        inner.waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Nobody got through: everything that waits, for its senders to be told. For a while nobody tries
+    /// again: longer with each failure, and not for all servers at the same moment.
+    pub(crate) fn fail(&self, error: StanzaError, now: u64, dice: &dyn Dice) -> Vec<Waiting> {
+        let mut inner = self.lock();
+        if matches!(inner.carrier, Carrier::Link(_)) {
+            return Vec::new(); // they have called us meanwhile
+        }
+        let failures = inner.rest.map_or(0, |rest| rest.failures) + 1;
+        let whole = (REMOTE_REST_MS_FIRST << failures.min(16) >> 1).min(REMOTE_REST_MS_MAX);
+        let mut random = [0];
+        dice.fill(&mut random);
+        let until = now + whole / 2 + whole * u64::from(random[0]) / 512;
+        inner.rest = Some(Rest {
+            until,
+            failures,
+            error,
+        });
+        inner.carrier = Carrier::Nobody;
+        inner.bytes = 0;
+        std::mem::take(&mut inner.waiting).into()
+    }
+
+    /// Whether it is still a caller's: nobody called us meanwhile.
+    pub(crate) fn is_called(&self) -> bool {
+        self.lock().carrier == Carrier::Caller
+    }
+
+    /// Until when whoever calls has to wait, in elapsed milliseconds.
+    pub(crate) fn rests_until(&self) -> u64 {
+        self.lock().rest.map_or(0, |rest| rest.until)
+    }
+
+    /// Whether nothing would be lost if it were forgotten.
+    pub(crate) fn is_idle(&self, now: u64) -> bool {
+        let inner = self.lock();
+        let is_rested = inner.rest.is_none_or(|rest| rest.until <= now);
+        inner.carrier == Carrier::Nobody && inner.waiting.is_empty() && is_rested
+    }
+
+    /// Stanzas that wait.
+    pub fn waiting(&self) -> usize {
+        self.lock().waiting.len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+const FULL: StanzaError =
+    StanzaError::RESOURCE_CONSTRAINT.with_text("too much waits for this server already");
+
+fn wake(mut inner: MutexGuard<'_, Inner>) {
+    let waker = inner.waker.take();
+    drop(inner);
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use xmpp::Kind;
+
+    struct Same(u8);
+
+    impl Dice for Same {
+        fn fill(&self, bytes: &mut [u8]) {
+            bytes.fill(self.0);
+        }
+    }
+
+    fn remote() -> Remote {
+        let jid = |text| Jid::parse(text).unwrap();
+        Remote::new(jid("home.example"), jid("far.example"))
+    }
+
+    fn waiting(row: Option<u64>) -> Waiting {
+        Waiting {
+            entry: Entry::compose(Kind::Message, None, &[], String::new()),
+            row,
+            broken: 0,
+            at: 0,
+        }
+    }
+
+    fn push(remote: &Remote, row: Option<u64>, now: u64) -> Result<Queued, StanzaError> {
+        remote.push(waiting(row), now).map_err(|(_, error)| error)
+    }
+
+    #[test]
+    fn one_caller_and_one_link_at_a_time() {
+        let remote = remote();
+        assert_eq!(push(&remote, None, 0), Ok(Queued::Call));
+        assert_eq!(push(&remote, None, 0), Ok(Queued::Carried));
+        assert!(remote.take(1, usize::MAX).is_empty());
+        assert!(remote.attach(1));
+        assert!(!remote.attach(2));
+        assert_eq!(remote.take(2, usize::MAX).len(), 0);
+        let taken = remote.take(1, usize::MAX);
+        assert_eq!(taken.len(), 2);
+        assert!(!remote.is_idle(0));
+        assert!(remote.detach(1, taken)); // what broke is called for again
+        assert_eq!(remote.waiting(), 2);
+    }
+
+    #[test]
+    fn failures_are_told_at_once_and_what_is_kept_waits() {
+        let remote = remote();
+        let error = StanzaError::REMOTE_SERVER_TIMEOUT;
+        let mut now = 0;
+        let mut rests = Vec::new();
+        for _ in 0..8 {
+            assert_eq!(push(&remote, Some(1), now), Ok(Queued::Call));
+            assert_eq!(remote.fail(error, now, &Same(0)).len(), 1);
+            assert_eq!(push(&remote, None, now), Err(error));
+            rests.push(remote.rests_until() - now);
+            now = remote.rests_until();
+        }
+        assert_eq!(
+            rests,
+            [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000]
+        );
+        remote.fail(error, now, &Same(255));
+        assert!(remote.rests_until() - now > 59_000);
+        remote.is_alive();
+        assert_eq!(push(&remote, None, now), Ok(Queued::Call));
+    }
+
+    #[test]
+    fn what_may_wait_is_bounded() {
+        let remote = remote();
+        for _ in 0..REMOTE_STANZAS_MAX {
+            push(&remote, None, 0).unwrap();
+        }
+        assert_eq!(push(&remote, None, 0), Err(FULL));
+        assert!(remote.attach(1));
+        assert_eq!(remote.take(1, 1).len(), 1);
+        assert_eq!(push(&remote, None, 0), Ok(Queued::Carried));
+    }
+}

@@ -1,0 +1,213 @@
+//! What a driver drives: a stream of a client, of another server, or of a component.
+
+use crate::{
+    component::Component,
+    connection::{Connection, Done, Door, Todo},
+    s2s::Link,
+    tls::Identity,
+};
+use rustls::{ClientConfig, ServerConfig};
+use rustls_pki_types::ServerName;
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsStream;
+use xmpp::StreamError;
+
+/// One stream, without sockets and timers. A driver works in a circle: [`Driven::step`], write
+/// [`Driven::output`] and tell that it was [`Driven::written`], then do what `step` asked for.
+/// [`Driven::leave`] comes last, however it ended.
+pub(crate) trait Driven: Send {
+    fn step(&mut self) -> impl Future<Output = Todo> + Send;
+    /// Whether it does not count as a stranger any more.
+    fn is_authenticated(&self) -> bool;
+    fn output(&mut self) -> &mut Vec<u8>;
+    fn push(&mut self, bytes: &[u8]);
+    fn written(&mut self) -> impl Future<Output = ()> + Send;
+    /// What [`Todo::Work`] asked for.
+    fn resume(&mut self, done: Done) -> impl Future<Output = ()> + Send;
+    /// In elapsed milliseconds.
+    fn deadline(&self) -> Option<u64>;
+    fn tick(&mut self);
+    fn poll_wake(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+    fn end(&mut self, error: StreamError);
+    fn leave(&mut self) -> impl Future<Output = ()> + Send;
+    /// Who says the first word of TLS, and what with.
+    fn handshake(&self, identity: &Identity) -> Handshake;
+    fn secured(&mut self, identity: &Identity, tls: &TlsStream<TcpStream>);
+}
+
+/// One side of a TLS handshake.
+pub(crate) enum Handshake {
+    Answer(Arc<ServerConfig>),
+    Begin(Arc<ClientConfig>, ServerName<'static>),
+}
+
+impl Driven for Connection {
+    fn step(&mut self) -> impl Future<Output = Todo> + Send {
+        Connection::step(self)
+    }
+
+    fn is_authenticated(&self) -> bool {
+        self.session().is_some()
+    }
+
+    fn output(&mut self) -> &mut Vec<u8> {
+        Connection::output(self)
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        Connection::push(self, bytes);
+    }
+
+    fn written(&mut self) -> impl Future<Output = ()> + Send {
+        Connection::written(self)
+    }
+
+    fn resume(&mut self, done: Done) -> impl Future<Output = ()> + Send {
+        Connection::resume(self, done)
+    }
+
+    fn deadline(&self) -> Option<u64> {
+        Connection::deadline(self)
+    }
+
+    fn tick(&mut self) {
+        Connection::tick(self);
+    }
+
+    fn poll_wake(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        Connection::poll_wake(self, cx)
+    }
+
+    fn end(&mut self, error: StreamError) {
+        Connection::end(self, error);
+    }
+
+    fn leave(&mut self) -> impl Future<Output = ()> + Send {
+        Connection::leave(self)
+    }
+
+    fn handshake(&self, identity: &Identity) -> Handshake {
+        Handshake::Answer(identity.configuration(self.door()))
+    }
+
+    fn secured(&mut self, identity: &Identity, tls: &TlsStream<TcpStream>) {
+        if let TlsStream::Server(tls) = tls {
+            Connection::secured(self, identity.bindings(tls.get_ref().1));
+        }
+    }
+}
+
+impl Driven for Link {
+    fn step(&mut self) -> impl Future<Output = Todo> + Send {
+        Link::step(self)
+    }
+
+    fn is_authenticated(&self) -> bool {
+        Link::is_authenticated(self)
+    }
+
+    fn output(&mut self) -> &mut Vec<u8> {
+        Link::output(self)
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        Link::push(self, bytes);
+    }
+
+    async fn written(&mut self) {
+        Link::written(self);
+    }
+
+    async fn resume(&mut self, _: Done) {}
+
+    fn deadline(&self) -> Option<u64> {
+        Link::deadline(self)
+    }
+
+    fn tick(&mut self) {
+        Link::tick(self);
+    }
+
+    fn poll_wake(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        Link::poll_wake(self, cx)
+    }
+
+    fn end(&mut self, error: StreamError) {
+        Link::end(self, error);
+    }
+
+    fn leave(&mut self) -> impl Future<Output = ()> + Send {
+        Link::leave(self)
+    }
+
+    fn handshake(&self, identity: &Identity) -> Handshake {
+        match self.server_name() {
+            Some(name) => Handshake::Begin(identity.dialer(self.is_direct()), name),
+            None => Handshake::Answer(identity.server_door(self.is_direct())),
+        }
+    }
+
+    fn secured(&mut self, _: &Identity, tls: &TlsStream<TcpStream>) {
+        let (_, common) = tls.get_ref();
+        let chain = common.peer_certificates().unwrap_or_default();
+        Link::secured(
+            self,
+            chain.iter().map(|der| der.clone().into_owned()).collect(),
+        );
+    }
+}
+
+impl Driven for Component {
+    fn step(&mut self) -> impl Future<Output = Todo> + Send {
+        Component::step(self)
+    }
+
+    fn is_authenticated(&self) -> bool {
+        Component::is_authenticated(self)
+    }
+
+    fn output(&mut self) -> &mut Vec<u8> {
+        Component::output(self)
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        Component::push(self, bytes);
+    }
+
+    async fn written(&mut self) {
+        Component::written(self);
+    }
+
+    async fn resume(&mut self, _: Done) {}
+
+    fn deadline(&self) -> Option<u64> {
+        Component::deadline(self)
+    }
+
+    fn tick(&mut self) {
+        Component::tick(self);
+    }
+
+    fn poll_wake(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        Component::poll_wake(self, cx)
+    }
+
+    fn end(&mut self, error: StreamError) {
+        Component::end(self, error);
+    }
+
+    fn leave(&mut self) -> impl Future<Output = ()> + Send {
+        Component::leave(self)
+    }
+
+    // It is never asked: no step of a component's stream begins TLS.
+    fn handshake(&self, identity: &Identity) -> Handshake {
+        Handshake::Answer(identity.configuration(Door::StartTls))
+    }
+
+    fn secured(&mut self, _: &Identity, _: &TlsStream<TcpStream>) {}
+}
