@@ -29,6 +29,7 @@ use tokio::{
 use tracing::{error, info, warn};
 
 const CERTIFICATE_OK: &str = "the certificate can be used";
+const TRUST_OK: &str = "the extra authorities can be read";
 
 /// Opens the store and starts its writer. Nobody else has it from here on.
 pub(crate) fn open_store(config: &Config) -> Result<(Arc<Store>, WriterThread)> {
@@ -53,6 +54,7 @@ impl House {
         let tls = Tls::open(
             Arc::new(MachineFiles),
             &Source::of(&config),
+            &config.tls.extra_ca,
             machine::now_ms(),
         )?;
         let health = watch_store(&store);
@@ -126,14 +128,21 @@ impl House {
         }
     }
 
-    /// Reads the certificate again, if there is a new one.
+    /// Reads the certificate again, if there is a new one, and whose certificates are believed.
     fn reload_certificate(&self) {
-        let source = Source::of(&self.server.config());
-        match self.tls.reload(&source, machine::now_ms()) {
+        let (config, now) = (self.server.config(), machine::now_ms());
+        match self.tls.reload(&Source::of(&config), now) {
             Ok(_) => self.say("certificate", Level::Ok, CERTIFICATE_OK.to_owned()),
             Err(error) => {
                 let text = format!("the certificate of before stays in use: {error}");
                 self.say("certificate", Level::Warn, text);
+            }
+        }
+        match self.tls.reload_trust(&config.tls.extra_ca, now) {
+            Ok(_) => self.say("trust", Level::Ok, TRUST_OK.to_owned()),
+            Err(error) => {
+                let text = format!("the authorities of before stay trusted: {error}");
+                self.say("trust", Level::Warn, text);
             }
         }
     }

@@ -4,6 +4,7 @@ use crate::limits;
 use household::{Config, Finding, Level};
 use rustix::fs::{Access, access, statvfs};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustls::pki_types::CertificateDer;
 use server::{
     Readers,
     tls::Files,
@@ -137,7 +138,8 @@ impl Readers for MachineReaders {
     }
 }
 
-/// The file system, for certificates and keys.
+/// The file system, for certificates and keys. The machine's authorities are where OpenSSL looks for them, too,
+/// `SSL_CERT_FILE` and `SSL_CERT_DIR` included.
 pub(crate) struct MachineFiles;
 
 impl Files for MachineFiles {
@@ -151,6 +153,15 @@ impl Files for MachineFiles {
 
     fn write_secret(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         replace(path, bytes, 0o600)
+    }
+
+    fn authorities(&self) -> io::Result<Vec<CertificateDer<'static>>> {
+        let mut found = rustls_native_certs::load_native_certs();
+        match found.errors.pop() {
+            Some(error) if found.certs.is_empty() => Err(io::Error::other(error)),
+            // One bad file among a hundred is no reason to believe nobody.
+            _ => Ok(found.certs),
+        }
     }
 }
 

@@ -617,3 +617,13 @@ pub const REMOTE_IDLE_MS: u64 = 900_000;
 pub const REMOTE_SENT_MAX: usize = 1_024;
 /// Attempts of one stream to say who it is.
 pub const REMOTE_ATTEMPTS_MAX: u8 = 4;
+/// Certificates that another server may show: real chains have two to four. Looking for a path tries them in
+/// every order, so each one more is several times the work: eight made to be slow cost some ten milliseconds.
+pub const PEER_CERTIFICATES_MAX: usize = 8;
+/// Bytes of them, kept with the connection. Four with long keys and a hundred names have 16 000.
+pub const PEER_CERTIFICATES_BYTES_MAX: usize = 32_768;
+/// Milliseconds for which the machine's authorities stay in memory unused: a hundred kilobytes, and reading them
+/// again takes some milliseconds.
+pub const ROOTS_IDLE_MS: u64 = 600_000;
+/// Milliseconds after which they are read again: a day, in which an update of the system takes effect.
+pub const ROOTS_MS: u64 = 86_400_000;

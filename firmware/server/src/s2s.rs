@@ -8,15 +8,20 @@
 //! State: the remotes, by our domain and theirs, and what is known about the links that are open.
 
 pub mod calls;
+mod certificate;
 pub mod dane;
 pub mod dial;
 pub(crate) mod dialback;
 mod link;
 mod local;
+#[cfg(test)]
+mod pki;
 mod policy;
 mod remote;
 pub mod resolve;
 mod restart;
+pub(crate) mod tls;
+pub mod trust;
 mod waiting;
 
 pub use dial::{Dialed, Dialer, Unreachable};

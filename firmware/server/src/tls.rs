@@ -1,7 +1,8 @@
-//! TLS: versions 1.2 and 1.3 only (RFC 7590 §3.1), the certificate, and what a login can be bound to.
+//! TLS: versions 1.2 and 1.3 only (RFC 7590 §3.1), the certificate, what a login can be bound to, and whose
+//! certificates are believed.
 //!
-//! State: one [`Identity`] (certificate, key and the configurations made of them), replaced as a whole when
-//! the files change; connections keep the one they began with. Session tickets belong to an identity too: a
+//! State: one [`Identity`] (certificate, key and the configurations made of them) and one [`Trust`], replaced
+//! as a whole when the files change; connections keep the one they began with. Session tickets belong to an identity too: a
 //! session resumed from under another certificate would be bound to that one (`tls-server-end-point`), and no
 //! login would succeed.
 
@@ -11,13 +12,14 @@ mod self_signed;
 use crate::{
     connection::Door,
     limits::{PEM_BYTES_MAX, TLS_SESSIONS_MAX},
+    s2s::{self, trust::Trust},
     world::Timestamp,
 };
 use arc_swap::ArcSwap;
 use aws_lc_rs::digest;
 use household::{Config, config::TlsMode};
 use rustls::{
-    CipherSuite, ServerConfig,
+    CipherSuite, ClientConfig, ServerConfig,
     crypto::{CryptoProvider, aws_lc_rs::Ticketer},
     server::ServerSessionMemoryCache,
     sign::{CertifiedKey, SingleCertAndKey},
@@ -41,6 +43,12 @@ pub trait Files: Send + Sync {
 
     /// The same for a file that nobody but the own user can read.
     fn write_secret(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
+
+    /// The certificates of the authorities that the machine trusts, wherever it keeps them. A disk that is not
+    /// a machine's has none.
+    fn authorities(&self) -> io::Result<Vec<CertificateDer<'static>>> {
+        Ok(vec![])
+    }
 }
 
 /// Where the certificate comes from.
@@ -59,21 +67,31 @@ pub enum Source {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsError(String);
 
-/// The certificate in use, and the way to another one.
+/// The certificate in use, and the way to another one; and whose certificates are believed.
 pub struct Tls {
     files: Arc<dyn Files>,
     current: ArcSwap<Identity>,
+    trust: ArcSwap<Trust>,
 }
 
 /// A certificate with its key, ready for handshakes.
 pub struct Identity {
     starttls: Arc<ServerConfig>,
     direct: Arc<ServerConfig>,
+    peers: Peers,
     end_point: Option<Vec<u8>>,
     /// Hash of the files it was read from.
     fingerprint: Vec<u8>,
     /// When the certificate expires.
     expires: Timestamp,
+}
+
+/// What streams with other servers are secured with.
+struct Peers {
+    incoming: Arc<ServerConfig>,
+    incoming_direct: Arc<ServerConfig>,
+    outgoing: Arc<ClientConfig>,
+    outgoing_direct: Arc<ClientConfig>,
 }
 
 impl Source {
@@ -100,10 +118,35 @@ impl Source {
 }
 
 impl Tls {
-    /// Reads the certificate, or makes it where it is ours to make.
-    pub fn open(files: Arc<dyn Files>, source: &Source, now: Timestamp) -> Result<Tls, TlsError> {
+    /// Reads the certificate, or makes it where it is ours to make, and the file of `tls.extra_ca` (empty:
+    /// none).
+    pub fn open(
+        files: Arc<dyn Files>,
+        source: &Source,
+        extra_ca: &Path,
+        now: Timestamp,
+    ) -> Result<Tls, TlsError> {
         let current = ArcSwap::from_pointee(Identity::load(&*files, source, now)?);
-        Ok(Tls { files, current })
+        let trust = ArcSwap::from_pointee(Trust::open(&files, extra_ca)?);
+        Ok(Tls {
+            files,
+            current,
+            trust,
+        })
+    }
+
+    /// Looks whether the file of `tls.extra_ca` changed, as often as [`Tls::reload`]; `true` if others are
+    /// believed from now on. After an error those of before are.
+    pub fn reload_trust(&self, extra_ca: &Path, now: Timestamp) -> Result<bool, TlsError> {
+        let old = self.trust.load();
+        old.rest(now);
+        let new = Trust::open(&self.files, extra_ca)?;
+        let is_new = !new.is_like(&old);
+        if is_new {
+            self.trust.store(Arc::new(new));
+            info!("other certificates of tls.extra_ca are trusted now");
+        }
+        Ok(is_new)
     }
 
     /// Looks whether the files changed, every few seconds and on SIGHUP; `true` if there is a new
@@ -130,6 +173,11 @@ impl Tls {
     /// The certificate for the next handshake.
     pub fn identity(&self) -> Arc<Identity> {
         self.current.load_full()
+    }
+
+    /// Who judges the certificates of others.
+    pub fn trust(&self) -> Arc<Trust> {
+        self.trust.load_full()
     }
 }
 
@@ -175,7 +223,9 @@ impl Identity {
         let provider = Arc::new(provider());
         let certified = CertifiedKey::from_der(chain, private, &provider)
             .map_err(|error| format!("certificate and key do not go together ({error})"))?;
-        let starttls = configuration(&provider, certified)?;
+        let own = Arc::new(SingleCertAndKey::from(certified));
+        let peers = Peers::new(&provider, &own)?;
+        let starttls = configuration(&provider, own)?;
         // XEP-0368 §2: direct TLS says by ALPN that it is XMPP; another protocol gets the alert of RFC 7301
         // §3.2.
         let mut direct = starttls.clone();
@@ -183,6 +233,7 @@ impl Identity {
         Ok(Identity {
             starttls: Arc::new(starttls),
             direct: Arc::new(direct),
+            peers,
             end_point,
             fingerprint: fingerprint(certificate, key),
             expires,
@@ -194,6 +245,25 @@ impl Identity {
         match door {
             Door::StartTls => self.starttls.clone(),
             Door::DirectTls | Door::Secured => self.direct.clone(),
+        }
+    }
+
+    /// What a stream that another server opened is secured with: after STARTTLS, or directly (XEP-0368). It asks
+    /// for a certificate, and takes any or none; [`Trust`] judges it afterwards.
+    pub fn server_door(&self, direct: bool) -> Arc<ServerConfig> {
+        if direct {
+            self.peers.incoming_direct.clone()
+        } else {
+            self.peers.incoming.clone()
+        }
+    }
+
+    /// What a stream to another server is secured with, likewise. It shows our certificate to who asks.
+    pub fn dialer(&self, direct: bool) -> Arc<ClientConfig> {
+        if direct {
+            self.peers.outgoing_direct.clone()
+        } else {
+            self.peers.outgoing.clone()
         }
     }
 
@@ -211,6 +281,31 @@ impl Identity {
     }
 }
 
+impl Peers {
+    fn new(provider: &Arc<CryptoProvider>, own: &Arc<SingleCertAndKey>) -> Result<Peers, String> {
+        let mut incoming = s2s::tls::server(provider, own)?;
+        incoming.ignore_client_order = !has_aes_instructions();
+        let mut incoming_direct = incoming.clone();
+        incoming_direct.alpn_protocols = vec![s2s::tls::ALPN.to_vec()];
+        let outgoing = s2s::tls::client(provider, own)?;
+        let mut outgoing_direct = outgoing.clone();
+        outgoing_direct.alpn_protocols = vec![s2s::tls::ALPN.to_vec()];
+        Ok(Peers {
+            incoming: Arc::new(incoming),
+            incoming_direct: Arc::new(incoming_direct),
+            outgoing: Arc::new(outgoing),
+            outgoing_direct: Arc::new(outgoing_direct),
+        })
+    }
+}
+
+impl TlsError {
+    /// A sentence that names the key, the value and the way out.
+    pub(crate) fn new(text: String) -> TlsError {
+        TlsError(text)
+    }
+}
+
 impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -221,13 +316,13 @@ impl std::error::Error for TlsError {}
 
 fn configuration(
     provider: &Arc<CryptoProvider>,
-    certified: CertifiedKey,
+    own: Arc<SingleCertAndKey>,
 ) -> Result<ServerConfig, String> {
     let mut config = ServerConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?
         .with_no_client_auth()
-        .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+        .with_cert_resolver(own);
     // Without it a TLS 1.2 session could be joined with another one (RFC 7627), and bindings would not hold.
     config.require_ems = true;
     config.ignore_client_order = !has_aes_instructions();
@@ -277,7 +372,7 @@ fn has_aes_instructions() -> bool {
 }
 
 /// `key` is the setting that names the file.
-fn read(files: &dyn Files, key: &str, path: &Path) -> Result<Vec<u8>, TlsError> {
+pub(crate) fn read(files: &dyn Files, key: &str, path: &Path) -> Result<Vec<u8>, TlsError> {
     let file = path.display();
     let bytes = files.read(path).map_err(|error| {
         TlsError(format!(

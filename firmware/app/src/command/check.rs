@@ -194,7 +194,6 @@ fn without_effect(config: &Config) -> Vec<Finding> {
     let sections = sections.map(|(section, set)| (format!("[{section}]"), set));
     let keys = set![
         language,
-        tls.extra_ca,
         registration.motd,
         names.rooms,
         names.upload,

@@ -1,6 +1,7 @@
 //! Certificates on a disk in memory, and handshakes with ourselves.
 
 use super::*;
+use crate::s2s::trust::Flaw;
 use rustls::{
     ClientConfig, ClientConnection, ProtocolVersion, RootCertStore, ServerConnection,
     pki_types::ServerName,
@@ -42,6 +43,10 @@ fn self_signed(names: &[&str]) -> Source {
     }
 }
 
+fn open(disk: Arc<Disk>, source: &Source, now: Timestamp) -> Result<Tls, TlsError> {
+    Tls::open(disk, source, Path::new(""), now)
+}
+
 fn certificate(disk: &Disk) -> Vec<u8> {
     disk.read(Path::new("tls/self-signed.pem")).unwrap()
 }
@@ -49,7 +54,7 @@ fn certificate(disk: &Disk) -> Vec<u8> {
 /// Copies the self-signed pair to where an administrator's files are.
 fn install(disk: &Disk, names: &[&str]) {
     let other = Disk::default();
-    Tls::open(Arc::new(Disk::default()), &self_signed(names), NOW).unwrap();
+    open(Arc::new(Disk::default()), &self_signed(names), NOW).unwrap();
     self_signed::obtain(
         &other,
         Path::new("tls"),
@@ -128,7 +133,7 @@ const TLS12: Client = Client {
 fn the_self_signed_certificate_is_made_once_and_anew_when_it_no_longer_fits() {
     let disk = Arc::new(Disk::default());
     let source = self_signed(&["localhost", "groupchat.localhost"]);
-    let tls = Tls::open(disk.clone(), &source, NOW).unwrap();
+    let tls = open(disk.clone(), &source, NOW).unwrap();
     let first = certificate(&disk);
     assert!(
         !String::from_utf8_lossy(&first).contains("PRIVATE"),
@@ -157,7 +162,7 @@ fn the_self_signed_certificate_is_made_once_and_anew_when_it_no_longer_fits() {
 #[test]
 fn nobody_is_invited_to_send_early_data() {
     let disk = Arc::new(Disk::default());
-    let tls = Tls::open(disk, &self_signed(&["localhost"]), NOW).unwrap();
+    let tls = open(disk, &self_signed(&["localhost"]), NOW).unwrap();
     for door in [Door::StartTls, Door::DirectTls] {
         assert_eq!(tls.identity().configuration(door).max_early_data_size, 0);
     }
@@ -166,14 +171,14 @@ fn nobody_is_invited_to_send_early_data() {
 #[test]
 fn a_board_without_a_clock_makes_a_certificate_for_today() {
     let disk = Arc::new(Disk::default());
-    let tls = Tls::open(disk, &self_signed(&["localhost"]), 0).unwrap();
+    let tls = open(disk, &self_signed(&["localhost"]), 0).unwrap();
     assert!(tls.identity().expires() > NOW + 10 * 365 * DAY_MS);
 }
 
 #[test]
 fn the_certificate_file_is_its_own_authority_on_both_versions_and_doors() {
     let disk = Arc::new(Disk::default());
-    let tls = Tls::open(disk.clone(), &self_signed(&["localhost"]), NOW).unwrap();
+    let tls = open(disk.clone(), &self_signed(&["localhost"]), NOW).unwrap();
     let identity = tls.identity();
     for (client, door, alpn) in [
         (TLS13, Door::DirectTls, Some(&b"xmpp-client"[..])),
@@ -197,7 +202,7 @@ fn the_certificate_file_is_its_own_authority_on_both_versions_and_doors() {
 #[test]
 fn another_protocol_by_alpn_is_refused() {
     let disk = Arc::new(Disk::default());
-    let tls = Tls::open(disk.clone(), &self_signed(&["localhost"]), NOW).unwrap();
+    let tls = open(disk.clone(), &self_signed(&["localhost"]), NOW).unwrap();
     let client = Client {
         alpn: &[b"h2"],
         ..TLS13
@@ -219,7 +224,7 @@ fn another_protocol_by_alpn_is_refused() {
 fn a_changed_file_is_taken_and_a_bad_one_is_not() {
     let disk = Arc::new(Disk::default());
     install(&disk, &["localhost"]);
-    let tls = Tls::open(disk.clone(), &installed(), NOW).unwrap();
+    let tls = open(disk.clone(), &installed(), NOW).unwrap();
     let before = tls.identity();
     assert_eq!(tls.reload(&installed(), NOW), Ok(false));
 
@@ -270,13 +275,10 @@ fn what_is_wrong_with_the_files_is_said() {
         let disk = Arc::new(Disk::default());
         install(&disk, &["localhost"]);
         disk.write(Path::new(file), bytes).unwrap();
-        let error = Tls::open(disk, &installed(), NOW)
-            .err()
-            .unwrap()
-            .to_string();
+        let error = open(disk, &installed(), NOW).err().unwrap().to_string();
         assert!(error.contains(expected), "{error}");
     }
-    let missing = Tls::open(Arc::new(Disk::default()), &installed(), NOW)
+    let missing = open(Arc::new(Disk::default()), &installed(), NOW)
         .err()
         .unwrap();
     assert_eq!(
@@ -293,4 +295,30 @@ fn chacha_comes_first_where_aes_is_slow() {
         assert!(is_chacha(suites[0].suite()));
     }
     assert!(suites.iter().any(|suite| is_chacha(suite.suite())));
+}
+
+#[test]
+fn extra_authorities_are_read_at_the_start_and_when_their_file_changes() {
+    let disk = Arc::new(Disk::default());
+    let source = self_signed(&["localhost"]);
+    let extra = Path::new("extra.pem");
+    let error = Tls::open(disk.clone(), &source, extra, NOW).map(|_| ());
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        "tls.extra_ca = \"extra.pem\" cannot be read (entity not found): name a PEM file that Hearth may read"
+    );
+    let tls = open(disk.clone(), &source, NOW).unwrap();
+    let own = CertificateDer::from_pem_slice(&certificate(&disk)).unwrap();
+    let judge = || tls.trust().judge(&[own.clone()], "localhost", NOW);
+    assert_eq!(judge(), Err(Flaw::SelfSigned));
+    disk.write(extra, &certificate(&disk)).unwrap();
+    assert_eq!(tls.reload_trust(extra, NOW), Ok(true));
+    assert_eq!(tls.reload_trust(extra, NOW), Ok(false));
+    assert_eq!(judge(), Ok(()));
+    disk.write(extra, b"-----BEGIN CERTIFICATE-----\nAAAA")
+        .unwrap();
+    assert!(tls.reload_trust(extra, NOW).is_err());
+    assert_eq!(judge(), Ok(()), "those of before are believed");
+    assert_eq!(tls.reload_trust(Path::new(""), NOW), Ok(true));
+    assert_eq!(judge(), Err(Flaw::SelfSigned));
 }

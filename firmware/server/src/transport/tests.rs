@@ -64,7 +64,7 @@ impl House {
             directory: "tls".into(),
             names: vec!["localhost".into()],
         };
-        let tls = Arc::new(Tls::open(disk.clone(), &source, 0).unwrap());
+        let tls = Arc::new(Tls::open(disk.clone(), &source, Path::new(""), 0).unwrap());
         let listeners: Listeners = listen::bind(&world.server.config().listen).await.unwrap();
         let addresses: BTreeMap<_, _> = listeners.addresses().collect();
         let (stop, stopped) = watch::channel(false);

@@ -43,10 +43,8 @@ pub(crate) fn appeared(cx: &mut Cx<'_>, presence: &Passing) {
 
 /// A resource of this account is unavailable.
 pub(crate) fn went(cx: &mut Cx<'_>, resource: &Jid, presence: &Passing) {
-    let presence = Passing {
-        from: resource.clone(),
-        ..presence.clone()
-    };
+    let mut presence = presence.clone();
+    presence.from = resource.clone();
     tell(cx, &presence, Presences::Accounts);
 }
 
