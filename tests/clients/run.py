@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from hearth import Hearth
-from journeys import (archive, carbons, commands, first_start, instructions, lift_profanity, lift_slixmpp,
+from journeys import (archive, carbons, commands, component, first_start, instructions, lift_profanity, lift_slixmpp,
                       lift_xmpp_js, login, losses, omemo, omemo_slixmpp, protocol_scripts, questions,
                       rooms, two_people)
 from prosody import Prosody
@@ -38,6 +38,7 @@ JOURNEYS = {
     "omemo_slixmpp": omemo_slixmpp,
     "questions": questions,
     "rooms": rooms,
+    "component": component,
     "commands": commands,
     "first_start": first_start,
     "protocol_scripts": protocol_scripts,

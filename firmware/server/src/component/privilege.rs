@@ -12,7 +12,7 @@ pub(crate) use told::{Told, appeared, contact_is, went};
 use crate::{account::Cx, router, server::Server};
 use household::config::{Presences, Privileges};
 use std::sync::Arc;
-use xmpp::{Entry, Jid, Kind, Passing, Stanza, StanzaError, compose, ns};
+use xmpp::{Element, Entry, Jid, Kind, Passing, Stanza, StanzaError, compose, element::Node, ns};
 
 pub(crate) const NS: &str = "urn:xmpp:privilege:2";
 const FORWARD: &str = "urn:xmpp:forward:0";
@@ -94,11 +94,31 @@ fn forwarded_message(outer: &Passing) -> Result<Stanza, StanzaError> {
     let mut messages = privilege
         .elements()
         .filter(|child| child.is(FORWARD, "forwarded"))
-        .flat_map(|forwarded| forwarded.elements())
-        .filter(|child| child.is(ns::CLIENT, "message"));
+        .flat_map(Element::elements)
+        .filter(|child| child.name == "message" && is_content(&child.ns));
     match (messages.next(), messages.next()) {
-        (Some(message), None) => router::inner_stanza(message),
+        (Some(message), None) => {
+            let mut message = message.clone();
+            in_client_terms(&mut message);
+            router::inner_stanza(&message)
+        }
         _ => Err(StanzaError::BAD_REQUEST),
+    }
+}
+
+/// Libraries forward what they would have sent themselves, in the namespace of the component's stream.
+fn is_content(namespace: &str) -> bool {
+    matches!(namespace, ns::CLIENT | ns::COMPONENT)
+}
+
+fn in_client_terms(element: &mut Element) {
+    if element.ns == ns::COMPONENT {
+        ns::CLIENT.clone_into(&mut element.ns);
+    }
+    for node in &mut element.children {
+        if let Node::Element(child) = node {
+            in_client_terms(child);
+        }
     }
 }
 
