@@ -44,8 +44,18 @@ struct Management {
 impl Client {
     /// A connection on which nothing was said yet.
     pub(crate) fn raw(world: &mut dyn World, port: Port) -> Result<Client, Problem> {
-        let link = world.connect(port)?;
-        Ok(Client {
+        let mut client = Client::on(world.connect(port)?);
+        client.is_component = port == Port::Component;
+        Ok(client)
+    }
+
+    /// Somebody on another server.
+    pub(crate) fn far(world: &mut dyn World, jid: &str) -> Result<Client, Problem> {
+        world.make_remote(jid).map(Client::on)
+    }
+
+    fn on(link: Link) -> Client {
+        Client {
             link,
             queue: VecDeque::new(),
             wire: Wire::default(),
@@ -53,8 +63,8 @@ impl Client {
             closed: (false, false),
             is_gone: false,
             management: None,
-            is_component: port == Port::Component,
-        })
+            is_component: false,
+        }
     }
 
     /// Logs in as that full JID: SASL PLAIN under TLS, then resource binding (RFC 6120 §6, §7).

@@ -10,6 +10,7 @@ mod answers;
 mod client;
 mod clock;
 mod component;
+pub mod dns;
 mod filling;
 pub mod library;
 pub mod matching;

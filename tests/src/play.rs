@@ -42,6 +42,8 @@ struct Player<'a> {
     clients: BTreeMap<String, Client>,
     /// Those that resume later on, and therefore must be resumable.
     resumers: BTreeSet<String>,
+    /// Those who are on other servers.
+    remotes: BTreeSet<String>,
     /// Whether nothing was done since the world came to rest.
     settled: bool,
     blessing: bool,
@@ -69,6 +71,7 @@ impl<'a> Player<'a> {
             addresses,
             clients: BTreeMap::new(),
             resumers,
+            remotes: BTreeSet::new(),
             settled: true,
             blessing,
             answers: Answers::default(),
@@ -113,11 +116,11 @@ impl<'a> Player<'a> {
             let done = match &step.action {
                 Action::With { key, value } => self.world.configure(key, value),
                 Action::Has { account, .. } => self.make_account(account),
-                Action::Remote { .. } => Err(Problem::NotApplicable("a remote server".into())),
                 Action::Component { name } => {
                     let key = format!("components.'{name}'");
                     self.world.configure(&key, SECRET)
                 }
+                Action::Remote { jid } => self.make_remote(jid),
                 _ => Ok(()),
             };
             done.map_err(|problem| (step.line, problem))?;
@@ -162,10 +165,21 @@ impl<'a> Player<'a> {
         }
     }
 
+    fn make_remote(&mut self, jid: &str) -> Result<(), Problem> {
+        let client = Client::far(self.world, jid)?;
+        self.clients.insert(jid.into(), client);
+        self.remotes.insert(jid.into());
+        Ok(())
+    }
+
     /// The handshake of RFC 6121 §3.1, both ways, by sessions that are gone afterwards.
     fn make_contacts(&mut self, one: &str, other: &str) -> Result<(), Problem> {
         let mut clients = Vec::new();
         for jid in [one, other] {
+            if let Some(client) = self.clients.remove(jid) {
+                clients.push((jid, client));
+                continue;
+            }
             let who = format!("{jid}/preparation");
             let mut client = Client::log_in(self.world, &self.addresses, &who)?;
             client.announce(self.world, &who);
@@ -182,6 +196,10 @@ impl<'a> Player<'a> {
             }
         }
         for (jid, mut client) in clients {
+            if self.remotes.contains(jid) {
+                self.clients.insert(jid.into(), client);
+                continue;
+            }
             client.write(self.world, "<presence type='unavailable'/></stream:stream>");
             client
                 .collect(self.world, &self.addresses)
@@ -256,10 +274,13 @@ impl<'a> Player<'a> {
 
     /// All connections are gone; who resumes later on remembers its session.
     fn everybody_is_gone(&mut self) {
-        let resumers = &self.resumers;
-        self.clients.retain(|who, _| resumers.contains(who));
-        for client in self.clients.values_mut() {
-            client.forget_line();
+        let (resumers, remotes) = (&self.resumers, &self.remotes);
+        self.clients
+            .retain(|who, _| resumers.contains(who) || remotes.contains(who));
+        for (who, client) in &mut self.clients {
+            if !remotes.contains(who) {
+                client.forget_line();
+            }
         }
     }
 

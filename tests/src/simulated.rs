@@ -2,6 +2,7 @@
 //! and without waiting. It is at rest before the next line of a script, so absence costs nothing.
 
 mod component;
+mod far;
 
 use crate::{
     addresses::HOME,
@@ -10,11 +11,13 @@ use crate::{
     world::{Link, Problem, World},
 };
 use component::Components;
+use far::{Far, Street};
 use household::Config;
 use server::{
     Parts, Readers, Server,
     accounts::{self, NewAccount},
     connection::{Connection, Door, Peer, Todo},
+    s2s::{Call, Reached},
     world::Clock,
 };
 use std::{
@@ -30,7 +33,7 @@ use store::{
     Options, Store, Table, Urgency,
     disk::{Fault, FileName, SimDisk},
 };
-use xmpp::StreamError;
+use xmpp::{StanzaError, StreamError};
 
 /// Between two looks of the server at what is due (`Server::tick`).
 const HOUSEKEEPING: Duration = Duration::from_mins(1);
@@ -50,6 +53,9 @@ pub struct Simulated {
     server: Option<Arc<Server>>,
     lines: Vec<Line>,
     components: Components,
+    /// Other servers, and who is to be called.
+    far: Vec<Far>,
+    street: Arc<Street>,
     power_cuts: u64,
 }
 
@@ -61,6 +67,8 @@ struct Line {
     towards_server: Vec<u8>,
     /// What the server wrote and nobody has read yet.
     towards_client: Vec<u8>,
+    /// It is that of a user of another server.
+    is_far: bool,
 }
 
 impl Default for Simulated {
@@ -73,6 +81,8 @@ impl Default for Simulated {
             server: None,
             lines: Vec::new(),
             components: Components::default(),
+            far: Vec::new(),
+            street: Arc::default(),
             power_cuts: 0,
         }
     }
@@ -137,8 +147,27 @@ impl World for Simulated {
             connection: Some(connection),
             towards_server: Vec::new(),
             towards_client: Vec::new(),
+            is_far: false,
         });
         Ok(self.lines.len() - 1)
+    }
+
+    fn make_remote(&mut self, jid: &str) -> Result<Link, Problem> {
+        let domain = jid.rsplit('@').next().unwrap_or_default();
+        self.lines.push(Line {
+            connection: None,
+            towards_server: Vec::new(),
+            towards_client: Vec::new(),
+            is_far: true,
+        });
+        let line = self.lines.len() - 1;
+        let at = self.far.iter().position(|far| far.domain == domain);
+        let at = at.unwrap_or_else(|| {
+            self.far.push(Far::new(domain));
+            self.far.len() - 1
+        });
+        self.far[at].users.push((jid.into(), line));
+        Ok(line)
     }
 
     fn write(&mut self, link: Link, bytes: &[u8]) {
@@ -160,7 +189,7 @@ impl World for Simulated {
         if Components::has(link) {
             return self.components.is_closed(link);
         }
-        self.lines[link].connection.is_none()
+        self.lines[link].connection.is_none() && !self.lines[link].is_far
     }
 
     fn cut(&mut self, link: Link) {
@@ -186,6 +215,7 @@ impl World for Simulated {
                 moves |= self.drive(link);
             }
             moves |= self.drive_components();
+            moves |= self.drive_far();
             if !moves {
                 return moved;
             }
@@ -205,6 +235,9 @@ impl World for Simulated {
                 }
             }
             self.components.tick();
+            for link in self.far.iter_mut().flat_map(Far::links) {
+                link.tick();
+            }
             let server = self.server()?;
             self.now(server.tick());
             self.settle();
@@ -229,6 +262,9 @@ impl World for Simulated {
             }
         }
         self.components.end_all(StreamError::SYSTEM_SHUTDOWN);
+        for link in self.far.iter_mut().flat_map(Far::links) {
+            link.end(StreamError::SYSTEM_SHUTDOWN);
+        }
         self.settle();
         self.writes_finish();
         if let Some(server) = self.server.take() {
@@ -239,6 +275,7 @@ impl World for Simulated {
             line.connection = None;
         }
         self.components.drop_all();
+        self.forget_far();
         self.server().map(|_| ())
     }
 
@@ -247,6 +284,7 @@ impl World for Simulated {
             line.connection = None;
         }
         self.components.drop_all();
+        self.forget_far();
         self.server = None;
         self.power_cuts += 1;
         self.disk.power_fails(self.power_cuts);
@@ -332,7 +370,9 @@ impl Simulated {
         let server = server.map_err(failed)?;
         server.restore_sessions().map_err(failed)?;
         self.server = Some(server.clone());
+        server.connect_outside(self.street.clone());
         self.now(server.settle_restored());
+        self.now(server.resume_remotes()).map_err(failed)?;
         Ok(server)
     }
 
@@ -399,14 +439,76 @@ impl Simulated {
         moved
     }
 
+    /// Does what other servers do; whether anything happened.
+    fn drive_far(&mut self) -> bool {
+        let Some(server) = self.server.clone() else {
+            return false;
+        };
+        let mut moved = false;
+        while let Some(call) = self.street.next() {
+            moved = true;
+            self.is_called(&server, call);
+        }
+        let mut all = std::mem::take(&mut self.far);
+        for far in &mut all {
+            for (user, line) in far.users.clone() {
+                let said = std::mem::take(&mut self.lines[line].towards_server);
+                moved |= !said.is_empty();
+                far.says(&user, &said);
+            }
+            let round = far.drive(&server, |link| self.now(link.step()));
+            moved |= round.moved;
+            for mut link in round.over {
+                self.now(link.leave());
+            }
+            for (line, bytes) in round.got {
+                self.lines[line].towards_client.extend(bytes);
+            }
+        }
+        self.far = all;
+        moved
+    }
+
+    /// Another server is to be called: one of the script's, or one that nobody knows.
+    fn is_called(&mut self, server: &Arc<Server>, call: Call) {
+        let (reached, domain) = match call {
+            Call::Deliver(remote) => (Reached::Deliver(remote.clone()), remote.theirs.to_string()),
+            Call::Verify(verification) => {
+                let domain = verification.theirs.to_string();
+                (Reached::Verify(verification), domain)
+            }
+        };
+        if let Some(far) = self.far.iter_mut().find(|far| far.domain == domain) {
+            return far.is_called(server, reached);
+        }
+        let error = StanzaError::REMOTE_SERVER_NOT_FOUND;
+        match reached {
+            Reached::Deliver(remote) => {
+                self.now(server.remote_failed(&remote, error, "there is no such server"));
+            }
+            Reached::Verify(verification) => verification.failed(error),
+        }
+    }
+
+    /// Nothing is left of the streams with other servers.
+    fn forget_far(&mut self) {
+        for far in &mut self.far {
+            far.forget();
+        }
+        self.street = Arc::default();
+    }
+
     /// The time until a connection or the server has something to do.
-    fn until_something_is_due(&self) -> Duration {
+    fn until_something_is_due(&mut self) -> Duration {
         let now = self.clock.elapsed_ms();
+        let far = self.far.iter_mut().flat_map(Far::links);
+        let far: Vec<u64> = far.filter_map(|link| link.deadline()).collect();
         let deadlines = self
             .lines
             .iter()
             .filter_map(|line| line.connection.as_ref()?.deadline())
-            .chain(self.components.deadlines());
+            .chain(self.components.deadlines())
+            .chain(far);
         let next = deadlines.map(|deadline| Duration::from_millis(deadline.saturating_sub(now)));
         let push = self.server.as_ref().and_then(|server| server.until_push());
         let next = next.chain(push).min().unwrap_or(HOUSEKEEPING);

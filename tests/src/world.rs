@@ -44,6 +44,12 @@ pub trait World {
     /// Opens a connection, TLS included where the port has it.
     fn connect(&mut self, port: Port) -> Result<Link, Problem>;
 
+    /// Makes somebody on another server: what is written there goes out in that name, and what comes for it
+    /// is read there.
+    fn make_remote(&mut self, _jid: &str) -> Result<Link, Problem> {
+        Err(Problem::NotApplicable("a remote server".into()))
+    }
+
     /// Sends bytes. A connection that is closed swallows them.
     fn write(&mut self, link: Link, bytes: &[u8]);
 

@@ -100,6 +100,26 @@ fn confirmed(what: &str, question: &str) -> Result<bool> {
     Ok(matches!(line.trim(), "y" | "Y" | "yes"))
 }
 
+/// As one JSON value, or a line for each thing that there is to say of it.
+fn print_one<T: Serialize>(
+    one: T,
+    caller: &Caller,
+    rows: impl FnOnce(T) -> Vec<(&'static str, String)>,
+) -> Result<ExitCode> {
+    if caller.json {
+        print_line(&serde_json::to_string(&one)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for (what, value) in rows(one).iter().filter(|(_, value)| !value.is_empty()) {
+        print_line(&format!("{what:<14} {value}"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn yes_or_no(yes: bool) -> String {
+    if yes { "yes" } else { "no" }.to_owned()
+}
+
 /// As one JSON value, or a line for each.
 fn print_all<T: Serialize>(
     all: &[T],

@@ -29,7 +29,6 @@ use tokio::{
 use tracing::{error, info, warn};
 
 const CERTIFICATE_OK: &str = "the certificate can be used";
-const TRUST_OK: &str = "the extra authorities can be read";
 
 /// Opens the store and starts its writer. Nobody else has it from here on.
 pub(crate) fn open_store(config: &Config) -> Result<(Arc<Store>, WriterThread)> {
@@ -131,18 +130,13 @@ impl House {
     /// Reads the certificate again, if there is a new one, and whose certificates are believed.
     fn reload_certificate(&self) {
         let (config, now) = (self.server.config(), machine::now_ms());
-        match self.tls.reload(&Source::of(&config), now) {
+        let own = self.tls.reload(&Source::of(&config), now);
+        let others = self.tls.reload_trust(&config.tls.extra_ca, now);
+        match own.and(others) {
             Ok(_) => self.say("certificate", Level::Ok, CERTIFICATE_OK.to_owned()),
             Err(error) => {
-                let text = format!("the certificate of before stays in use: {error}");
+                let text = format!("what was read before stays in use: {error}");
                 self.say("certificate", Level::Warn, text);
-            }
-        }
-        match self.tls.reload_trust(&config.tls.extra_ca, now) {
-            Ok(_) => self.say("trust", Level::Ok, TRUST_OK.to_owned()),
-            Err(error) => {
-                let text = format!("the authorities of before stay trusted: {error}");
-                self.say("trust", Level::Warn, text);
             }
         }
     }
@@ -173,6 +167,7 @@ impl House {
             accounts,
             sessions: self.server.counts().sessions as u64,
             rooms: self.server.room_count(),
+            remotes: self.server.remotes().len() as u64,
             ..Numbers::default()
         }
     }

@@ -138,8 +138,8 @@ impl Readers for MachineReaders {
     }
 }
 
-/// The file system, for certificates and keys. The machine's authorities are where OpenSSL looks for them, too,
-/// `SSL_CERT_FILE` and `SSL_CERT_DIR` included.
+/// The file system, for certificates and keys. The machine's authorities are where OpenSSL looks for them,
+/// too, `SSL_CERT_FILE` and `SSL_CERT_DIR` included.
 pub(crate) struct MachineFiles;
 
 impl Files for MachineFiles {

@@ -121,12 +121,12 @@ impl Account {
         }
     }
 
-    /// Whether this resource is there and has sent presence to somebody with that bare JID: a room.
-    pub(crate) fn shows_itself(&self, resource: &Jid, to: &Jid) -> bool {
+    /// Whether this resource is there and has sent presence to an address of which that holds.
+    pub(crate) fn shows_itself(&self, resource: &Jid, is_it: impl Fn(&Jid) -> bool) -> bool {
         let mut state = self.lock();
         let is_gone = state.is_gone();
         let resource = state.resource(resource);
-        resource.is_some_and(|resource| !is_gone && resource.directed.reaches(to))
+        resource.is_some_and(|resource| !is_gone && resource.directed.iter().any(is_it))
     }
 
     /// Whether somebody is in this room.

@@ -12,6 +12,7 @@
 
 mod entrance;
 mod handshake;
+pub mod limits;
 mod line;
 pub(crate) mod privilege;
 mod registry;
@@ -22,11 +23,8 @@ pub(crate) use registry::Components;
 use crate::{
     account::Account,
     connection::{Rate, Todo},
-    limits::{
-        CONGESTION_MS, IDLE_MS, LEAVING_MAX, NEGOTIATION_MS_MAX, OUTPUT_BYTES_PAUSE,
-        REMOTE_SENT_MAX,
-    },
-    s2s::Sent,
+    limits::{CONGESTION_MS, IDLE_MS, LEAVING_MAX, NEGOTIATION_MS_MAX, OUTPUT_BYTES_PAUSE},
+    s2s::{Sent, limits::REMOTE_SENT_MAX},
     server::Server,
     world::random_id,
 };

@@ -315,6 +315,17 @@ pub const ROOM_AFFILIATIONS_MAX: usize = 1_000;
 pub const ROOM_REASON_BYTES_MAX: usize = 512;
 /// Decisions in one request: each is told to everybody in the room.
 pub const ROOM_CHANGES_MAX: usize = 100;
+/// Hats of one room (XEP-0317): whoever wears them all shows them all with each presence.
+pub const ROOM_HATS_MAX: usize = 20;
+/// People who wear one hat, there or not: what too many wear tells nobody apart.
+pub const ROOM_HAT_WEARERS_MAX: usize = 100;
+/// Bytes of what a hat is called: it stands beside a nickname.
+pub const ROOM_HAT_TITLE_BYTES_MAX: usize = 64;
+/// Bytes of the URI of a hat.
+pub const ROOM_HAT_URI_BYTES_MAX: usize = 256;
+/// Messages of which a room remembers that a moderator took them back, so that it need not be told twice: two
+/// moderators who see the same do it within a minute.
+pub const ROOM_MODERATED_MAX: usize = 64;
 /// People in one room whose voice is remembered until they come back; the oldest are forgotten.
 pub const ROOM_VOICES_MAX: usize = 200;
 /// Milliseconds until somebody may ask the moderators or admins of a room again: they have read it by then.
@@ -570,60 +581,15 @@ const _: () = assert!(
     READ_BYTES >= xmpp::limits::UNAUTHENTICATED_BYTES_MAX,
     "a login fits into one read"
 );
-/// Stanzas that may wait for one other server. What a family sends to one place while a link is made stays
-/// far below.
-pub const REMOTE_STANZAS_MAX: usize = 2_048;
-/// Bytes that may wait for one other server: several of the largest stanzas.
-pub const REMOTE_BYTES_MAX: usize = 2_097_152;
-const _: () = assert!(xmpp::limits::STANZA_BYTES_MAX * 4 < REMOTE_BYTES_MAX);
-/// Milliseconds in which nobody calls another server after the first failure; twice as long after each
-/// further one. Somebody who restarts a server and writes again gets through.
-pub const REMOTE_REST_MS_FIRST: u64 = 2_000;
-/// Milliseconds in which nobody calls it at most. What can wait on disk waits no longer than that before its
-/// sender is told.
-pub const REMOTE_REST_MS_MAX: u64 = 60_000;
-/// Pairs of a domain of ours and one of theirs of which something is known. A family with friends on a
-/// hundred servers stays far below; a client that writes to made-up domains ends here.
-pub const REMOTES_MAX: usize = 1_024;
-/// Milliseconds from a connection to a stream over which stanzas may go: DNS, TLS and dialback of a slow
-/// server on the other side of the world. Senders wait for it.
-pub const REMOTE_NEGOTIATION_MS_MAX: u64 = 30_000;
-/// Milliseconds that a server may take to say whether a key is its own (XEP-0220 §2.1.2).
-pub const VERIFICATION_MS_MAX: u64 = 20_000;
-/// Keys that are being asked about at a time. Each costs a connection, and anybody can cause one.
-pub const VERIFICATIONS_MAX: usize = 32;
-/// Keys of one stream that are being asked about at a time.
-pub const VERIFICATIONS_PER_LINK_MAX: usize = 4;
-/// Domains of theirs that one stream may speak for: a server with its rooms, its files and its gateways.
-pub const DOMAINS_PER_LINK_MAX: usize = 32;
-/// Milliseconds after which what was written to a server that acknowledges nothing counts as there (DESIGN
-/// §6).
-pub const REMOTE_SETTLE_MS: u64 = 30_000;
-/// Milliseconds that messages wait for an external component that is not connected, until their senders are
-/// told: long enough to update a gateway.
-pub const COMPONENT_ABSENT_MS_MAX: u64 = 600_000;
-/// Requests sent in the name of one account by components that wait for an answer (XEP-0356).
-pub const ASKED_ON_BEHALF_MAX: usize = 64;
-/// Milliseconds in which their answers come, or the component is told that they do not: other servers have
-/// half of it to be reached.
-pub const ON_BEHALF_MS_MAX: u64 = 60_000;
-/// Resources of which components were told: those of a household and of all its contacts, many times over.
-pub const TOLD_MAX: usize = 16_384;
-/// Links that may break under one stanza before its sender is told: it may be what breaks them.
-pub const REMOTE_BROKEN_MAX: u8 = 2;
-/// Milliseconds after which a link that carries nothing is closed.
-pub const REMOTE_IDLE_MS: u64 = 900_000;
-/// Stanzas that one link has sent without being told that they arrived, above which no more are sent.
-pub const REMOTE_SENT_MAX: usize = 1_024;
-/// Attempts of one stream to say who it is.
-pub const REMOTE_ATTEMPTS_MAX: u8 = 4;
-/// Certificates that another server may show: real chains have two to four. Looking for a path tries them in
-/// every order, so each one more is several times the work: eight made to be slow cost some ten milliseconds.
-pub const PEER_CERTIFICATES_MAX: usize = 8;
-/// Bytes of them, kept with the connection. Four with long keys and a hundred names have 16 000.
+/// Certificates above another server's own that are looked at: real chains have one to three. A path is
+/// looked for in every order of them, so each one more is several times the work: five made to be slow cost
+/// a millisecond or two, seven a tenth of a second.
+pub const PEER_ISSUERS_MAX: usize = 5;
+/// Bytes of all certificates of another server, kept with the connection. Four with long keys and a hundred
+/// names have 16 000.
 pub const PEER_CERTIFICATES_BYTES_MAX: usize = 32_768;
-/// Milliseconds for which the machine's authorities stay in memory unused: a hundred kilobytes, and reading them
-/// again takes some milliseconds.
+/// Milliseconds for which the machine's authorities stay in memory unused: seventy kilobytes, and reading
+/// them again takes some milliseconds.
 pub const ROOTS_IDLE_MS: u64 = 600_000;
 /// Milliseconds after which they are read again: a day, in which an update of the system takes effect.
 pub const ROOTS_MS: u64 = 86_400_000;

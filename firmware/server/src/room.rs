@@ -10,6 +10,7 @@ mod asking;
 pub(crate) mod changes;
 pub(crate) mod config;
 pub(crate) mod haste;
+pub(crate) mod hats;
 mod leftovers;
 pub(crate) mod matrix;
 pub(crate) mod nickname;
@@ -38,9 +39,10 @@ use crate::{
     world::Timestamp,
 };
 use haste::Haste;
+use hats::Hat;
 use record::{
-    AFFILIATION, AffiliationRecord, OCCUPANT, OccupantRecord, ROOM, RoomRecord, Subject, VOICE,
-    VoiceRecord,
+    AFFILIATION, AffiliationRecord, HAT, OCCUPANT, OccupantRecord, ROOM, RoomRecord, Subject,
+    VOICE, VoiceRecord,
 };
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -66,6 +68,10 @@ pub(crate) struct Room {
     pub(crate) affiliations: BTreeMap<Jid, AffiliationRecord>,
     /// Who has a voice, or none, otherwise than the affiliation says, by bare JID (§5.1).
     pub(crate) voices: BTreeMap<Jid, VoiceRecord>,
+    /// Hats that people may wear, in the order in which they were made (XEP-0317).
+    pub(crate) hats: Vec<Hat>,
+    /// Places in the archive of what moderators took back lately, the last one first.
+    pub(crate) moderated: VecDeque<u64>,
     /// Who asked the moderators or admins for something a short while ago, by bare JID.
     pub(crate) asked: Vec<(Jid, Timestamp)>,
     pub(crate) occupants: Occupants,
@@ -90,15 +96,26 @@ impl Room {
             reason: String::new(),
         };
         Room {
-            creator: creator.as_str().to_owned(),
+            locked: true,
+            affiliations: BTreeMap::from([(creator.clone(), owner)]),
+            ..Room::empty(creator.as_str().to_owned(), created)
+        }
+    }
+
+    /// One that nobody is anything to.
+    fn empty(creator: String, created: Timestamp) -> Room {
+        Room {
+            creator,
             created,
             config: Config::default(),
             subject: Subject::default(),
             pictures: Vec::new(),
-            locked: true,
+            locked: false,
             destroyed: false,
-            affiliations: BTreeMap::from([(creator, owner)]),
+            affiliations: BTreeMap::new(),
             voices: BTreeMap::new(),
+            hats: Vec::new(),
+            moderated: VecDeque::new(),
             asked: Vec::new(),
             occupants: Occupants::default(),
             moves: 0,
@@ -125,24 +142,18 @@ impl Room {
                 voices.insert(jid, voice);
             }
         }
+        let hats = HAT.prefix(snapshot, &record.id)?;
+        let hats = hats.map(|row| row.map(|((_, uri), known)| Hat { uri, known }));
+        let mut hats = hats.collect::<Result<Vec<_>, _>>()?;
+        hats.sort_by_key(|hat| hat.known.order);
         Ok(Room {
-            creator: record.creator,
-            created: record.created_ms,
             config: record.config,
             subject: record.subject,
             pictures: record.pictures,
-            locked: false,
-            destroyed: false,
             affiliations,
             voices,
-            asked: Vec::new(),
-            occupants: Occupants::default(),
-            moves: 0,
-            haste: Haste::default(),
-            joins_reading: 0,
-            said_meanwhile: VecDeque::new(),
-            under_way: UnderWay::default(),
-            pages: Pages::default(),
+            hats,
+            ..Room::empty(record.creator, record.created_ms)
         })
     }
 
@@ -228,9 +239,12 @@ impl Cx<'_> {
         let Some(room) = self.room_mut() else { return };
         room.locked = false;
         let affiliated: Vec<Jid> = room.affiliations.keys().cloned().collect();
-        let seats = room.occupants.seats().map(|(_, seat)| seat.jid.clone());
-        let seats: Vec<Jid> = seats.collect();
+        let seats = room.occupants.sessions();
+        let hats: Vec<String> = room.hats.iter().map(|hat| hat.uri.clone()).collect();
         self.keep_room();
+        for uri in hats {
+            self.keep_hat(&uri);
+        }
         for jid in affiliated {
             self.keep_affiliation(&jid);
         }

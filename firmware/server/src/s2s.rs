@@ -12,6 +12,7 @@ mod certificate;
 pub mod dane;
 pub mod dial;
 pub(crate) mod dialback;
+pub mod limits;
 mod link;
 mod local;
 #[cfg(test)]
@@ -32,9 +33,9 @@ pub(crate) use remote::Waiting;
 
 use crate::{
     features::{worth_keeping, worth_keeping_in_room},
-    limits::{REMOTES_MAX, VERIFICATIONS_MAX},
     roster::Verb,
     router::may_be_refused,
+    s2s::limits::{REMOTES_MAX, VERIFICATIONS_MAX},
     server::Server,
     session::intake::Cause,
     world::Timestamp,
@@ -222,7 +223,6 @@ impl Server {
             entry: entry.clone(),
             row,
             broken: 0,
-            at: self.now(),
         };
         let queued = remote.push(waiting, now).map_err(|(_, error)| error)?;
         if let Some(row) = row {

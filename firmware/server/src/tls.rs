@@ -1,10 +1,10 @@
 //! TLS: versions 1.2 and 1.3 only (RFC 7590 §3.1), the certificate, what a login can be bound to, and whose
 //! certificates are believed.
 //!
-//! State: one [`Identity`] (certificate, key and the configurations made of them) and one [`Trust`], replaced
-//! as a whole when the files change; connections keep the one they began with. Session tickets belong to an identity too: a
-//! session resumed from under another certificate would be bound to that one (`tls-server-end-point`), and no
-//! login would succeed.
+//! State: one [`Identity`] (certificate, key and the configurations made of them) and one [`Trust`],
+//! replaced as a whole when the files change; connections keep the one they began with. Session tickets
+//! belong to an identity too: a session resumed from under another certificate would be bound to that one
+//! (`tls-server-end-point`), and no login would succeed.
 
 mod channel;
 mod self_signed;
@@ -44,8 +44,8 @@ pub trait Files: Send + Sync {
     /// The same for a file that nobody but the own user can read.
     fn write_secret(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
 
-    /// The certificates of the authorities that the machine trusts, wherever it keeps them. A disk that is not
-    /// a machine's has none.
+    /// The certificates of the authorities that the machine trusts, wherever it keeps them. A disk that is
+    /// not a machine's has none.
     fn authorities(&self) -> io::Result<Vec<CertificateDer<'static>>> {
         Ok(vec![])
     }
@@ -248,8 +248,8 @@ impl Identity {
         }
     }
 
-    /// What a stream that another server opened is secured with: after STARTTLS, or directly (XEP-0368). It asks
-    /// for a certificate, and takes any or none; [`Trust`] judges it afterwards.
+    /// What a stream that another server opened is secured with: after STARTTLS, or directly (XEP-0368). It
+    /// asks for a certificate, and takes any or none; [`Trust`] judges it afterwards.
     pub fn server_door(&self, direct: bool) -> Arc<ServerConfig> {
         if direct {
             self.peers.incoming_direct.clone()

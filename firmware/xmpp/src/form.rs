@@ -121,6 +121,17 @@ impl Writer {
         Writer::new("submit", form_type)
     }
 
+    /// A form to fill in that says what it is, and what to do with it.
+    pub fn titled(form_type: &str, title: &str, instructions: &str) -> Writer {
+        let mut out = format!("<x xmlns='{NS}' type='form'>");
+        for (name, text) in [("title", title), ("instructions", instructions)] {
+            let mut content = String::new();
+            compose::escape(&mut content, text);
+            out.push_str(&format!("<{name}>{content}</{name}>"));
+        }
+        Writer { out }.field(FieldType::Hidden, "FORM_TYPE", &[form_type])
+    }
+
     fn new(type_: &str, form_type: &str) -> Writer {
         let out = format!("<x xmlns='{NS}' type='{type_}'>");
         Writer { out }.field(FieldType::Hidden, "FORM_TYPE", &[form_type])
@@ -140,6 +151,20 @@ impl Writer {
             options.push_str("</value></option>");
         }
         self.write(type_, var, label, values, &options)
+    }
+
+    /// One more field that has to be filled in, and what there is to choose: values, and what each is called.
+    pub fn required(self, field: (FieldType, &str, &str), choice: &[(&str, &str)]) -> Writer {
+        let (type_, var, label) = field;
+        let mut further = String::from("<required/>");
+        for (value, name) in choice {
+            further.push_str("<option");
+            compose::attribute(&mut further, "label", name);
+            further.push_str("><value>");
+            compose::escape(&mut further, value);
+            further.push_str("</value></option>");
+        }
+        self.write(type_, var, label, &[], &further)
     }
 
     /// One more field with these values.
@@ -181,6 +206,35 @@ impl Writer {
     pub fn finish(self) -> String {
         self.out + "</x>"
     }
+}
+
+/// Results of one kind (§3.4): what they are called, the fields of each, and the values of those.
+pub fn table<'a>(
+    title: &str,
+    vars: &[&str],
+    rows: impl IntoIterator<Item = Vec<&'a str>>,
+) -> String {
+    let mut out = format!("<x xmlns='{NS}' type='result'><title>");
+    compose::escape(&mut out, title);
+    out.push_str("</title><reported>");
+    for var in vars {
+        out.push_str("<field");
+        compose::attribute(&mut out, "var", var);
+        out.push_str("/>");
+    }
+    out.push_str("</reported>");
+    for row in rows {
+        out.push_str("<item>");
+        for (var, value) in vars.iter().zip(row) {
+            out.push_str("<field");
+            compose::attribute(&mut out, "var", var);
+            out.push_str("><value>");
+            compose::escape(&mut out, value);
+            out.push_str("</value></field>");
+        }
+        out.push_str("</item>");
+    }
+    out + "</x>"
 }
 
 #[cfg(test)]

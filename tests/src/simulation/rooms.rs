@@ -232,6 +232,13 @@ pub(super) fn open(number: usize) -> String {
     )
 }
 
+/// What the owner of the room alone may ask for (§10).
+fn asked_of_owner(what: &str, number: usize) -> String {
+    format!(
+        "<iq type='set' id='z{number}' to='{HALL}'><query xmlns='{MUC}#owner'>{what}</query></iq>"
+    )
+}
+
 impl Story {
     /// Somebody comes into the room, or does something there.
     pub(super) fn somebody_is_about_the_room(&mut self, who: usize) {
@@ -248,7 +255,10 @@ impl Story {
         let Some(own) = own else {
             return self.somebody_enters(who, &nick);
         };
-        let xml = match self.chance.within(0..12) {
+        let xml = match self.chance.within(0..24) {
+            18..21 => self.a_kick(who),
+            21..23 => self.another_room(),
+            23 if self.chance.once_in(2) => asked_of_owner("<destroy/>", self.ledger.number()),
             0 => format!("<presence to='{HALL}/{own}' type='unavailable'/>"),
             1 => format!("<presence to='{HALL}/{own}'><show>away</show></presence>"),
             2..4 => format!("<presence to='{HALL}/{nick}'/>"),
@@ -256,6 +266,34 @@ impl Story {
         };
         self.note(who, &format!("does in the room as {own}: {xml}"));
         self.devices[who].send(Sent::of(xml), &mut self.ledger);
+    }
+
+    /// Of somebody who may be there, by somebody who may be a moderator (§8.2).
+    fn a_kick(&mut self, who: usize) -> String {
+        let (number, nick) = (self.ledger.number(), self.a_nickname(who));
+        format!(
+            "<iq type='set' id='z{number}' to='{HALL}'><query xmlns='{MUC}#admin'>\
+             <item nick='{nick}' role='none'/></query></iq>"
+        )
+    }
+
+    /// The room in another form, if whoever asks for it owns it (§10.2).
+    fn another_room(&mut self) -> String {
+        let whois = self.chance.one_of(&["anyone", "moderators"]);
+        let mut form = format!("<field var='muc#roomconfig_whois'><value>{whois}</value></field>");
+        for (field, chance) in [
+            ("persistentroom", 2),
+            ("moderatedroom", 2),
+            ("membersonly", 4),
+        ] {
+            let value = u8::from(self.chance.once_in(chance));
+            form += &format!("<field var='muc#roomconfig_{field}'><value>{value}</value></field>");
+        }
+        let form = format!(
+            "<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'>\
+             <value>{MUC}#roomconfig</value></field>{form}</x>"
+        );
+        asked_of_owner(&form, self.ledger.number())
     }
 
     fn somebody_speaks(&mut self, who: usize, own: &str) {

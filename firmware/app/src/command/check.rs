@@ -96,6 +96,9 @@ fn check_config(files: &[PathBuf], config: &Result<Config>) -> Vec<Finding> {
             .map(readable),
         );
     }
+    if !config.tls.extra_ca.as_os_str().is_empty() {
+        findings.push(readable(("tls.extra_ca", &config.tls.extra_ca)));
+    }
     if config.tls.mode == TlsMode::Acme {
         let text =
             "tls.mode = \"acme\": this version fetches no certificates and uses a self-signed one";

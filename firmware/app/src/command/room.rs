@@ -1,6 +1,6 @@
 //! `hearth room …`: rooms.
 
-use super::{Caller, UNEXPECTED, confirmed, print_all, print_line};
+use super::{Caller, UNEXPECTED, confirmed, print_all, print_one, yes_or_no};
 use crate::{
     cli::{Cli, Room},
     configuration,
@@ -62,10 +62,10 @@ fn show(jid: &str, caller: &Caller) -> Result<ExitCode> {
     let Answer::Room(room) = caller.ask(&Request::ShowRoom { localpart })? else {
         bail!(UNEXPECTED)
     };
-    if caller.json {
-        print_line(&serde_json::to_string(&room)?)?;
-        return Ok(ExitCode::SUCCESS);
-    }
+    print_one(room, caller, described)
+}
+
+fn described(room: RoomShown) -> Vec<(&'static str, String)> {
     let RoomShown {
         line,
         description,
@@ -75,7 +75,6 @@ fn show(jid: &str, caller: &Caller) -> Result<ExitCode> {
         people,
         outcasts,
     } = room;
-    let yes_or_no = |yes| if yes { "yes" } else { "no" }.to_owned();
     let mut rows = vec![
         ("address", line.jid),
         ("name", plain(&line.name)),
@@ -92,10 +91,7 @@ fn show(jid: &str, caller: &Caller) -> Result<ExitCode> {
         rows.extend(of_them.map(|one| (affiliation, one.jid.clone())));
     }
     rows.extend(outcasts.into_iter().map(|jid| ("kept out", jid)));
-    for (what, value) in rows.iter().filter(|(_, value)| !value.is_empty()) {
-        print_line(&format!("{what:<14} {value}"))?;
-    }
-    Ok(ExitCode::SUCCESS)
+    rows
 }
 
 fn create(jid: &str, name: &str, members_only: bool, caller: &Caller) -> Result<ExitCode> {

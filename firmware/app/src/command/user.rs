@@ -3,7 +3,7 @@
 mod keep;
 mod push;
 
-use super::{Caller, UNEXPECTED, confirmed, print_all, print_line};
+use super::{Caller, UNEXPECTED, confirmed, print_all, print_one, yes_or_no};
 use crate::{
     cli::{Cli, PasswordSource, User},
     configuration,
@@ -132,10 +132,10 @@ fn show(jid: &str, caller: &Caller) -> Result<ExitCode> {
     let Answer::Account(account) = caller.ask(&Request::Show { localpart })? else {
         bail!(UNEXPECTED)
     };
-    if caller.json {
-        print_line(&serde_json::to_string(&account)?)?;
-        return Ok(ExitCode::SUCCESS);
-    }
+    print_one(account, caller, described)
+}
+
+fn described(account: AccountLine) -> Vec<(&'static str, String)> {
     let AccountLine {
         jid,
         admin,
@@ -146,8 +146,7 @@ fn show(jid: &str, caller: &Caller) -> Result<ExitCode> {
         keep,
         removal,
     } = account;
-    let yes_or_no = |yes| if yes { "yes" } else { "no" }.to_owned();
-    let rows = [
+    vec![
         ("address", jid),
         ("name", display_name),
         ("administrator", yes_or_no(admin)),
@@ -161,11 +160,7 @@ fn show(jid: &str, caller: &Caller) -> Result<ExitCode> {
                 format!("{at}, as its owner asked; `user enable` takes that back")
             }),
         ),
-    ];
-    for (what, value) in rows.iter().filter(|(_, value)| !value.is_empty()) {
-        print_line(&format!("{what:<14} {value}"))?;
-    }
-    Ok(ExitCode::SUCCESS)
+    ]
 }
 
 fn devices(jid: &str, caller: &Caller) -> Result<ExitCode> {

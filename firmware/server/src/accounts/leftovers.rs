@@ -42,6 +42,7 @@ const TABLES: &[&(dyn Owned + Sync)] = &[
     &room::AFFILIATION,
     &room::OCCUPANT,
     &room::VOICE,
+    &room::HAT,
     &family::MEMBER,
     &family::CONTACT,
 ];

@@ -17,20 +17,18 @@ impl Server {
     pub(super) async fn part(self: &Arc<Self>) {
         let server = self.clone();
         let found = self.on_reader(move || server.acquaintances()).await;
-        let found = found.unwrap_or_else(|| Ok(Vec::new()));
-        let acquaintances = found.unwrap_or_else(|error| {
+        let found = found.unwrap_or_else(|| Ok(Default::default()));
+        let (acquaintances, administrators) = found.unwrap_or_else(|error| {
             error!(%error, "nodes that removed accounts subscribed to cannot be read");
-            Vec::new()
+            Default::default()
         });
         for (localpart, id, gone) in acquaintances {
             match self.load(&localpart).await {
                 Ok(Some(account)) => {
-                    let forget = if account.is_room {
-                        room::forget
-                    } else {
-                        pubsub::forget
-                    };
-                    self.at(&account, 0, |cx| forget(cx, &gone));
+                    self.at(&account, 0, |cx| match cx.room() {
+                        Some(_) => room::forget(cx, &gone, &administrators),
+                        None => pubsub::forget(cx, &gone),
+                    });
                     self.settle(&account).await;
                 }
                 Ok(None) => {
@@ -45,7 +43,8 @@ impl Server {
         }
     }
 
-    fn acquaintances(&self) -> Result<Vec<Acquaintance>, Error> {
+    /// Who is to forget whom, and the administrators of the house, bare JIDs.
+    fn acquaintances(&self) -> Result<(Vec<Acquaintance>, Vec<Jid>), Error> {
         let store = self.store();
         let snapshot = store.snapshot_after(store.queue(Vec::new(), Urgency::Now))?;
         let mut found = Vec::new();
@@ -58,7 +57,14 @@ impl Server {
             let nodes = accounts::acquaintances(&snapshot, &removed)?.into_iter();
             found.extend(nodes.chain(rooms).map(|(key, id)| (key, id, gone.clone())));
         }
-        Ok(found)
+        let mut administrators = Vec::new();
+        for who in accounts::administrators(&snapshot, &self.config())? {
+            let name = who.localpart().unwrap_or_default();
+            if accounts::find(&snapshot, name)?.is_some() {
+                administrators.push(who); // who is named in the settings need not have an account
+            }
+        }
+        Ok((found, administrators))
     }
 
     /// Of an account that is disabled, while nobody loads it.

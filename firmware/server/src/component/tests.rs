@@ -63,7 +63,9 @@ fn the_line_of_the_first_is_tried_when_a_second_one_comes() {
     let mut first = connected(&world);
     assert!(!polls(&mut first));
     assert!(
-        world.server.attach_component(&Jid::parse("irc.localhost").unwrap())
+        world
+            .server
+            .attach_component(&Jid::parse("irc.localhost").unwrap())
             .is_none()
     );
     assert!(polls(&mut first));

@@ -93,6 +93,8 @@ pub(crate) const ALL: &[&Feature] = &[
     &muc::OCCUPANT_ID_FEATURE,
     &muc::SELF_PING_FEATURE,
     &muc::AVATAR_FEATURE,
+    &muc::HATS_FEATURE,
+    &muc::COMMANDS_FEATURE,
     &muc::RETRACTION_FEATURE,
     &muc::MODERATION_FEATURE,
     &room_search::FEATURE,

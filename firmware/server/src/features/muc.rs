@@ -10,10 +10,12 @@ mod announce;
 mod avatar;
 mod bounce;
 mod change;
+mod commands;
 mod configure;
 mod disco;
 mod enter;
 mod form;
+mod hats;
 mod history;
 mod invite;
 mod kick;
@@ -31,7 +33,9 @@ mod voice;
 pub(crate) use affiliation::{decided, decided_by_household};
 pub(crate) use again::{deserted, lost, taken_up};
 pub(super) use avatar::FEATURE as AVATAR_FEATURE;
+pub(super) use commands::FEATURE as COMMANDS_FEATURE;
 pub(crate) use enter::{enter_none, presence};
+pub(super) use hats::FEATURE as HATS_FEATURE;
 pub(crate) use message::message;
 pub(crate) use owner::destroy_without_a_word;
 pub(crate) use relay::{iq, outsider};
@@ -170,9 +174,7 @@ fn is_for_rooms_to_say(room: &Jid, child: Child<'_>) -> bool {
         by.is_none_or(|by| by.bare_str() == room.as_str())
     };
     match (child.ns(), child.name()) {
-        (NS | USER | OCCUPANT_ID | "urn:xmpp:hats:0" | "http://jabber.org/protocol/address", _) => {
-            true
-        }
+        (NS | USER | OCCUPANT_ID | hats::NS | "http://jabber.org/protocol/address", _) => true,
         (crate::archive::RETRACT | retract::MODERATE, _) => retract::is_forged(child),
         (crate::archive::STANZA_ID, "stanza-id") => by_us("by"),
         ("urn:xmpp:delay" | "jabber:x:delay", _) => by_us("from"),

@@ -7,9 +7,9 @@
 //! State: table `room.ended`.
 
 use super::{
-    Affiliation,
+    Affiliation, Room,
     changes::Change,
-    record::{AFFILIATION, ENDED, ROOM, VOICE},
+    record::{AFFILIATION, ENDED, HAT, ROOM, VOICE},
 };
 use crate::{account::Cx, accounts, features::muc, limits::SWEEP_GROUPS_MAX, server::Server};
 use std::{
@@ -79,7 +79,8 @@ impl Server {
     }
 }
 
-/// The rooms to which somebody, a bare JID, is something, or that gave or took its voice: name and number.
+/// The rooms to which somebody, a bare JID, is something, that gave or took its voice, or where it wears a
+/// hat: name and number.
 ///
 /// # Errors
 /// The disk's.
@@ -97,6 +98,12 @@ pub(crate) fn acquainted(snapshot: &Snapshot, who: &str) -> Result<Vec<(String, 
             numbers.insert(room);
         }
     }
+    for row in HAT.range(snapshot, ..)? {
+        let ((room, _), hat) = row?;
+        if hat.wearers.iter().any(|wearer| wearer == who) {
+            numbers.insert(room);
+        }
+    }
     if numbers.is_empty() {
         return Ok(Vec::new());
     }
@@ -111,31 +118,49 @@ pub(crate) fn acquainted(snapshot: &Snapshot, who: &str) -> Result<Vec<(String, 
 }
 
 /// The room forgets what somebody was to it who is gone, whose sessions have left. Where nobody owns it any
-/// more its admins do from now on (§10.4).
-pub(crate) fn forget(cx: &mut Cx<'_>, gone: &Jid) {
+/// more others do from now on (§10.4): its admins; else the administrators of the household, who own what the
+/// house makes, too; and where there are none either, its members.
+pub(crate) fn forget(cx: &mut Cx<'_>, gone: &Jid, administrators: &[Jid]) {
     cx.forget_voice(gone);
+    cx.take_off_all(gone);
     let Some(room) = cx.room_mut() else { return };
     if room.affiliations.remove(gone).is_none() {
         return;
     }
-    let all = |meant: Affiliation| {
-        let known = room.affiliations.iter();
-        known.filter(move |(_, known)| known.affiliation == meant)
-    };
-    let is_orphan = all(Affiliation::Owner).next().is_none();
-    let heirs = all(Affiliation::Admin).filter(|_| is_orphan);
-    let heirs: Vec<Change> = heirs
-        .map(|(jid, known)| Change {
-            jid: jid.clone(),
-            affiliation: Affiliation::Owner,
-            nick: None,
-            reason: known.reason.clone(),
-        })
-        .collect();
+    let heirs = heirs(room, administrators);
     cx.keep_affiliation(gone);
     if !heirs.is_empty() {
         muc::decided(cx, None, &heirs);
     }
+}
+
+/// Who is to own a room that nobody owns.
+fn heirs(room: &Room, administrators: &[Jid]) -> Vec<Change> {
+    let of = |meant: Affiliation| {
+        let known = room.affiliations.iter();
+        let known =
+            known.filter(|(jid, known)| known.affiliation == meant && jid.localpart().is_some());
+        known.map(|(jid, _)| jid.clone()).collect::<Vec<Jid>>()
+    };
+    if !of(Affiliation::Owner).is_empty() {
+        return Vec::new();
+    }
+    let may = |who: &&Jid| room.affiliation(who) != Affiliation::Outcast;
+    let administrators: Vec<Jid> = administrators.iter().filter(may).cloned().collect();
+    let heirs = [
+        of(Affiliation::Admin),
+        administrators,
+        of(Affiliation::Member),
+    ];
+    let heirs = heirs.into_iter().find(|heirs| !heirs.is_empty());
+    let reason = |who: &Jid| room.affiliations.get(who).map(|known| known.reason.clone());
+    let change = |jid: Jid| Change {
+        affiliation: Affiliation::Owner,
+        nick: None,
+        reason: reason(&jid).unwrap_or_default(),
+        jid,
+    };
+    heirs.into_iter().flatten().map(change).collect()
 }
 
 #[cfg(test)]
@@ -144,7 +169,7 @@ mod tests {
     use crate::{
         archive::{ENTRY, PAYLOAD},
         fixture::{Fixture, run_beside},
-        room::record::OCCUPANT,
+        room::record::{AffiliationRecord, OCCUPANT},
         server::AccountChange,
         session::Session,
     };
@@ -309,8 +334,8 @@ mod tests {
             (1, 1, 0)
         );
         home.server.at(&room, 0, |cx| {
-            forget(cx, &jid("nurse"));
-            forget(cx, &jid("juliet"));
+            forget(cx, &jid("nurse"), &[]);
+            forget(cx, &jid("juliet"), &[]);
         });
         home.write();
         assert_eq!((known("juliet"), known("nurse")), (0, 0));
@@ -325,6 +350,44 @@ mod tests {
         home.send(&juliet, &format!("<presence to='{KEY}/juliet'/>"));
         let got = home.got(&romeo).concat();
         assert!(got.contains("affiliation='owner'"), "{got}");
+    }
+
+    /// §10.4: who owns a room that nobody owns, of whom is affiliated and who runs the house.
+    #[test]
+    fn a_room_has_an_heir() {
+        use Affiliation::{Admin, Member, Outcast, Owner};
+        let jid = |name: &str| Jid::parse(&format!("{name}@home.example")).unwrap();
+        type People<'a> = &'a [(&'a str, Affiliation)];
+        let rows: [(People<'_>, &[&str], &[&str]); 6] = [
+            (&[("a", Owner), ("b", Admin)], &["h"], &[]),
+            (
+                &[("b", Admin), ("c", Admin), ("m", Member)],
+                &["h"],
+                &["b", "c"],
+            ),
+            (&[("m", Member)], &["h", "i"], &["h", "i"]),
+            (&[("m", Member), ("h", Outcast)], &["h"], &["m"]),
+            (
+                &[("m", Member), ("n", Member), ("o", Outcast)],
+                &[],
+                &["m", "n"],
+            ),
+            (&[("o", Outcast)], &[], &[]),
+        ];
+        for (people, administrators, expected) in rows {
+            let mut room = Room::new(&jid("gone"), 0);
+            room.affiliations.clear();
+            for (name, affiliation) in people {
+                let record = AffiliationRecord::of(*affiliation, String::new());
+                room.affiliations.insert(jid(name), record);
+            }
+            let administrators: Vec<Jid> = administrators.iter().map(|name| jid(name)).collect();
+            let heirs = heirs(&room, &administrators)
+                .into_iter()
+                .map(|heir| heir.jid);
+            let expected: Vec<Jid> = expected.iter().map(|name| jid(name)).collect();
+            assert_eq!(heirs.collect::<Vec<_>>(), expected, "{people:?}");
+        }
     }
 
     #[test]

@@ -146,6 +146,11 @@ impl Occupants {
         occupants.flat_map(|occupant| occupant.seats.iter().map(move |seat| (occupant, seat)))
     }
 
+    /// The real full JID of every session.
+    pub(crate) fn sessions(&self) -> Vec<Jid> {
+        self.seats().map(|(_, seat)| seat.jid.clone()).collect()
+    }
+
     /// Seats a session at the occupant of that JID, or at a new one. Whether others see something else then.
     pub(crate) fn seat(&mut self, jid: &Jid, new: impl FnOnce() -> Occupant, seat: Seat) -> bool {
         let at = self.0.iter().position(|occupant| occupant.jid == *jid);

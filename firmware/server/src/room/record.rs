@@ -1,8 +1,8 @@
 //! What is stored of a room: itself under its name, who is affiliated, and who is in it, so that a restart
 //! finds everybody where they were.
 //!
-//! State: tables `room.record`, `room.affiliation`, `room.voice`, `room.occupant`, `room.ended`,
-//! `room.secret`.
+//! State: tables `room.record`, `room.affiliation`, `room.voice`, `room.hat`, `room.occupant`,
+//! `room.ended`, `room.secret`.
 
 use super::{
     config::Config,
@@ -19,6 +19,8 @@ pub(crate) const AFFILIATION: Table<(u32, String), AffiliationRecord> =
     Table::per_account("room.affiliation", 1);
 /// By the room's number and the bare JID of whoever was given a voice, or had it taken.
 pub(crate) const VOICE: Table<(u32, String), VoiceRecord> = Table::per_account("room.voice", 1);
+/// By the room's number and the URI of a hat.
+pub(crate) const HAT: Table<(u32, String), HatRecord> = Table::per_account("room.hat", 1);
 /// By the room's number and the full JID of a session in it.
 pub(crate) const OCCUPANT: Table<(u32, String), OccupantRecord> =
     Table::per_account("room.occupant", 1);
@@ -60,6 +62,8 @@ pub(crate) struct Subject {
     pub(crate) by_id: String,
     /// The language that the elements are in where they do not say; empty where nobody did.
     pub(crate) lang: String,
+    /// Its place in the archive; 0 where it has none.
+    pub(crate) position: u64,
 }
 
 /// What somebody is to a room.
@@ -82,6 +86,23 @@ pub(crate) struct VoiceRecord {
 }
 
 impl Record for VoiceRecord {}
+
+/// A hat (XEP-0317 §3.1), and who wears it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct HatRecord {
+    /// Hats are shown in the order in which they were made.
+    pub(crate) order: u32,
+    /// For people.
+    pub(crate) title: String,
+    /// The language that the title is in; empty where nobody said.
+    pub(crate) lang: String,
+    /// Its colour, an angle in degrees as text; empty where nobody said.
+    pub(crate) hue: String,
+    /// Bare JIDs, sorted.
+    pub(crate) wearers: Vec<String>,
+}
+
+impl Record for HatRecord {}
 
 impl AffiliationRecord {
     /// Decided by the household, for no reason that anybody gave.

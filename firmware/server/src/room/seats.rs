@@ -10,7 +10,7 @@
 //! State: table `room.occupant`; while a room is out of memory, [`LeftBehind`].
 
 use super::{
-    Affiliation, Occupant, Occupants, Role, Room, Said, Seat,
+    Affiliation, Occupant, Occupants, Role, Room, Said, Seat, nickname,
     record::{OCCUPANT, OccupantRecord, ROOM},
 };
 use crate::server::Server;
@@ -108,7 +108,7 @@ impl Room {
         }
         let seats = self.occupants.seats();
         let absent = seats.filter(|(occupant, seat)| {
-            occupant.role == Role::None || !is_there(server, &seat.jid, own)
+            occupant.role == Role::None || !is_there(server, &seat.jid, &occupant.jid)
         });
         let absent = absent.map(|(_, seat)| seat.jid.clone());
         let known = |jid: &Jid| self.occupants.of(jid).is_some();
@@ -187,12 +187,18 @@ impl Server {
     }
 }
 
-/// Whether a session is there, perhaps waiting for its client, and believes itself in the room.
-fn is_there(server: &Server, session: &Jid, room: &Jid) -> bool {
+/// Whether a session is there, perhaps waiting for its client, and believes itself in the room, under that
+/// nickname: it may have left, and been refused under another one since.
+fn is_there(server: &Server, session: &Jid, occupant: &Jid) -> bool {
     if session.domainpart() != server.domain().as_str() {
         return true;
     }
     let account = session.localpart();
     let account = account.and_then(|localpart| server.directory().get(localpart));
-    account.is_some_and(|account| account.shows_itself(session, room))
+    let nick = occupant.resourcepart().unwrap_or_default();
+    let is_it = |to: &Jid| {
+        let asked = to.resourcepart().map(nickname::normal); // as whoever enters is given it
+        to.bare_str() == occupant.bare_str() && asked.as_deref() == Some(nick)
+    };
+    account.is_some_and(|account| account.shows_itself(session, is_it))
 }

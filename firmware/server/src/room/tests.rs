@@ -108,6 +108,37 @@ fn who_is_gone_when_a_room_is_loaded_afresh_is_told_of() {
     assert!(home.server.in_memory(&jid).is_none(), "it was temporary");
 }
 
+/// A row of somebody who left, which the disk did not take out, is nobody's, also while that session is
+/// refused under another nickname.
+#[test]
+fn who_was_refused_at_the_door_has_not_the_old_seat() {
+    let home = Fixture::new(&["juliet", "romeo"]);
+    for (asked, is_there) in [("Juliet", false), ("Ro  meo", true)] {
+        let (juliet, romeo) = hall(&home);
+        let room = now(home.server.load(HALL)).unwrap().unwrap();
+        assert_eq!(rows(&home), 2);
+        let key = (room.id, romeo.jid.as_str().to_owned());
+        let snapshot = home.server.store().snapshot().unwrap();
+        let mut row = OCCUPANT.get(&snapshot, &key).unwrap().unwrap();
+        row.nick = "Ro meo".to_owned();
+        home.send(
+            &romeo,
+            &format!("<presence to='{HALL}/Romeo' type='unavailable'/>"),
+        );
+        enter(&home, &romeo, asked);
+        home.server.directory().forget(&room);
+        home.server.directory().left_behind().take(HALL);
+        let store = home.server.store();
+        store.queue(vec![OCCUPANT.put(&key, &row)], store::Urgency::Now);
+        home.write();
+        home.send(&juliet, HARK);
+        let jid = Jid::parse(HALL).unwrap().with_resource("Romeo").unwrap();
+        assert_eq!(home.server.is_seated(&jid, &romeo.jid), is_there, "{asked}");
+        home.leave(&juliet);
+        home.leave(&romeo);
+    }
+}
+
 /// What a disk did not take while nobody relied on it is there when it works again.
 #[test]
 fn who_came_while_the_disk_was_full_is_there_after_a_restart() {

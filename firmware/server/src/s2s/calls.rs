@@ -1,9 +1,12 @@
 //! Calls other servers over sockets: one task for each call, which ends with its link. While nobody gets
 //! through there is a task only where something waits that is on disk, and it ends with the rest.
 
-use super::{Call, Dialed, Dialer, Link, Outcome, Outside, Reached, Remote, Unreachable, Verification};
+use super::{
+    Call, Dialed, Dialer, Link, Outcome, Outside, Reached, Remote, Unreachable, Verification,
+};
 use crate::{
-    limits::{SHUTDOWN_MS_MAX, VERIFICATION_MS_MAX},
+    limits::SHUTDOWN_MS_MAX,
+    s2s::limits::VERIFICATION_MS_MAX,
     server::Server,
     tls::Tls,
     transport::tcp::{self, House, Serving},

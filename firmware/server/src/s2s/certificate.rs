@@ -1,8 +1,8 @@
 //! What a certificate says of itself: whose it is, from when to when, and who signed it.
 //!
-//! The names are those that an XMPP server can be known by (RFC 6120 §13.7.1.2): DNS-ID, SRV-ID, XmppAddr, and
-//! for a domain that is an address, its iPAddress. They are compared as RFC 9525 §6.3 says, in one normal form:
-//! lower-case A-labels. State: none.
+//! The names are those that an XMPP server can be known by (RFC 6120 §13.7.1.2): DNS-ID, SRV-ID, XmppAddr,
+//! and for a domain that is an address, its iPAddress. They are compared as RFC 9525 §6.3 says, in one
+//! normal form: lower-case A-labels. State: none.
 
 use crate::world::Timestamp;
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
@@ -27,10 +27,11 @@ pub(super) struct Certificate<'a>(X509Certificate<'a>);
 pub(super) enum Believed {
     /// All that can name a server: DNS-ID, SRV-ID, XmppAddr, address.
     All,
-    /// DNS-IDs and addresses: the authority above may only speak for some names (RFC 5280 §4.2.1.10), and what
-    /// limits it in practice knows these kinds alone.
+    /// DNS-IDs and addresses: the authority above may only speak for some names (RFC 5280 §4.2.1.10), and
+    /// what limits it in practice knows these kinds alone.
     Dns,
-    /// All, and the common name where there is no other: somebody of the house has looked at this certificate.
+    /// All, and the common name where there is no other: somebody of the house has looked at this
+    /// certificate.
     Everything,
 }
 
@@ -219,7 +220,8 @@ fn address(bytes: &[u8]) -> Option<IpAddr> {
     }
 }
 
-/// Lower-case A-labels without the dot of the root. Neither `*` nor anything else that is no host name passes.
+/// Lower-case A-labels without the dot of the root. Neither `*` nor anything else that is no host name
+/// passes.
 fn normal(name: &str) -> Option<String> {
     let name = name.strip_suffix('.').unwrap_or(name);
     let ascii = Uts46::new().to_ascii(

@@ -1,8 +1,8 @@
 //! Reaching the server of a domain: one connected socket after another, the best first (RFC 6120 §3.2,
 //! RFC 8305, XEP-0495).
 //!
-//! State: a [`Dialer`] owns the resolver and the table of addresses that are never dialled; a [`Dialing`] owns
-//! what is left to try for one domain, and the lookups and attempts under way, which end with it.
+//! State: a [`Dialer`] owns the resolver and the table of addresses that are never dialled; a [`Dialing`]
+//! owns what is left to try for one domain, and the lookups and attempts under way, which end with it.
 
 mod attempt;
 mod fault;
@@ -183,8 +183,8 @@ impl Inner {
 }
 
 impl Dialing {
-    /// The next socket that connected; `None` when all failed. For a caller that could not use the one before.
-    /// The time that the caller takes does not count.
+    /// The next socket that connected; `None` when all failed. For a caller that could not use the one
+    /// before; the time that the caller takes does not count.
     pub async fn next(&mut self) -> Option<Dialed> {
         if self.turn.is_none() {
             self.turn = self.inner.turn().await;
@@ -216,8 +216,11 @@ impl Dialing {
         // When the next attempt may begin.
         let mut pace = Instant::now();
         loop {
-            if self.attempts.are_over() && !self.look_up_next() {
-                return None;
+            // What needs no lookup may be over at once: denied.
+            while self.attempts.are_over() {
+                if !self.look_up_next() {
+                    return None;
+                }
             }
             let start = self.attempts.start(pace, patience.resolution);
             tokio::select! {

@@ -13,17 +13,15 @@ mod managed;
 #[cfg(test)]
 mod tests;
 
-use super::{
-    Known, LinkStatus, Remote, Verification, Verified, policy,
-    remote::Waiting,
-};
+use super::{Known, LinkStatus, Remote, Verification, Verified, policy, remote::Waiting};
 use crate::{
     connection::{Rate, Todo},
-    limits::{
-        CONGESTION_MS, DOMAINS_PER_LINK_MAX, IDLE_MS, OUTPUT_BYTES_PAUSE, REMOTE_BROKEN_MAX,
-        REMOTE_IDLE_MS, REMOTE_NEGOTIATION_MS_MAX, REMOTE_SENT_MAX, UNDURABLE_MAX,
-    },
+    limits::{CONGESTION_MS, IDLE_MS, OUTPUT_BYTES_PAUSE, UNDURABLE_MAX},
     router::{fault, may_be_refused},
+    s2s::limits::{
+        DOMAINS_PER_LINK_MAX, REMOTE_BROKEN_MAX, REMOTE_IDLE_MS, REMOTE_NEGOTIATION_MS_MAX,
+        REMOTE_SENT_MAX,
+    },
     server::Server,
     session::intake::{Counted, Intake},
     world::random_id,
@@ -380,7 +378,10 @@ impl Link {
         let sent = self.managed.lost();
         for remote in std::mem::take(&mut self.carries) {
             let mut back = Vec::new();
-            for sent in sent.iter().filter(|sent| Arc::ptr_eq(&sent.remote, &remote)) {
+            for sent in sent
+                .iter()
+                .filter(|sent| Arc::ptr_eq(&sent.remote, &remote))
+            {
                 let mut waiting = sent.waiting.clone();
                 waiting.broken += 1;
                 if waiting.broken >= REMOTE_BROKEN_MAX {
@@ -393,7 +394,9 @@ impl Link {
                 server.call_again(remote);
             }
         }
-        server.bounce(lost, StanzaError::REMOTE_SERVER_TIMEOUT).await;
+        server
+            .bounce(lost, StanzaError::REMOTE_SERVER_TIMEOUT)
+            .await;
     }
 
     /// Ready when a remote or the disk has something for this link, which the next step puts into the output.
@@ -660,7 +663,8 @@ impl Link {
         }
         self.managed.ask_for_sent(self.used, &mut self.output);
         if !too_large.is_empty() {
-            let error = StanzaError::POLICY_VIOLATION.with_text("their server takes no stanza as large as this");
+            let error = StanzaError::POLICY_VIOLATION
+                .with_text("their server takes no stanza as large as this");
             let server = self.server.clone();
             Box::pin(server.bounce(too_large, error)).await;
         }
@@ -669,7 +673,12 @@ impl Link {
     fn acknowledge(&mut self) {
         if !self.closed && self.managed.owes() {
             let now = self.now();
-            self.managed.answer(&self.line.intake, self.server.store(), now, &mut self.output);
+            self.managed.answer(
+                &self.line.intake,
+                self.server.store(),
+                now,
+                &mut self.output,
+            );
         }
     }
 

@@ -1,12 +1,12 @@
 //! What waits for an external component of this house (XEP-0114): a queue like that to another server, which
 //! nobody has to call. The component comes by itself.
 
-use super::{Remote, Waiting, remote::Queued};
-use crate::{
-    limits::{COMPONENT_ABSENT_MS_MAX, REMOTE_BROKEN_MAX, REMOTE_SETTLE_MS},
-    server::Server,
-    session::intake::Cause,
+use super::{
+    Remote, Waiting,
+    limits::{REMOTE_BROKEN_MAX, REMOTE_SETTLE_MS},
+    remote::Queued,
 };
+use crate::{component::limits::COMPONENT_ABSENT_MS_MAX, server::Server, session::intake::Cause};
 use std::{collections::VecDeque, sync::Arc};
 use xmpp::{Jid, Passing, StanzaError};
 

@@ -50,7 +50,11 @@ mod tests {
             ("s2s.deny = ['FAR.example']", "far.example", Err(DENIED)),
             ("s2s.deny = ['far.example']", "farther.example", Ok(())),
             ("s2s.allow = ['far.example']", "far.example", Ok(())),
-            ("s2s.allow = ['far.example']", "rooms.far.example", Err(DENIED)),
+            (
+                "s2s.allow = ['far.example']",
+                "rooms.far.example",
+                Err(DENIED),
+            ),
             (
                 "s2s.allow = ['far.example']\ns2s.deny = ['far.example']",
                 "far.example",
@@ -69,7 +73,11 @@ mod tests {
             ("s2s.insecure = ['far.example']", false),
             ("s2s.insecure = ['other.example']", true),
         ] {
-            assert_eq!(needs_certificate(&config(text), "far.example"), expected, "{text}");
+            assert_eq!(
+                needs_certificate(&config(text), "far.example"),
+                expected,
+                "{text}"
+            );
         }
     }
 }

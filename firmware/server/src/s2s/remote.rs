@@ -4,10 +4,8 @@
 //! last one anybody takes; nothing is called while it is held.
 
 use crate::{
-    limits::{
-        REMOTE_BYTES_MAX, REMOTE_REST_MS_FIRST, REMOTE_REST_MS_MAX, REMOTE_STANZAS_MAX,
-    },
-    world::{Dice, Timestamp},
+    s2s::limits::{REMOTE_BYTES_MAX, REMOTE_REST_MS_FIRST, REMOTE_REST_MS_MAX, REMOTE_STANZAS_MAX},
+    world::Dice,
 };
 use std::{
     collections::VecDeque,
@@ -54,8 +52,6 @@ pub(crate) struct Waiting {
     pub(crate) row: Option<u64>,
     /// How many links broke while they had it.
     pub(crate) broken: u8,
-    /// When it was sent, by the wall clock.
-    pub(crate) at: Timestamp,
 }
 
 /// Nobody gets through: what is known about it.
@@ -276,7 +272,6 @@ mod tests {
             entry: Entry::compose(Kind::Message, None, &[], String::new()),
             row,
             broken: 0,
-            at: 0,
         }
     }
 

@@ -10,7 +10,7 @@ mod order;
 
 use super::{
     dane::Tlsa,
-    dial::limits::{ADDRESSES_MAX, LOOKUP_MS_MAX, TLSA_RECORDS_MAX},
+    dial::limits::{ADDRESSES_MAX, ALIASES_MAX, LOOKUP_MS_MAX, TLSA_RECORDS_MAX},
 };
 use crate::world::Dice;
 use ask::{Asking, Found, Question};
@@ -208,32 +208,48 @@ async fn services(
     service: Service,
     trusting: Trusting,
 ) -> Result<Answer, NoAnswer> {
-    let name = match service {
+    let mut name = match service {
         Service::Direct => format!("_xmpps-server._tcp.{domain}"),
         Service::Starttls => format!("_xmpp-server._tcp.{domain}"),
     };
-    let question = Question::Services(&name);
-    let found = match trusting {
+    let ask = async |question: Question<'_>| match trusting {
         Trusting::NameServers => asking.believe(question).await,
         Trusting::Proofs => asking.verify(question).await,
     };
-    Ok(match found {
-        Ok(found) => {
-            let direct = matches!(service, Service::Direct);
-            let records = found.services.into_iter().map(|srv| Srv {
-                priority: srv.priority,
-                weight: srv.weight,
-                port: srv.port,
-                target: srv.target,
-                direct,
-                secure: found.secure,
-            });
-            Answer::Records(records.collect())
+    let mut secure = true;
+    // The library follows aliases to addresses, and loses services behind one.
+    for _ in 0..=ALIASES_MAX {
+        match ask(Question::Services(&name)).await {
+            Ok(found) => {
+                let (direct, secure) = (matches!(service, Service::Direct), secure && found.secure);
+                let records = found.services.into_iter().map(|srv| Srv {
+                    priority: srv.priority,
+                    weight: srv.weight,
+                    port: srv.port,
+                    target: srv.host,
+                    direct,
+                    secure,
+                });
+                return Ok(Answer::Records(records.collect()));
+            }
+            Err(NoAnswer::Failed(why)) => return Ok(Answer::Failed(why)),
+            Err(NoAnswer::Forged) => return Err(NoAnswer::Forged),
+            Err(NoAnswer::Nothing) => {}
         }
-        Err(NoAnswer::Nothing) => Answer::Nothing,
-        Err(NoAnswer::Failed(why)) => Answer::Failed(why),
-        Err(NoAnswer::Forged) => return Err(NoAnswer::Forged),
-    })
+        match ask(Question::Alias(&name)).await {
+            Ok(Found {
+                alias: Some(alias),
+                secure: proven,
+                ..
+            }) => {
+                name = alias;
+                secure &= proven;
+            }
+            Err(NoAnswer::Forged) => return Err(NoAnswer::Forged),
+            Ok(_) | Err(_) => break,
+        }
+    }
+    Ok(Answer::Nothing)
 }
 
 async fn proven_host(asking: &Asking, host: &str, port: u16) -> Result<Host, NoAnswer> {

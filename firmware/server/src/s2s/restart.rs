@@ -37,7 +37,6 @@ impl Server {
             entry,
             row: Some(kept.number),
             broken: 0,
-            at: kept.at,
         };
         if let Some(to) = to.as_ref().filter(|to| self.is_component(to.as_str())) {
             return self.resume_for_component(to, waiting).await;

@@ -1,13 +1,14 @@
-//! TLS between servers: both show their certificates, and neither refuses the other's while the handshake goes
-//! on (RFC 6120 §13.7.2 is for [`super::trust`], afterwards). That the peer has the key of its certificate is
-//! checked here.
+//! TLS between servers: both show their certificates, and neither refuses the other's while the handshake
+//! goes on (RFC 6120 §13.7.2 is for [`super::trust`], afterwards). That the peer has the key of its
+//! certificate is checked here.
 //!
-//! No session is resumed: streams between servers stand for hours, and each one's certificates are to be seen.
+//! No session is resumed: streams between servers stand for hours, and each one's certificates are to be
+//! seen.
 //!
 //! State: none.
 
 use super::certificate::Certificate;
-use crate::limits::{PEER_CERTIFICATES_BYTES_MAX, PEER_CERTIFICATES_MAX};
+use crate::limits::PEER_CERTIFICATES_BYTES_MAX;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error,
     PeerMisbehaved, ServerConfig, SignatureScheme,
@@ -39,8 +40,8 @@ pub(crate) fn server(
         .map_err(|error| error.to_string())?
         .with_client_cert_verifier(Arc::new(Anybody::of(provider)))
         .with_cert_resolver(own.clone());
-    // Every TLS library that servers use has had it since 2016; without it, who is on both sides could make two
-    // sessions look like one (RFC 7627 §1), and a peer's certificate would count in the wrong one.
+    // Every TLS library that servers use has had it since 2016; without it, who is on both sides could make
+    // two sessions look like one (RFC 7627 §1), and a peer's certificate would count in the wrong one.
     config.require_ems = true;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
@@ -193,7 +194,7 @@ impl ServerCertVerifier for Anybody {
 /// A connection keeps its peer's certificates for as long as it stands.
 fn keep_small(leaf: &CertificateDer<'_>, others: &[CertificateDer<'_>]) -> Result<(), Error> {
     let bytes = leaf.len() + others.iter().map(|other| other.len()).sum::<usize>();
-    if others.len() < PEER_CERTIFICATES_MAX && bytes <= PEER_CERTIFICATES_BYTES_MAX {
+    if bytes <= PEER_CERTIFICATES_BYTES_MAX {
         return Ok(());
     }
     Err(Error::InvalidCertificate(

@@ -1,13 +1,13 @@
 //! Whether another server is who it says it is: its certificates, judged after the handshake (RFC 6120
 //! §13.7.2), so that one without good ones can still be asked to dial back (XEP-0220).
 //!
-//! State: the authorities. Those of `tls.extra_ca` stay; those of the machine are read when somebody is to be
-//! judged (a hundred files, some milliseconds), and forgotten when nobody has been for a while, so that a house
-//! which talks to nobody outside holds none of them, and one that does hears of changes to them.
+//! State: the authorities. Those of `tls.extra_ca` stay; those of the machine are read when somebody is to
+//! be judged (a hundred files, some milliseconds), and forgotten when nobody has been for a while, so that a
+//! house which talks to nobody outside holds none of them, and one that does hears of changes to them.
 
 use super::certificate::{Believed, Certificate};
 use crate::{
-    limits::{PEER_CERTIFICATES_MAX, ROOTS_IDLE_MS, ROOTS_MS},
+    limits::{PEER_ISSUERS_MAX, ROOTS_IDLE_MS, ROOTS_MS},
     tls::{Files, TlsError},
     world::Timestamp,
 };
@@ -39,7 +39,8 @@ struct Known {
     used: Timestamp,
 }
 
-/// What is wrong with a peer's certificates. The text goes to the log and to the administrator, not to the peer.
+/// What is wrong with a peer's certificates. The text goes to the log and to the administrator, not to the
+/// peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flaw {
     /// There are none.
@@ -56,7 +57,7 @@ pub enum Flaw {
     WrongName,
     /// It is for something else than servers and clients (RFC 5280 §4.2.1.12).
     WrongPurpose,
-    /// It cannot be read, or there are too many.
+    /// It cannot be read.
     Broken,
 }
 
@@ -95,9 +96,7 @@ impl Trust {
         now: Timestamp,
     ) -> Result<(), Flaw> {
         let (leaf, others) = chain.split_first().ok_or(Flaw::Missing)?;
-        if chain.len() > PEER_CERTIFICATES_MAX {
-            return Err(Flaw::Broken);
-        }
+        let others = &others[..others.len().min(PEER_ISSUERS_MAX)];
         let certificate = Certificate::read(leaf).ok_or(Flaw::Broken)?;
         let (first, last) = certificate.validity();
         if now > last {

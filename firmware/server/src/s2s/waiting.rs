@@ -74,7 +74,14 @@ mod tests {
         let store = Store::open(Arc::new(SimDisk::new()), Options::default()).unwrap();
         let ours = Jid::parse("home.example").unwrap();
         let to = Jid::parse("romeo@far.example").unwrap();
-        let entry = |id| Entry::compose(Kind::Message, Some(to.clone()), &[("id", id)], String::new());
+        let entry = |id| {
+            Entry::compose(
+                Kind::Message,
+                Some(to.clone()),
+                &[("id", id)],
+                String::new(),
+            )
+        };
         for (number, id) in [(2, "b"), (1, "a"), (3, "c")] {
             store.queue(vec![keep(number, &ours, &entry(id), 7)], Urgency::Now);
         }

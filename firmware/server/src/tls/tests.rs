@@ -309,7 +309,10 @@ fn extra_authorities_are_read_at_the_start_and_when_their_file_changes() {
     );
     let tls = open(disk.clone(), &source, NOW).unwrap();
     let own = CertificateDer::from_pem_slice(&certificate(&disk)).unwrap();
-    let judge = || tls.trust().judge(&[own.clone()], "localhost", NOW);
+    let judge = || {
+        tls.trust()
+            .judge(std::slice::from_ref(&own), "localhost", NOW)
+    };
     assert_eq!(judge(), Err(Flaw::SelfSigned));
     disk.write(extra, &certificate(&disk)).unwrap();
     assert_eq!(tls.reload_trust(extra, NOW), Ok(true));

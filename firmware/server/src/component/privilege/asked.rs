@@ -4,7 +4,7 @@
 use super::forwarded;
 use crate::{
     account::Cx,
-    limits::{ASKED_ON_BEHALF_MAX, ON_BEHALF_MS_MAX},
+    component::limits::{ASKED_ON_BEHALF_MAX, ON_BEHALF_MS_MAX},
     router,
     server::Server,
 };

@@ -1,7 +1,7 @@
 //! Presence that components are told of (XEP-0356 §7): that of the accounts here, and of their contacts.
 
 use super::Granted;
-use crate::{account::Cx, accounts, limits::TOLD_MAX, server::Server};
+use crate::{account::Cx, accounts, component::limits::TOLD_MAX, server::Server};
 use household::config::Presences;
 use std::{
     collections::{BTreeMap, hash_map::DefaultHasher},

@@ -128,39 +128,43 @@ pub(crate) fn decided_by_household(cx: &mut Cx<'_>, who: &Jid, before: Affiliati
     }
 }
 
-/// §10.3: occupants who may see addresses learn what somebody is now who is not there. Whom a members-only
-/// room lets in from now on is invited (§9.5), unless whoever does it has invited too many people lately.
+/// Who is not there is something else now. Whom a members-only room lets in from now on is invited (§9.5),
+/// unless whoever does it has invited too many people lately.
 fn tell_of_absent(cx: &mut Cx<'_>, by: Option<&Jid>, before: Affiliation, change: &Change) {
     let Some(room) = cx.room() else { return };
     let after = room.affiliation(&change.jid);
     if after == before {
         return;
     }
-    let mut content = format!("<x xmlns='{USER}'><item");
-    compose::attribute(&mut content, "affiliation", after.name());
-    compose::attribute(&mut content, "jid", change.jid.as_str());
-    // It is for those who look at the room now, not for anybody's archive.
-    content.push_str(" role='none'/></x><no-store xmlns='urn:xmpp:hints'/>");
-    let stanza = Arc::new(Stanza::compose(Kind::Message, &[], &content));
-    let viewers = room.occupants.seats();
-    let viewers = viewers.filter(|(viewer, _)| room.shows_addresses_to(viewer.role));
-    let mut leaving: Vec<Passing> = viewers
-        .map(|(_, seat)| Passing::new(stanza.clone(), cx.jid().clone(), seat.jid.clone()))
-        .collect();
     let lets_in = room.config.members_only
         && before == Affiliation::None
         && after >= Affiliation::Member
         && change.jid.localpart().is_some();
     let now = cx.now();
     let may_invite = |by: &&Jid| lets_in && cx.server.rooms().may_invite(by, 1, now);
-    if let Some(by) = by.filter(may_invite) {
-        let stanza = invitation(by, &room.config.password, &change.reason);
-        leaving.push(Passing::new(
-            Arc::new(stanza),
-            cx.jid().clone(),
-            change.jid.clone(),
-        ));
+    let invited = by.filter(may_invite);
+    let invitation = invited.map(|by| invitation(by, &room.config.password, &change.reason));
+    announce_absent(cx, &change.jid);
+    if let Some(invitation) = invitation {
+        let own = cx.jid().clone();
+        cx.route(Passing::new(Arc::new(invitation), own, change.jid.clone()));
     }
+}
+
+/// §10.3: occupants who may see addresses learn what somebody is now who is not there.
+pub(super) fn announce_absent(cx: &mut Cx<'_>, who: &Jid) {
+    let Some(room) = cx.room() else { return };
+    let mut content = format!("<x xmlns='{USER}'><item");
+    compose::attribute(&mut content, "affiliation", room.affiliation(who).name());
+    compose::attribute(&mut content, "jid", who.as_str());
+    // It is for those who look at the room now, not for anybody's archive.
+    content.push_str(" role='none'/></x><no-store xmlns='urn:xmpp:hints'/>");
+    let stanza = Arc::new(Stanza::compose(Kind::Message, &[], &content));
+    let viewers = room.occupants.seats();
+    let viewers = viewers.filter(|(viewer, _)| room.shows_addresses_to(viewer.role));
+    let leaving: Vec<Passing> = viewers
+        .map(|(_, seat)| Passing::new(stanza.clone(), cx.jid().clone(), seat.jid.clone()))
+        .collect();
     for passing in leaving {
         cx.route(passing);
     }

@@ -9,11 +9,7 @@ use super::{
     announce::{self, News, Told},
     leave,
 };
-use crate::{
-    account::Cx,
-    room::{Affiliation, Role, seats::Stale},
-    server::Server,
-};
+use crate::{account::Cx, room::seats::Stale, server::Server};
 use xmpp::{Jid, Passing};
 
 /// Before anybody finds the room: takes the seats of those who are absent, and tells the others.
@@ -55,15 +51,7 @@ pub(crate) fn deserted(cx: &mut Cx<'_>) {
 /// For a session that believes itself in a room which does not know it, or is not there any more: it was
 /// never configured, and so not on disk, or a power cut took the last that was said to the session.
 pub(crate) fn lost(server: &Server, occupant: &Jid, session: &Jid) -> Passing {
-    let told = Told {
-        jid: occupant.clone(),
-        real: session.clone(),
-        affiliation: Affiliation::None,
-        role: Role::None,
-        was_shown: false,
-        id: server.rooms().occupant_id(&occupant.bare(), session),
-        presence: "".into(),
-    };
+    let told = Told::absent(server, occupant, session);
     let news = News {
         type_: "unavailable",
         own_codes: &[333], // §11.1
@@ -88,12 +76,8 @@ fn unseat(cx: &mut Cx<'_>, real: &Jid) -> Option<(Told, bool)> {
 
 /// The disk works again: puts the rows of all who are there.
 pub(super) fn write_anew(cx: &mut Cx<'_>) {
-    let seats = cx
-        .room()
-        .into_iter()
-        .flat_map(|room| room.occupants.seats());
-    let seats: Vec<Jid> = seats.map(|(_, seat)| seat.jid.clone()).collect();
-    for seat in seats {
+    let Some(room) = cx.room() else { return };
+    for seat in room.occupants.sessions() {
         cx.keep_seat(&seat);
     }
 }

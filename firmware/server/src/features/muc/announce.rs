@@ -2,10 +2,11 @@
 //! the occupant. Each of three sorts of viewers gets one stanza, made once: the occupant itself, those who
 //! see real addresses, and the others.
 
-use super::USER;
+use super::{USER, hats};
 use crate::{
     account::Cx,
     room::{Affiliation, Occupant, Role, Room, Said},
+    server::Server,
 };
 use std::sync::Arc;
 use xmpp::{Jid, Kind, Passing, Stanza, compose};
@@ -41,6 +42,8 @@ pub(super) struct Told {
     pub(super) id: Box<str>,
     /// What its client said.
     pub(super) presence: Said,
+    /// The hats it wears, as XML; empty for none.
+    pub(super) hats: String,
 }
 
 impl Told {
@@ -54,13 +57,29 @@ impl Told {
             was_shown: is_broadcast(room, occupant.role),
             id: occupant.id.clone(),
             presence: seat.presence.clone(),
+            hats: hats::worn(room, &seat.jid),
         })
+    }
+
+    /// A session that is not in the room, whatever it believes.
+    pub(super) fn absent(server: &Server, occupant: &Jid, session: &Jid) -> Told {
+        Told {
+            jid: occupant.clone(),
+            real: session.clone(),
+            affiliation: Affiliation::None,
+            role: Role::None,
+            was_shown: false,
+            id: server.rooms().occupant_id(&occupant.bare(), session),
+            presence: "".into(),
+            hats: String::new(),
+        }
     }
 
     /// The same as somebody who is not there.
     pub(super) fn gone(self) -> Told {
         Told {
             role: Role::None,
+            hats: String::new(),
             ..self
         }
     }
@@ -82,6 +101,7 @@ impl Told {
         content.push_str("</x><occupant-id xmlns='urn:xmpp:occupant-id:0'");
         compose::attribute(&mut content, "id", &self.id);
         content.push_str("/>");
+        content.push_str(&self.hats);
         let mut attributes = Vec::with_capacity(3);
         if !news.type_.is_empty() {
             attributes.push(("type", news.type_));
@@ -226,14 +246,16 @@ pub(super) fn codes_to_all(cx: &mut Cx<'_>, codes: &[u16]) {
     from_room_to_all(cx, Arc::new(stanza));
 }
 
+/// Nothing in particular is talked about any more (§8.1); the room itself says so.
+pub(super) fn no_subject(cx: &mut Cx<'_>) {
+    let stanza = Stanza::compose(Kind::Message, &[("type", "groupchat")], "<subject/>");
+    from_room_to_all(cx, Arc::new(stanza));
+}
+
 /// A stanza of the room itself, to every session.
 pub(super) fn from_room_to_all(cx: &mut Cx<'_>, stanza: Arc<Stanza>) {
-    let seats = cx
-        .room()
-        .into_iter()
-        .flat_map(|room| room.occupants.seats());
-    let seats: Vec<Jid> = seats.map(|(_, seat)| seat.jid.clone()).collect();
-    for seat in seats {
+    let Some(room) = cx.room() else { return };
+    for seat in room.occupants.sessions() {
         let from = cx.jid().clone();
         cx.route(Passing::new(stanza.clone(), from, seat));
     }

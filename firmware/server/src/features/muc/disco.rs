@@ -2,7 +2,7 @@
 
 use super::{
     super::{announced, disco::entity_info, page::Asked},
-    form, register,
+    commands, form, hats, register,
 };
 use crate::{
     account::Cx,
@@ -88,6 +88,9 @@ pub(super) fn info_of_room(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Answer {
     let room = known(cx, iq)?;
     match iq.payload.attr("node").as_deref() {
         None => {}
+        Some(node) if commands::is_node(node) => {
+            return commands::info(room, &iq.passing.from, node);
+        }
         Some(TRAFFIC) => return Err(StanzaError::SERVICE_UNAVAILABLE), // §18.1.1: everything goes through
         Some(_) => return Err(StanzaError::ITEM_NOT_FOUND),
     }
@@ -122,7 +125,8 @@ fn extended(room: &Room, from: &Jid) -> String {
     };
     let text = FieldType::TextSingle;
     let pictures: Vec<&str> = room.pictures.iter().map(String::as_str).collect();
-    let fields: [(FieldType, &str, &[&str]); 8] = [
+    let hats = hats::hash(room);
+    let fields: [(FieldType, &str, &[&str]); 9] = [
         (text, "muc#roominfo_description", &[&config.description]),
         (text, "muc#roominfo_lang", &[&config.lang]),
         (FieldType::JidMulti, "muc#roominfo_contactjid", &contacts),
@@ -140,6 +144,7 @@ fn extended(room: &Room, from: &Jid) -> String {
             "muc#roominfo_avatarhash", // XEP-0486 §3.3
             &pictures,
         ),
+        (text, "hats#hash", &[&hats]), // XEP-0317 §2
     ];
     let said = fields
         .into_iter()
@@ -151,7 +156,7 @@ fn extended(room: &Room, from: &Jid) -> String {
 }
 
 /// Whether somebody may know what goes on in the room: whoever is there, or could just go in.
-fn sees_inside(room: &Room, who: &Jid) -> bool {
+pub(super) fn sees_inside(room: &Room, who: &Jid) -> bool {
     let affiliation = room.affiliation(who);
     let is_open = !room.config.members_only && room.config.password.is_empty();
     room.occupants.of(who).is_some()
@@ -170,8 +175,12 @@ fn subject(room: &Room) -> String {
 /// §6.5: nobody is told who is there but those who are, and they of those whose presence they get.
 pub(super) fn items_of_room(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Answer {
     let room = known(cx, iq)?;
-    if iq.payload.attr("node").is_some() {
-        return Err(StanzaError::ITEM_NOT_FOUND);
+    match iq.payload.attr("node").as_deref() {
+        None => {}
+        Some(node) if commands::is_node(node) => {
+            return Ok(commands::items(room, cx.jid(), &iq.passing.from, node));
+        }
+        Some(_) => return Err(StanzaError::ITEM_NOT_FOUND),
     }
     let Some(own) = room.occupants.of(&iq.passing.from) else {
         return listed(iq, &[]);

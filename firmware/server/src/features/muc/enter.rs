@@ -36,7 +36,7 @@ pub(crate) fn enter_none(server: &Arc<Server>, passing: &Passing) -> Found {
     }
     let room = passing.to.bare();
     if !is_entering(passing) && passing.to.resourcepart().is_some() {
-        return Found::Replied(leave::kick(server, &room, passing)); // from a room that is no more
+        return Found::Replied(leave::kick(server, passing)); // from a room that is no more
     }
     match make_for(server, passing) {
         Ok(made) => Found::Account(made),
@@ -110,7 +110,7 @@ fn available(cx: &mut Cx<'_>, mut passing: Passing) -> Option<Question> {
     let own = there.map(|occupant| occupant.jid.clone());
     let enters = is_entering(&passing);
     if own.is_none() && !enters && passing.to.resourcepart().is_some() {
-        let kick = leave::kick(cx.server, cx.jid(), &passing);
+        let kick = leave::kick(cx.server, &passing);
         cx.route(kick);
         return None;
     }

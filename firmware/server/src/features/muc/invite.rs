@@ -4,7 +4,7 @@
 //! whom that person chose, and people who are blocked must not get around it with a nickname. What is brought
 //! is written anew, out of what an invitation consists of.
 
-use super::{NOT_IN_THE_ROOM, USER, refuse, room, something_can_be_kept};
+use super::{NOT_IN_THE_ROOM, USER, affiliation, refuse, room, something_can_be_kept};
 use crate::{
     account::Cx,
     accounts,
@@ -164,6 +164,7 @@ fn make_member(cx: &mut Cx<'_>, who: &Jid) {
     };
     room.affiliations.insert(who.clone(), member);
     cx.keep_affiliation(who);
+    affiliation::announce_absent(cx, who);
 }
 
 /// To one person, as one who was invited before is not.

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     account::Cx,
-    room::{Role, Said, record},
+    room::{Said, record},
     server::Server,
 };
 use xmpp::{Jid, Passing, StanzaError, stanza::Child};
@@ -60,16 +60,8 @@ pub(super) fn unreachable(cx: &mut Cx<'_>, error: &Passing) {
 }
 
 /// §7.2.18: who sends a status and is not there has lost track; so it is told that it is not there.
-pub(super) fn kick(server: &Server, room: &Jid, passing: &Passing) -> Passing {
-    let told = Told {
-        jid: passing.to.clone(),
-        real: passing.from.clone(),
-        affiliation: crate::room::Affiliation::None,
-        role: Role::None,
-        was_shown: false,
-        id: server.rooms().occupant_id(room, &passing.from),
-        presence: "".into(),
-    };
+pub(super) fn kick(server: &Server, passing: &Passing) -> Passing {
+    let told = Told::absent(server, &passing.to, &passing.from);
     let news = News {
         type_: "unavailable",
         reason: Some("You are not in the room."),

@@ -87,29 +87,32 @@ fn to_all(cx: &mut Cx<'_>, mut said: Passing) -> Result<(), StanzaError> {
     let real = std::mem::replace(&mut said.from, own);
     clean(cx, &mut said);
     said.add(occupant_id(&id), Reach::Everybody);
-    to_everybody(cx, said.clone(), &real)?;
+    let position = to_everybody(cx, said.clone(), &real)?;
     if let Some(subject) = subject {
-        set_subject(cx, &said, subject, &id); // not before it is known that the disk takes it
+        set_subject(cx, &said, subject, (&id, position)); // not before it is known that the disk takes it
     }
     retract::by_its_author(cx, &said, &id);
     Ok(())
 }
 
 /// Keeps something of what was said by somebody, or the room itself, and gives it to everybody who is there.
+/// Its place in the archive, if it has one.
 pub(super) fn to_everybody(
     cx: &mut Cx<'_>,
     mut said: Passing,
     by: &Jid,
-) -> Result<(), StanzaError> {
+) -> Result<Option<u64>, StanzaError> {
     let room = super::room(cx)?;
     let keeps = room.keeps() && crate::features::worth_keeping_in_room(&said);
+    let mut kept = None;
     if keeps {
         let speaker = room.config.non_anonymous.then(|| identity(room, by));
         let position = archive::keep_in_room(cx, &mut said, by, speaker.flatten())?;
         history::note(cx, position, &said);
+        kept = Some(position);
     }
     let Some(room) = cx.room() else {
-        return Ok(());
+        return Ok(kept);
     };
     let seats = room.occupants.seats();
     let copies: Vec<Passing> = seats
@@ -121,7 +124,7 @@ pub(super) fn to_everybody(
     if keeps {
         absent::told(cx, &said, by);
     }
-    Ok(())
+    Ok(kept)
 }
 
 /// XEP-0313 §6.1.2: who this is, where everybody may know it.
@@ -160,7 +163,12 @@ pub(super) fn is_change_of_subject(stanza: &Stanza) -> bool {
     has("subject") && !has("body") && !has("thread")
 }
 
-fn set_subject(cx: &mut Cx<'_>, said: &Passing, xml: String, by_id: &str) {
+fn set_subject(
+    cx: &mut Cx<'_>,
+    said: &Passing,
+    xml: String,
+    (by_id, position): (&str, Option<u64>),
+) {
     let set_ms = cx.now();
     let lang = said.stanza.lang().unwrap_or_default().into_owned();
     if let Some(room) = cx.room_mut() {
@@ -170,6 +178,7 @@ fn set_subject(cx: &mut Cx<'_>, said: &Passing, xml: String, by_id: &str) {
             set_ms,
             by_id: by_id.to_owned(),
             lang,
+            position: position.unwrap_or_default(),
         };
     }
     cx.keep_room();

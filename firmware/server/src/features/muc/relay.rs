@@ -3,9 +3,8 @@
 //! after itself is answered by the room.
 //!
 //! Nothing is remembered of a request. Its id on the way is a seal over everything that is to be known of it,
-//! the nickname that was asked, and the id it had: an answer that has it is an answer to this very request,
-//! and for nobody but the device that sent it. None finds its way to somebody who has another nickname by
-//! now.
+//! who asks, by occupant id, the nickname that was asked, and the id it had: an answer that has it is an
+//! answer to this very request, and for nobody but the device that sent it, whatever its nickname is by now.
 
 use super::{NOT_IN_THE_ROOM, bounce, refuse};
 use crate::{
@@ -20,6 +19,8 @@ const VCARD: &str = "vcard-temp";
 
 /// Characters of [`crate::room::Rooms::seal`].
 const SEAL: usize = 16;
+/// Characters of [`crate::room::Rooms::occupant_id`].
+const OCCUPANT: usize = 24;
 
 /// An IQ for somebody in the room, or a room's answer.
 pub(crate) fn iq(cx: &mut Cx<'_>, passing: Passing) {
@@ -51,7 +52,8 @@ pub(crate) fn outsider(request: &Passing) -> StanzaError {
 fn ask(cx: &mut Cx<'_>, request: &Passing) -> Result<(), StanzaError> {
     let room = super::room(cx)?;
     let own = room.occupants.of(&request.from);
-    let own = own.ok_or_else(|| outsider(request))?.jid.clone();
+    let own = own.ok_or_else(|| outsider(request))?;
+    let (own, own_id) = (own.jid.clone(), own.id.clone());
     let mut children = request.stanza.children();
     let (Some(payload), None) = (children.next(), children.next()) else {
         return Err(StanzaError::BAD_REQUEST); // RFC 6120 §8.2.3
@@ -73,7 +75,7 @@ fn ask(cx: &mut Cx<'_>, request: &Passing) -> Result<(), StanzaError> {
     };
     let nick = request.to.resourcepart().unwrap_or_default();
     let seal = seal(cx, (&request.from, &request.to), &to, &id);
-    let sealed = format!("{seal}{}.{nick}{id}", nick.len());
+    let sealed = format!("{seal}{own_id}{}.{nick}{id}", nick.len());
     let stanza = under(&sealed, request);
     cx.route(Passing::new(stanza, own, to));
     Ok(())
@@ -114,11 +116,14 @@ fn answer(cx: &mut Cx<'_>, answer: &Passing) {
 fn asker(cx: &Cx<'_>, room: &Room, answer: &Passing) -> Option<(Jid, Jid, String)> {
     let sealed = answer.stanza.id()?;
     let (seal, rest) = sealed.split_at_checked(SEAL)?;
+    let (asking, rest) = rest.split_at_checked(OCCUPANT)?;
     let (length, rest) = rest.split_once('.')?;
     let (nick, id) = rest.split_at_checked(length.parse().ok()?)?;
     let asked = cx.jid().with_resource(nick).ok()?;
-    let asking = room.occupants.get(&answer.to)?;
-    let is_it = |seat: &&Seat| self::seal(cx, (&seat.jid, &asked), &answer.from, id) == seal;
-    let device = asking.seats.iter().find(is_it)?.jid.clone();
+    let seats = room.occupants.seats();
+    let mut seats = seats.filter(|(occupant, _)| *occupant.id == *asking);
+    let is_it = |seat: &Seat| self::seal(cx, (&seat.jid, &asked), &answer.from, id) == seal;
+    let (_, device) = seats.find(|(_, seat)| is_it(seat))?;
+    let device = device.jid.clone();
     Some((asked, device, id.to_owned()))
 }

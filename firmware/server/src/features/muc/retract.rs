@@ -6,13 +6,13 @@
 //!
 //! State: the archive of the room.
 
-use super::{message, room};
+use super::{announce, message, room};
 use crate::{
     account::Cx,
     archive::{self, RETRACT, Retraction},
     feature::{Answer, Feature, Iq, On, Spec, set},
-    limits::ROOM_REASON_BYTES_MAX,
-    room::Role,
+    limits::{ROOM_MODERATED_MAX, ROOM_REASON_BYTES_MAX},
+    room::{Role, record::Subject},
     world::random_id,
 };
 use std::sync::Arc;
@@ -89,6 +89,12 @@ fn moderate(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Answer {
     if reason.len() > ROOM_REASON_BYTES_MAX {
         return Err(StanzaError::NOT_ACCEPTABLE.with_text("this reason is too long"));
     }
+    if cx
+        .room()
+        .is_some_and(|room| room.moderated.contains(&position))
+    {
+        return Ok(String::new()); // everybody was told
+    }
     let mut why = moderated;
     if !reason.is_empty() {
         why.push_str("<reason>");
@@ -111,6 +117,10 @@ fn moderate(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Answer {
         moderated: why,
     };
     take_back(cx, position, retraction);
+    if let Some(room) = cx.room_mut() {
+        room.moderated.truncate(ROOM_MODERATED_MAX - 1);
+        room.moderated.push_front(position);
+    }
     Ok(String::new())
 }
 
@@ -131,8 +141,18 @@ fn position(cx: &Cx<'_>, id: &str) -> Option<u64> {
         .then_some(position)
 }
 
-/// Whoever enters from now on does not get it, nor whoever asks the archive.
+/// Whoever enters from now on does not get it, nor whoever asks the archive (XEP-0425 §5). What is talked
+/// about goes with the message that said so.
 fn take_back(cx: &mut Cx<'_>, position: u64, retraction: Retraction) {
+    if let Some(room) = cx.room_mut() {
+        let by = &room.subject.by_id;
+        let may = |author: &str| author == by;
+        if room.subject.position == position && retraction.author.as_deref().is_none_or(may) {
+            room.subject = Subject::default();
+            cx.keep_room();
+            announce::no_subject(cx);
+        }
+    }
     if let Some(room) = cx.room_mut() {
         room.said_meanwhile.retain(|(at, _, said)| {
             let goes = || retraction.tombstone(said.to_xml_for_all().as_bytes());

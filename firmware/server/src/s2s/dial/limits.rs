@@ -2,6 +2,8 @@
 
 /// SRV records of a domain that are looked at. Large services publish four of each kind.
 pub const SRV_RECORDS_MAX: usize = 16;
+/// Aliases that are followed from the name of a service: one to a provider, and one of the provider's own.
+pub const ALIASES_MAX: usize = 3;
 /// Addresses of a host that are tried, of each family. Whoever has more has them all in one place.
 pub const ADDRESSES_MAX: usize = 4;
 /// TLSA records of a host that are looked at: two keys, the present and the next, in every form.

@@ -7,7 +7,7 @@ use super::{
     calling::{BIDI, BIDI_FEATURE, LIMITS},
     managed,
 };
-use crate::{connection::Todo, limits::REMOTE_ATTEMPTS_MAX};
+use crate::{connection::Todo, s2s::limits::REMOTE_ATTEMPTS_MAX};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use tracing::{debug, info};
 use xmpp::{
@@ -66,8 +66,9 @@ impl Link {
         if let Some(theirs) = &self.theirs
             && policy::may_talk(&self.server.config(), theirs.as_str()).is_err()
         {
-            return Err(StreamError::POLICY_VIOLATION
-                .with_text("this server does not talk to that server"));
+            return Err(
+                StreamError::POLICY_VIOLATION.with_text("this server does not talk to that server")
+            );
         }
         let features = self.features(is_authenticated);
         self.output.extend(features.as_bytes());

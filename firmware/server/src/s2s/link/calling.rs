@@ -3,8 +3,7 @@
 
 use super::{
     super::dialback::{Said, Step, Word},
-    Link, Outcome, Reached, Side, Verified,
-    managed,
+    Link, Outcome, Reached, Side, Verified, managed,
 };
 use crate::connection::Todo;
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -190,7 +189,8 @@ impl Link {
             return self.enter(Stage::Dialback);
         }
         // XEP-0288 §2.2: before it is said who we are. Only who proved to be there may answer over it.
-        if features.child(BIDI_FEATURE, "bidi").is_some() && self.has_certificate_for(&theirs).is_ok()
+        if features.child(BIDI_FEATURE, "bidi").is_some()
+            && self.has_certificate_for(&theirs).is_ok()
         {
             self.bidi = true;
             self.output

@@ -9,7 +9,7 @@ use super::{
     },
     Link, Verified,
 };
-use crate::limits::{DOMAINS_PER_LINK_MAX, VERIFICATIONS_PER_LINK_MAX};
+use crate::s2s::limits::{DOMAINS_PER_LINK_MAX, VERIFICATIONS_PER_LINK_MAX};
 use std::{
     pin::Pin,
     task::{Context, Poll},
@@ -81,7 +81,10 @@ impl Link {
 
     /// Whether it is to be asked about, or proven already (dialback without dialing back), or why it is
     /// refused (§2.5).
-    fn judge_request(&self, word: &Word) -> Result<Option<oneshot::Receiver<Verified>>, StanzaError> {
+    fn judge_request(
+        &self,
+        word: &Word,
+    ) -> Result<Option<oneshot::Receiver<Verified>>, StanzaError> {
         let Said::Key(key) = &word.said else {
             return Err(StanzaError::BAD_REQUEST);
         };
@@ -103,8 +106,9 @@ impl Link {
         }
         if let Err(why) = self.is_trusted(&word.from) {
             info!(peer = %word.from, address = %self.address, "not trusted: {why}");
-            return Err(StanzaError::NOT_AUTHORIZED
-                .with_text("a valid certificate is required here"));
+            return Err(
+                StanzaError::NOT_AUTHORIZED.with_text("a valid certificate is required here")
+            );
         }
         let asked = (self.stream_id.as_str(), key.clone());
         let check = self.server.verify(&word.to, &word.from, asked);

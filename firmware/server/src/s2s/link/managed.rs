@@ -7,7 +7,8 @@
 use super::{Link, Remote, Waiting};
 use crate::{
     features::management::{NS as SM, count, failed},
-    limits::{ACK_TIMEOUT_MS, ACK_WAIT_MS_MAX, REMOTE_SETTLE_MS},
+    limits::{ACK_TIMEOUT_MS, ACK_WAIT_MS_MAX},
+    s2s::limits::REMOTE_SETTLE_MS,
     session::intake::Intake,
 };
 use std::{collections::VecDeque, io::Write, sync::Arc};
@@ -75,7 +76,8 @@ impl Managed {
     /// Asks for what was sent since we last did.
     pub(super) fn ask_for_sent(&mut self, now: u64, out: &mut Vec<u8>) {
         let number = self.acknowledged.wrapping_add(self.sent.len() as u32);
-        if self.theirs && !self.sent.is_empty() && number != self.asked_for && self.asked.is_none() {
+        if self.theirs && !self.sent.is_empty() && number != self.asked_for && self.asked.is_none()
+        {
             self.asked_for = number;
             self.ask(now, out);
         }
@@ -96,7 +98,8 @@ impl Managed {
     }
 
     pub(super) fn is_dead(&self, now: u64) -> bool {
-        self.asked.is_some_and(|asked| asked + ACK_TIMEOUT_MS <= now)
+        self.asked
+            .is_some_and(|asked| asked + ACK_TIMEOUT_MS <= now)
     }
 
     pub(super) fn deadline(&self) -> Option<u64> {

@@ -6,10 +6,7 @@ use crate::{
     fixture::run_beside,
     s2s::{Call, Outside},
 };
-use std::{
-    collections::VecDeque,
-    sync::Mutex,
-};
+use std::{collections::VecDeque, sync::Mutex};
 
 /// Notes who is to be called, and believes the names that a test says: the "certificate" is the name itself.
 #[derive(Default)]
@@ -66,7 +63,10 @@ impl House {
     /// Sends a stanza of ours away.
     fn send(&self, xml: &str) -> Result<(), StanzaError> {
         let stanza = Stanza::parse(xml).unwrap();
-        let (from, to) = (stanza.from().unwrap().unwrap(), stanza.to().unwrap().unwrap());
+        let (from, to) = (
+            stanza.from().unwrap().unwrap(),
+            stanza.to().unwrap().unwrap(),
+        );
         let passing = Passing::new(Arc::new(stanza), from, to);
         self.world.server.send_away(&passing, None)
     }
@@ -77,11 +77,20 @@ impl House {
             Some(Call::Verify(verification)) => Reached::Verify(verification),
             None => panic!("nobody is to be called"),
         };
-        Link::calling(self.world.server.clone(), "192.0.2.1".parse().unwrap(), false, why)
+        Link::calling(
+            self.world.server.clone(),
+            "192.0.2.1".parse().unwrap(),
+            false,
+            why,
+        )
     }
 
     fn answer(&self) -> Link {
-        Link::called(self.world.server.clone(), "192.0.2.2".parse().unwrap(), false)
+        Link::called(
+            self.world.server.clone(),
+            "192.0.2.2".parse().unwrap(),
+            false,
+        )
     }
 }
 
@@ -101,7 +110,10 @@ fn talk(one: &House, caller: &mut Link, other: &House, called: &mut Link) -> Vec
             from.written();
             if !bytes.is_empty() {
                 moved = true;
-                said.push(format!("{mark} {}", short(&String::from_utf8(bytes.clone()).unwrap())));
+                said.push(format!(
+                    "{mark} {}",
+                    short(&String::from_utf8(bytes.clone()).unwrap())
+                ));
                 to.push(&bytes);
             }
             if matches!(todo, Todo::StartTls) {
@@ -143,7 +155,10 @@ const MESSAGE: &str = "<message xmlns='jabber:client' from='juliet@home.example/
 
 #[test]
 fn by_certificate_in_both_directions() {
-    let (home, far) = (house("home.example", "", false), house("far.example", "", false));
+    let (home, far) = (
+        house("home.example", "", false),
+        house("far.example", "", false),
+    );
     home.send(MESSAGE).unwrap();
     let (mut caller, mut called) = (home.dial(), far.answer());
     let said = talk(&home, &mut caller, &far, &mut called);
@@ -175,7 +190,10 @@ fn by_certificate_in_both_directions() {
 #[test]
 fn by_dialback_where_certificates_are_not_valid() {
     let lax = "s2s.require_valid_certificate = false";
-    let (home, far) = (house("home.example", lax, true), house("far.example", lax, true));
+    let (home, far) = (
+        house("home.example", lax, true),
+        house("far.example", lax, true),
+    );
     home.send(MESSAGE).unwrap();
     let (mut caller, mut called) = (home.dial(), far.answer());
     let said = talk(&home, &mut caller, &far, &mut called);
@@ -183,7 +201,10 @@ fn by_dialback_where_certificates_are_not_valid() {
     // Far asks home whether the key is its own.
     let (mut asking, mut asked) = (far.dial(), home.answer());
     let said = talk(&far, &mut asking, &home, &mut asked);
-    assert!(said.iter().any(|said| said.contains("type='valid'")), "{said:?}");
+    assert!(
+        said.iter().any(|said| said.contains("type='valid'")),
+        "{said:?}"
+    );
     let said = talk(&home, &mut caller, &far, &mut called);
     assert!(said[0].contains("type='valid'"), "{said:?}");
     assert!(said.iter().any(|said| said.contains("id='m1'")), "{said:?}");
@@ -192,10 +213,16 @@ fn by_dialback_where_certificates_are_not_valid() {
 
 #[test]
 fn without_a_valid_certificate_nobody_is_believed_by_default() {
-    let (home, far) = (house("home.example", "", false), house("far.example", "", true));
+    let (home, far) = (
+        house("home.example", "", false),
+        house("far.example", "", true),
+    );
     home.send(MESSAGE).unwrap();
     let (mut caller, mut called) = (home.dial(), far.answer());
     let said = talk(&home, &mut caller, &far, &mut called);
-    assert!(said.iter().any(|said| said.contains("<not-authorized")), "{said:?}");
+    assert!(
+        said.iter().any(|said| said.contains("<not-authorized")),
+        "{said:?}"
+    );
     assert!(matches!(caller.outcome(), Outcome::Failed(..)));
 }

@@ -32,6 +32,7 @@ pub(super) enum Question<'a> {
     Services(&'a str),
     Addresses(&'a str, Family),
     Certificates(&'a str),
+    Alias(&'a str),
 }
 
 /// The records of an answer, of the one kind that was asked for.
@@ -40,16 +41,18 @@ pub(super) struct Found {
     pub(super) services: Vec<Target>,
     pub(super) addresses: Vec<IpAddr>,
     pub(super) certificates: Vec<Tlsa>,
+    /// Another name for the one that was asked about, without the dot at the end.
+    pub(super) alias: Option<String>,
     /// Every record, those of aliases included, has a proof.
     pub(super) secure: bool,
 }
 
-/// The data of an SRV record; the target without the dot at the end.
+/// The data of an SRV record; the host without the dot at the end.
 pub(super) struct Target {
     pub(super) priority: u16,
     pub(super) weight: u16,
     pub(super) port: u16,
-    pub(super) target: String,
+    pub(super) host: String,
 }
 
 /// Two resolvers over the same name servers.
@@ -167,22 +170,24 @@ async fn ask(resolver: &TokioResolver, question: Question<'_>) -> Result<Found, 
         Question::Addresses(name, Family::V6) => (name, RecordType::AAAA),
         Question::Addresses(name, Family::V4) => (name, RecordType::A),
         Question::Certificates(name) => (name, RecordType::TLSA),
+        Question::Alias(name) => (name, RecordType::CNAME),
     };
     // With the dot of the root: no search list is gone through.
     let Ok(name) = Name::from_ascii(format!("{name}.")) else {
         return Err(NoAnswer::Nothing);
     };
     match resolver.lookup(name, kind).await {
-        Ok(lookup) => Some(read(&lookup))
-            .filter(|found| !found.is_empty())
-            .ok_or(NoAnswer::Nothing),
+        Ok(lookup) => {
+            let found = read(&lookup);
+            let some = match question {
+                Question::Services(_) => !found.services.is_empty(),
+                Question::Addresses(..) => !found.addresses.is_empty(),
+                Question::Certificates(_) => !found.certificates.is_empty(),
+                Question::Alias(_) => found.alias.is_some(),
+            };
+            some.then_some(found).ok_or(NoAnswer::Nothing)
+        }
         Err(error) => Err(no_answer(&error)),
-    }
-}
-
-impl Found {
-    fn is_empty(&self) -> bool {
-        self.services.is_empty() && self.addresses.is_empty() && self.certificates.is_empty()
     }
 }
 
@@ -197,7 +202,7 @@ fn read(lookup: &Lookup) -> Found {
                 priority: srv.priority,
                 weight: srv.weight,
                 port: srv.port,
-                target: without_dot(&srv.target),
+                host: without_dot(&srv.target),
             }),
             RData::A(address) => found.addresses.push(address.0.into()),
             RData::AAAA(address) => found.addresses.push(address.0.into()),
@@ -207,6 +212,7 @@ fn read(lookup: &Lookup) -> Found {
                 matching: tlsa.matching.into(),
                 data: tlsa.cert_data.clone(),
             }),
+            RData::CNAME(alias) => found.alias = Some(without_dot(&alias.0)),
             _ => {}
         }
     }

@@ -192,6 +192,11 @@ fn the_chain_may_be_in_any_order_with_more_than_is_needed() {
     let of = |authority: &Authority, params: &CertificateParams| issue(authority, params).der;
     let for_clients = changed(|params| params.extended_key_usages = vec![Purpose::ClientAuth]);
     let leaf = || leaf.clone();
+    // So many places are left for the ones that matter.
+    let far = |places| {
+        let others = vec![s.clone(); PEER_ISSUERS_MAX - places];
+        [vec![leaf()], others, vec![l.clone(), u.clone()]].concat()
+    };
     for (name, chain, expected) in [
         ("in order", vec![leaf(), l.clone(), u.clone()], Ok(())),
         ("out of order", vec![leaf(), u.clone(), l.clone()], Ok(())),
@@ -202,7 +207,7 @@ fn the_chain_may_be_in_any_order_with_more_than_is_needed() {
         ),
         (
             "with others",
-            vec![leaf(), s, l.clone(), l.clone(), u.clone()],
+            vec![leaf(), s.clone(), l.clone(), l.clone(), u.clone()],
             Ok(()),
         ),
         (
@@ -241,6 +246,8 @@ fn the_chain_may_be_in_any_order_with_more_than_is_needed() {
             vec![of(&no_authority, &good()), der(&no_authority)],
             Err(Flaw::Untrusted),
         ),
+        ("as far as we look", far(2), Ok(())),
+        ("farther", far(1), Err(Flaw::Untrusted)),
         ("none", vec![], Err(Flaw::Missing)),
         (
             "garbage",
@@ -248,11 +255,6 @@ fn the_chain_may_be_in_any_order_with_more_than_is_needed() {
             Err(Flaw::Broken),
         ),
         ("nothing", vec![vec![].into()], Err(Flaw::Broken)),
-        (
-            "too many",
-            vec![leaf(); PEER_CERTIFICATES_MAX + 1],
-            Err(Flaw::Broken),
-        ),
     ] {
         assert_eq!(world.judge(&chain), expected, "{name}");
     }
@@ -317,7 +319,7 @@ fn a_named_certificate_is_no_authority_unless_it_says_so() {
         (ca_params("").is_ca, Ok(())),
     ] {
         let mut above = params("friend");
-        above.is_ca = is_ca.clone();
+        above.is_ca = is_ca;
         let friend = root(above);
         let leaf = issue(&friend, &good()).der;
         let got = trust(&[], &[&der(&friend)]).judge(&[leaf], DOMAIN, NOW);
@@ -427,8 +429,6 @@ fn a_chain_that_is_made_to_be_slow_is_judged_soon() {
     let alike = || der(&root(ca_params("alike")));
     let last = root(ca_params("alike"));
     let mut chain = vec![issue(&last, &good()).der];
-    chain.extend((1..PEER_CERTIFICATES_MAX).map(|_| alike()));
-    let t = std::time::Instant::now();
+    chain.extend((0..PEER_ISSUERS_MAX).map(|_| alike()));
     assert_eq!(world.judge(&chain), Err(Flaw::Untrusted));
-    eprintln!("SLOW {:?}", t.elapsed());
 }
