@@ -6,15 +6,20 @@ use std::fmt::Write;
 /// Whether it is the lower-case hexadecimal SHA-1 of the stream's id and the secret. Takes the same time
 /// whatever is wrong with it.
 pub(super) fn is_right(id: &str, secret: &str, shown: &str) -> bool {
+    let expected = digest_of(id, secret);
+    verify_slices_are_equal(expected.as_bytes(), shown.trim().as_bytes()).is_ok()
+}
+
+/// What a component with that secret shows.
+pub(super) fn digest_of(id: &str, secret: &str) -> String {
     let hash = digest::digest(
         &digest::SHA1_FOR_LEGACY_USE_ONLY,
         format!("{id}{secret}").as_bytes(),
     );
-    let expected = hash.as_ref().iter().fold(String::new(), |mut out, byte| {
+    hash.as_ref().iter().fold(String::new(), |mut out, byte| {
         let _ = write!(out, "{byte:02x}");
         out
-    });
-    verify_slices_are_equal(expected.as_bytes(), shown.trim().as_bytes()).is_ok()
+    })
 }
 
 #[cfg(test)]

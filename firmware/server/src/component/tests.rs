@@ -37,15 +37,7 @@ fn connected(world: &World) -> Component {
         .split('\'')
         .next()
         .unwrap();
-    let hash = aws_lc_rs::digest::digest(
-        &aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY,
-        format!("{id}secret").as_bytes(),
-    );
-    let hex: String = hash
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let hex = handshake::digest_of(id, "secret");
     let (answer, _) = say(&mut component, &format!("<handshake>{hex}</handshake>"));
     assert_eq!(answer, "<handshake/>");
     assert!(component.is_authenticated());
