@@ -2,6 +2,7 @@
 
 use crate::{
     addresses::{Addresses, HOME},
+    component::{self, SECRET},
     script::Port,
     wire::{Item, Wire},
     world::{Link, Problem, World},
@@ -29,6 +30,7 @@ pub(crate) struct Client {
     /// The line is gone and is not looked at any more.
     pub(crate) is_gone: bool,
     management: Option<Management>,
+    is_component: bool,
 }
 
 /// XEP-0198, for clients that resume later in the script.
@@ -42,7 +44,9 @@ struct Management {
 impl Client {
     /// A connection on which nothing was said yet.
     pub(crate) fn raw(world: &mut dyn World, port: Port) -> Result<Client, Problem> {
-        world.connect(port).map(Client::on)
+        let mut client = Client::on(world.connect(port)?);
+        client.is_component = port == Port::Component;
+        Ok(client)
     }
 
     /// Somebody on another server.
@@ -59,6 +63,7 @@ impl Client {
             closed: (false, false),
             is_gone: false,
             management: None,
+            is_component: false,
         }
     }
 
@@ -163,6 +168,31 @@ impl Client {
         Ok(client)
     }
 
+    /// A component that has shown its secret (XEP-0114 §3).
+    pub(crate) fn component(
+        world: &mut dyn World,
+        addresses: &Addresses,
+        name: &str,
+    ) -> Result<Client, Problem> {
+        let mut client = Client::raw(world, Port::Component)?;
+        let header = format!(
+            "<stream:stream to='{name}' xmlns='{}' xmlns:stream='{}'>",
+            ns::COMPONENT,
+            ns::STREAMS
+        );
+        client.write(world, &header);
+        client.wait_for(world, addresses, 2)?;
+        let opened = client.queue.drain(..).find_map(|item| match item {
+            Item::Open(header) => header.attr("id").map(str::to_owned),
+            _ => None,
+        });
+        let id = opened.ok_or_else(|| failed("the server did not open the stream".into()))?;
+        let shown = component::handshake(&id, SECRET);
+        client.write(world, &format!("<handshake>{shown}</handshake>"));
+        client.expect(world, addresses, "handshake")?;
+        Ok(client)
+    }
+
     fn open(&mut self, world: &mut dyn World, addresses: &Addresses) -> Result<(), Problem> {
         let header = format!(
             "<?xml version='1.0'?><stream:stream to='{HOME}' version='1.0' xml:lang='en' xmlns='{}' \
@@ -193,6 +223,9 @@ impl Client {
                 Item::Element(mut element) => {
                     if self.is_management(world, &element) {
                         continue;
+                    }
+                    if self.is_component {
+                        component::as_scripts_write(&mut element);
                     }
                     addresses.homeward(&mut element);
                     if self.is_echo(&element) {

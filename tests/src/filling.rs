@@ -5,12 +5,14 @@
 //! challenge}` answers the SCRAM challenge bound to that name with that password, after a first
 //! message sent as `{base64 n,,…}`, and binds `{signature}` to what the server must say then. `{token juliet
 //! mine}` proves the token bound to `mine` as that account (XEP-0484), and binds `{proof}` to the answer.
+//! `{handshake id secret}` is what a component with that secret shows on the stream of the id bound to `id`
+//! (XEP-0114).
 //!
 //! Scripts may hold ids and times as the simulation makes them, the same at every run. In a world that
 //! does not repeat itself such an id is a name as well, bound where it first comes, and such a time is
 //! any time.
 
-use crate::{addresses::Addresses, scram, token};
+use crate::{addresses::Addresses, component, scram, token};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use std::{collections::BTreeMap, fmt};
 
@@ -114,6 +116,11 @@ impl Bindings {
         }
         if let Some(rest) = inside.strip_prefix("token ") {
             return self.prove(rest, addresses);
+        }
+        if let Some(rest) = inside.strip_prefix("handshake ") {
+            let (id, secret) = rest.split_once(' ').ok_or("which id and secret?")?;
+            let id = self.values.get(id).ok_or("no such id")?;
+            return Ok(component::handshake(id, secret));
         }
         if let Some((count, text)) = inside.split_once(" times ") {
             let count: usize = count

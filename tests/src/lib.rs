@@ -9,6 +9,7 @@ mod addresses;
 mod answers;
 mod client;
 mod clock;
+mod component;
 pub mod dns;
 mod filling;
 pub mod library;

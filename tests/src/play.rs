@@ -6,6 +6,7 @@ use crate::{
     addresses::{Addresses, HOME},
     answers::{self, Answers},
     client::{Client, PASSWORD},
+    component::SECRET,
     filling::Bindings,
     matching,
     script::{Action, IT, Script, Step},
@@ -108,11 +109,17 @@ impl<'a> Player<'a> {
     /// Configuration, then accounts, then who knows whom, and at last everybody comes online.
     fn prepare(&mut self, steps: &[Step]) -> Result<(), (usize, Problem)> {
         let mut order: Vec<&Step> = steps.iter().collect();
-        order.sort_by_key(|step| !matches!(step.action, Action::With { .. }));
+        order.sort_by_key(|step| {
+            !matches!(step.action, Action::With { .. } | Action::Component { .. })
+        });
         for step in &order {
             let done = match &step.action {
                 Action::With { key, value } => self.world.configure(key, value),
                 Action::Has { account, .. } => self.make_account(account),
+                Action::Component { name } => {
+                    let key = format!("components.'{name}'");
+                    self.world.configure(&key, SECRET)
+                }
                 Action::Remote { jid } => self.make_remote(jid),
                 _ => Ok(()),
             };
@@ -125,6 +132,10 @@ impl<'a> Player<'a> {
             }
         }
         for step in steps {
+            if let Action::Component { name } = &step.action {
+                self.connect(name, true)
+                    .map_err(|problem| (step.line, problem))?;
+            }
             let Action::Has { account, resources } = &step.action else {
                 continue;
             };
@@ -253,6 +264,7 @@ impl<'a> Player<'a> {
             }
             Action::Has { .. }
             | Action::Remote { .. }
+            | Action::Component { .. }
             | Action::Contacts { .. }
             | Action::With { .. } => Err(failed(
                 "accounts, contacts and configuration come first".into(),
@@ -279,6 +291,12 @@ impl<'a> Player<'a> {
     }
 
     fn connect(&mut self, who: &str, available: bool) -> Result<(), Problem> {
+        if !who.contains('/') {
+            let component = Client::component(self.world, &self.addresses, who)
+                .map_err(|problem| about(who, problem))?;
+            self.clients.insert(who.into(), component);
+            return Ok(());
+        }
         let mut client = Client::log_in(self.world, &self.addresses, who)
             .map_err(|problem| about(who, problem))?;
         if self.resumers.contains(who) {

@@ -8,6 +8,7 @@
 //! juliet@home.example has balcony, chamber                  accounts, connected and available
 //! nurse@home.example has nobody online
 //! romeo@far.example is remote                               a simulated peer server
+//! irc.home.example is a component                           XEP-0114, connected; its secret is `secret`
 //! juliet@home.example and romeo@far.example are contacts
 //! with archive.keep = '7d'                                  configuration for this script
 //!
@@ -26,7 +27,7 @@
 //! the power fails                                           then the server starts again
 //! the server restarts                                       in order, as for an update
 //! the disk is full                                          and: the disk has room
-//! a raw connection to c2s                                   or c2s_tls: `it sends`, `it gets` …
+//! a raw connection to c2s                                   or c2s_tls, component: `it sends`, `it gets` …
 //! a raw connection of juliet@home.example                   authenticated, nothing bound
 //! ```
 
@@ -55,7 +56,7 @@ pub struct Step {
     pub action: Action,
 }
 
-/// What a line says. A `who` is a full JID, or [`IT`].
+/// What a line says. A `who` is a full JID, the domain of a component, or [`IT`].
 #[derive(Debug, PartialEq, Eq)]
 pub enum Action {
     Has {
@@ -64,6 +65,9 @@ pub enum Action {
     },
     Remote {
         jid: String,
+    },
+    Component {
+        name: String,
     },
     Contacts {
         one: String,
@@ -126,6 +130,8 @@ pub enum Port {
     C2s,
     /// Inside TLS.
     C2sTls,
+    /// Of external components.
+    Component,
 }
 
 /// Why a script cannot be read.
@@ -149,6 +155,7 @@ impl Action {
             self,
             Action::Has { .. }
                 | Action::Remote { .. }
+                | Action::Component { .. }
                 | Action::Contacts { .. }
                 | Action::With { .. }
         )
@@ -330,6 +337,25 @@ mod tests {
     }
 
     #[test]
+    fn components_have_a_domain() {
+        check(
+            "# What must hold.\n\
+             irc.home.example is a component\n\
+             irc.home.example sends\n    <a/>\n\
+             irc.home.example loses its connection\n\
+             irc.home.example connects\n\
+             a raw connection to component\n",
+            expect![[r#"
+                2..3 Component { name: "irc.home.example" }
+                3..5 Sends { who: "irc.home.example", text: "<a/>" }
+                5..6 LosesConnection { who: "irc.home.example" }
+                6..7 Connects { who: "irc.home.example", available: true }
+                7..8 Raw(Component)
+            "#]],
+        );
+    }
+
+    #[test]
     fn errors_name_file_and_line() {
         check(
             "juliet@home.example has balcony\n",
@@ -368,7 +394,7 @@ mod tests {
             ),
             (
                 "a raw connection to s2s\n",
-                expect![["x.script:2: no such port: s2s; there are c2s and c2s_tls\n"]],
+                expect![["x.script:2: no such port: s2s; there are c2s, c2s_tls and component\n"]],
             ),
             (
                 "after a while\n",

@@ -1,6 +1,7 @@
 //! The world in process: the server's own code on one thread, over a disk that forgets, without TLS
 //! and without waiting. It is at rest before the next line of a script, so absence costs nothing.
 
+mod component;
 mod far;
 
 use crate::{
@@ -9,6 +10,7 @@ use crate::{
     script::Port,
     world::{Link, Problem, World},
 };
+use component::Components;
 use far::{Far, Street};
 use household::Config;
 use server::{
@@ -50,6 +52,7 @@ pub struct Simulated {
     /// Started by whatever needs it first; gone while the power is off.
     server: Option<Arc<Server>>,
     lines: Vec<Line>,
+    components: Components,
     /// Other servers, and who is to be called.
     far: Vec<Far>,
     street: Arc<Street>,
@@ -77,6 +80,7 @@ impl Default for Simulated {
             settings: SETTINGS.into(),
             server: None,
             lines: Vec::new(),
+            components: Components::default(),
             far: Vec::new(),
             street: Arc::default(),
             power_cuts: 0,
@@ -128,6 +132,10 @@ impl World for Simulated {
         let door = match port {
             Port::C2s => Door::StartTls,
             Port::C2sTls => Door::Secured,
+            Port::Component => {
+                let server = self.server()?;
+                return Ok(self.components.connect(server));
+            }
         };
         // A documentation address (RFC 5737): nobody's.
         let peer = Peer {
@@ -163,21 +171,33 @@ impl World for Simulated {
     }
 
     fn write(&mut self, link: Link, bytes: &[u8]) {
+        if Components::has(link) {
+            return self.components.write(link, bytes);
+        }
         self.lines[link].towards_server.extend_from_slice(bytes);
     }
 
     fn read(&mut self, link: Link) -> Vec<u8> {
         self.settle();
+        if Components::has(link) {
+            return self.components.read(link);
+        }
         std::mem::take(&mut self.lines[link].towards_client)
     }
 
     fn is_closed(&self, link: Link) -> bool {
+        if Components::has(link) {
+            return self.components.is_closed(link);
+        }
         self.lines[link].connection.is_none() && !self.lines[link].is_far
     }
 
     fn cut(&mut self, link: Link) {
-        let line = &mut self.lines[link];
-        if let Some(mut connection) = line.connection.take() {
+        if Components::has(link) {
+            if let Some(mut component) = self.components.cut(link) {
+                self.now(component.leave());
+            }
+        } else if let Some(mut connection) = self.lines[link].connection.take() {
             self.now(connection.leave());
         }
         self.settle();
@@ -194,6 +214,7 @@ impl World for Simulated {
             for link in 0..self.lines.len() {
                 moves |= self.drive(link);
             }
+            moves |= self.drive_components();
             moves |= self.drive_far();
             if !moves {
                 return moved;
@@ -213,6 +234,7 @@ impl World for Simulated {
                     connection.tick();
                 }
             }
+            self.components.tick();
             for link in self.far.iter_mut().flat_map(Far::links) {
                 link.tick();
             }
@@ -239,6 +261,7 @@ impl World for Simulated {
                 connection.end(StreamError::SYSTEM_SHUTDOWN);
             }
         }
+        self.components.end_all(StreamError::SYSTEM_SHUTDOWN);
         for link in self.far.iter_mut().flat_map(Far::links) {
             link.end(StreamError::SYSTEM_SHUTDOWN);
         }
@@ -251,6 +274,7 @@ impl World for Simulated {
         for line in &mut self.lines {
             line.connection = None;
         }
+        self.components.drop_all();
         self.forget_far();
         self.server().map(|_| ())
     }
@@ -259,6 +283,7 @@ impl World for Simulated {
         for line in &mut self.lines {
             line.connection = None;
         }
+        self.components.drop_all();
         self.forget_far();
         self.server = None;
         self.power_cuts += 1;
@@ -482,6 +507,7 @@ impl Simulated {
             .lines
             .iter()
             .filter_map(|line| line.connection.as_ref()?.deadline())
+            .chain(self.components.deadlines())
             .chain(far);
         let next = deadlines.map(|deadline| Duration::from_millis(deadline.saturating_sub(now)));
         let push = self.server.as_ref().and_then(|server| server.until_push());

@@ -145,6 +145,9 @@ impl World for Sockets {
     }
 
     fn connect(&mut self, port: Port) -> Result<Link, Problem> {
+        if port == Port::Component {
+            return Err(Problem::NotApplicable("a component".into()));
+        }
         if port == Port::C2s && !self.target.starttls {
             return Err(Problem::NotApplicable("a connection without TLS".into()));
         }

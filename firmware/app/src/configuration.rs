@@ -1,8 +1,9 @@
 //! Which files are the configuration, and the checks that need addresses (RFC 7622).
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use household::Config;
 use std::{
+    collections::BTreeMap,
     env,
     path::{Path, PathBuf},
 };
@@ -67,14 +68,47 @@ fn normalise(config: &mut Config) -> Result<()> {
             *name = domain(key, name)?;
         }
     }
-    for name in config.components.keys() {
-        if domain("components", name).is_err() {
+    components(config)
+}
+
+/// External components under the normal form of their names; none of them is one of ours.
+fn components(config: &mut Config) -> Result<()> {
+    let normal = |section: &str, name: &str| {
+        domain(section, name).map_err(|_| {
+            anyhow!(
+                "{section}.\"{name}\" is wrong: its name must be a domain name, like \"irc.home.example\""
+            )
+        })
+    };
+    let mut secrets = BTreeMap::new();
+    for (name, secret) in std::mem::take(&mut config.components) {
+        let normal = normal("components", &name)?;
+        if is_ours(config, &normal) {
             bail!(
-                "components.\"{name}\" is wrong: its name must be a domain name, like \"irc.home.example\""
+                "components.\"{name}\" is wrong: this server is there itself; choose another name"
             );
         }
+        if secrets.insert(normal, secret).is_some() {
+            bail!("components.\"{name}\" is there twice: keep one of the two");
+        }
     }
+    config.components = secrets;
+    let mut privileges = BTreeMap::new();
+    for (name, words) in std::mem::take(&mut config.privileges) {
+        privileges.insert(normal("privileges", &name)?, words);
+    }
+    config.privileges = privileges;
     Ok(())
+}
+
+/// Whether it is the domain, or what one of `[names]` stands for.
+fn is_ours(config: &Config, name: &str) -> bool {
+    let names = &config.names;
+    let mut ours = [&names.rooms, &names.upload, &names.proxy, &names.pubsub].into_iter();
+    name == config.domain
+        || ours.any(|ours| {
+            domain("names", &format!("{ours}.{}", config.domain)).is_ok_and(|ours| ours == name)
+        })
 }
 
 /// A domain in its normal form.
@@ -226,6 +260,24 @@ mod tests {
             Err(error) => format!("{error:#}"),
         };
         expected.assert_eq(&answer);
+    }
+
+    #[test]
+    fn names_of_components() {
+        let check = |name: &str, expected: Expect| {
+            let text = format!("[components]\n'{name}' = 's'\n[privileges]\n'{name}' = ['roster']");
+            let mut config = Config::from_texts([(Path::new("x.toml"), &*text)]).unwrap();
+            let answer = match normalise(&mut config) {
+                Ok(()) => format!("{:?} {:?}", config.components, config.privileges.keys()),
+                Err(error) => format!("{error:#}"),
+            };
+            expected.assert_eq(&answer);
+        };
+        check("IRC.localhost", expect![]);
+        check("irc.elsewhere.example", expect![]);
+        check("a@irc.localhost", expect![]);
+        check("Localhost", expect![]);
+        check("GroupChat.localhost", expect![]);
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub(crate) struct Doors {
     calls: Serving,
 }
 
-/// All listeners for clients and other servers: they share limits, so they come and go together.
+/// All listeners for clients, other servers and components: they share limits, so they come and go together.
 struct StreamDoors {
     wanted: Listen,
     bound: Vec<(&'static str, SocketAddr)>,
@@ -202,7 +202,8 @@ impl Doors {
     }
 }
 
-/// The listeners for streams. A house that does not talk to others has none for them.
+/// The listeners for streams. A house that does not talk to others has none for them, and one without
+/// external components none for those.
 fn streams_of(config: &Config) -> Listen {
     let it = &config.listen;
     let for_others = |list: &Vec<SocketAddr>| {
@@ -212,11 +213,14 @@ fn streams_of(config: &Config) -> Listen {
             Vec::new()
         }
     };
+    let has_components = !config.components.is_empty();
+    let for_components = has_components.then(|| it.component.clone());
     Listen {
         c2s: it.c2s.clone(),
         c2s_tls: it.c2s_tls.clone(),
         s2s: for_others(&it.s2s),
         s2s_tls: for_others(&it.s2s_tls),
+        component: for_components.unwrap_or_default(),
         https: Vec::new(),
         http: Vec::new(),
         ..it.clone()

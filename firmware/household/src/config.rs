@@ -4,9 +4,11 @@
 //! `read.rs`; what a value may look like is `value.rs`. Holding a [`Config`] is the proof that every value
 //! has its type. That a domain is one (RFC 7622) is for the caller to check, who knows addresses.
 
+mod privileges;
 mod read;
 mod value;
 
+pub use privileges::{Presences, Privileges, Requests};
 pub use read::ConfigError;
 pub use value::{Network, Secret, duration_of, duration_text};
 
@@ -45,6 +47,8 @@ pub struct Config {
     pub contact: Contact,
     /// External components (XEP-0114): domain and shared secret.
     pub components: BTreeMap<String, Secret>,
+    /// What they may do in the accounts of this house (XEP-0356), by domain.
+    pub privileges: BTreeMap<String, Privileges>,
     pub names: Names,
     pub upload: Upload,
     pub archive: Archive,

@@ -5,6 +5,7 @@ mod gate;
 pub(crate) use gate::Admission;
 
 use crate::{
+    component::Component,
     connection::{Connection, Door, Peer},
     limits::{ACCEPT_PAUSE_MS, DEAD_LINE_MS, SHUTDOWN_MS_MAX},
     s2s::Link,
@@ -48,6 +49,7 @@ enum Who {
     Server {
         direct: bool,
     },
+    Component,
 }
 
 /// Why an address cannot be listened on: a sentence that names key and value.
@@ -58,7 +60,7 @@ pub struct ListenError {
     error: io::Error,
 }
 
-/// Binds every address of `[listen]` that clients and other servers use.
+/// Binds every address of `[listen]` that clients, other servers and components use.
 pub async fn bind(listen: &Listen) -> Result<Listeners, ListenError> {
     let mut open = Vec::new();
     let doors = [
@@ -66,6 +68,7 @@ pub async fn bind(listen: &Listen) -> Result<Listeners, ListenError> {
         ("c2s_tls", Who::Client(Door::DirectTls), &listen.c2s_tls),
         ("s2s", Who::Server { direct: false }, &listen.s2s),
         ("s2s_tls", Who::Server { direct: true }, &listen.s2s_tls),
+        ("component", Who::Component, &listen.component),
     ];
     for (name, who, addresses) in doors {
         for &wanted in addresses {
@@ -195,6 +198,14 @@ impl Port {
             Who::Server { direct } => {
                 let link = Link::called(server, address, direct);
                 let serve = tcp::serve(house, tcp, link, how(direct));
+                tokio::spawn(async move {
+                    serve.await;
+                    drop(alive);
+                });
+            }
+            Who::Component => {
+                let component = Component::new(server, address);
+                let serve = tcp::serve(house, tcp, component, how(false));
                 tokio::spawn(async move {
                     serve.await;
                     drop(alive);

@@ -8,6 +8,7 @@ pub(crate) use directed::Directed;
 
 use crate::{
     account::{Cx, Presence},
+    component::privilege,
     features::{ALL, passes, presence_came},
     identity,
     limits::{DIRECTED_MAX, REQUESTS_MAX},
@@ -163,6 +164,7 @@ fn available(cx: &mut Cx<'_>, session: &Arc<Session>, passing: Passing) {
         probe_contacts(cx, session);
         show_others(cx, session);
         requests::show_all(cx, session);
+        privilege::appeared(cx, &passing);
     }
     // Each time: a priority that is no longer negative lets messages in, too.
     for hook in ALL.iter().filter_map(|feature| feature.available) {
@@ -462,6 +464,29 @@ fn subscription_in(cx: &mut Cx<'_>, verb: Verb, passing: &Passing) {
     }
 }
 
+/// Both sides agree on a subscription without a word to each other: who answers for the contact said so.
+pub(crate) fn agree(cx: &mut Cx<'_>, contact: &Jid, (to, from): (bool, bool)) {
+    let old = cx.state.roster.get(contact).cloned().unwrap_or_default();
+    let before = old.subscription;
+    if before.from && !from {
+        show_unavailable(cx, contact); // while the contact may still see it
+    }
+    let state = Subscription {
+        to,
+        from,
+        ..Subscription::default()
+    };
+    change(cx, contact, &old, state, old.clone());
+    if to && !before.to {
+        for hook in ALL.iter().filter_map(|feature| feature.subscribed) {
+            hook(cx, contact);
+        }
+    }
+    if from && !before.from {
+        show_available(cx, contact);
+    }
+}
+
 /// Takes over a new state, stores it, and pushes the item where clients can see the difference.
 fn change(cx: &mut Cx<'_>, contact: &Jid, old: &Item, state: Subscription, mut item: Item) {
     // A contact that was approved is listed from then on (§3.1.3).
@@ -511,6 +536,7 @@ pub(crate) fn push_item(cx: &mut Cx<'_>, contact: &Jid) {
         roster::NS
     );
     cx.push(&query, |resource| resource.interested);
+    privilege::roster_changed(cx, &query);
 }
 
 /// §3.1.5: current presence of every available resource, to somebody who may see it, or more of it, from now

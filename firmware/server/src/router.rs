@@ -3,6 +3,7 @@
 
 mod errand;
 mod find;
+mod on_behalf;
 
 use crate::{
     account::{Account, Cx, Leaving},
@@ -22,6 +23,7 @@ use crate::{
     },
 };
 pub(crate) use find::Found;
+pub(crate) use on_behalf::inner_stanza;
 use std::{collections::HashMap, sync::Arc};
 use xmpp::{Element, Entry, Jid, Kind, Passing, Stanza, StanzaError, StreamError};
 
@@ -391,6 +393,8 @@ impl Router {
             On::Room
         } else if cx.is_service() {
             On::PubsubService
+        } else if on_behalf::is_on_behalf(&passing) {
+            return self.on_behalf(cx, passing);
         } else {
             On::OtherAccount
         };

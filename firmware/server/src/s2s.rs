@@ -14,6 +14,7 @@ pub mod dial;
 pub(crate) mod dialback;
 pub mod limits;
 mod link;
+mod local;
 #[cfg(test)]
 mod pki;
 mod policy;
@@ -26,7 +27,9 @@ mod waiting;
 
 pub use dial::{Dialed, Dialer, Unreachable};
 pub use link::{Link, Outcome, Reached};
+pub(crate) use local::Sent;
 pub use remote::Remote;
+pub(crate) use remote::Waiting;
 
 use crate::{
     features::{worth_keeping, worth_keeping_in_room},
@@ -38,7 +41,7 @@ use crate::{
     world::Timestamp,
 };
 use dialback::Secret;
-use remote::{Queued, Waiting};
+use remote::Queued;
 use rustls_pki_types::CertificateDer;
 use std::{
     collections::BTreeMap,
@@ -188,6 +191,9 @@ impl Server {
     ) -> Result<(), StanzaError> {
         let federation = self.federation();
         let theirs = passing.to.domain();
+        if self.is_component(theirs.as_str()) {
+            return self.send_to_component(passing, cause);
+        }
         let outside = federation.outside.get();
         let outside = outside.ok_or(StanzaError::REMOTE_SERVER_NOT_FOUND)?;
         policy::may_talk(&self.config(), theirs.as_str())?;
@@ -196,8 +202,23 @@ impl Server {
         let remote = remote.ok_or(
             StanzaError::RESOURCE_CONSTRAINT.with_text("too many servers are written to at once"),
         )?;
+        if self.queue_for(&remote, passing, cause)? == Queued::Call {
+            outside.call(Call::Deliver(remote));
+        }
+        Ok(())
+    }
+
+    /// Into the queue of a remote, and to disk where it must not be lost.
+    fn queue_for(
+        &self,
+        remote: &Remote,
+        passing: &Passing,
+        cause: Option<&Cause>,
+    ) -> Result<Queued, StanzaError> {
+        let now = self.clock().elapsed_ms();
         let entry = passing.entry();
-        let row = is_kept(self, passing).then(|| federation.rows.fetch_add(1, Ordering::Relaxed));
+        let rows = &self.federation().rows;
+        let row = is_kept(self, passing).then(|| rows.fetch_add(1, Ordering::Relaxed));
         let waiting = Waiting {
             entry: entry.clone(),
             row,
@@ -211,10 +232,7 @@ impl Server {
                 cause.note(ticket);
             }
         }
-        if queued == Queued::Call {
-            outside.call(Call::Deliver(remote));
-        }
-        Ok(())
+        Ok(queued)
     }
 
     /// What another server said, in its proven name: on its way, and all that follows from it.

@@ -10,6 +10,7 @@ use crate::{
     archive,
     books::Books,
     capabilities::Known,
+    component::Components,
     directory::{Directory, Readers},
     family::Keeper,
     features::resends::Window,
@@ -75,13 +76,14 @@ pub struct Server {
     /// The address of the publish-subscribe service.
     pubsub: Jid,
     rooms: Rooms,
+    pub(crate) components: Components,
     config: ArcSwap<Config>,
     store: Arc<Store>,
     clock: Arc<dyn Clock>,
     dice: Arc<dyn Dice>,
     readers: Arc<dyn Readers>,
     directory: Directory,
-    router: Router,
+    pub(crate) router: Router,
     logins: Logins,
     books: Books,
     family: Keeper,
@@ -137,6 +139,7 @@ impl Server {
             this: this.clone(),
             pubsub,
             rooms,
+            components: Components::default(),
             domain,
             capabilities,
             config: ArcSwap::new(config),
@@ -242,7 +245,8 @@ impl Server {
 
     /// Replaces the configuration (SIGHUP). The domain stays what it was.
     pub fn configure(&self, config: Arc<Config>) {
-        self.config.store(config);
+        let before = self.config.swap(config);
+        self.follow_components(&before);
     }
 
     pub fn store(&self) -> &Arc<Store> {
@@ -521,6 +525,7 @@ impl Server {
         self.directory.evict(&self.store);
         self.sweep_archives();
         self.forget_resends();
+        self.keep_components().await;
     }
 
     /// The connection should stop reading from this session for a moment: the card or a queue is behind

@@ -38,13 +38,19 @@ fn event(line: &str) -> Option<Result<Action, String>> {
     Some(match port {
         "c2s" => Ok(Action::Raw(Port::C2s)),
         "c2s_tls" => Ok(Action::Raw(Port::C2sTls)),
-        _ => Err(format!("no such port: {port}; there are c2s and c2s_tls")),
+        "component" => Ok(Action::Raw(Port::Component)),
+        _ => Err(format!(
+            "no such port: {port}; there are c2s, c2s_tls and component"
+        )),
     })
 }
 
 /// What is said of an account before anything happens.
 fn preparation(subject: &str, predicate: &str) -> Option<Result<Action, String>> {
     let account = bare_jid(subject);
+    if predicate == "is a component" {
+        return Some(domain(subject).map(|name| Action::Component { name }));
+    }
     if predicate == "is remote" {
         return Some(account.map(|jid| Action::Remote { jid }));
     }
@@ -91,9 +97,11 @@ fn deed(subject: &str, predicate: &str) -> Option<Result<Action, String>> {
         "gets nothing" => (anybody(subject), |who, _| Action::GetsNothing { who }),
         "is closed" => (anybody(subject), |who, _| Action::Closed { who }),
         "loses its connection" => (anybody(subject), |who, _| Action::LosesConnection { who }),
-        "connects" => (full_jid(subject), |who, _| Action::Connects {
-            who,
-            available: true,
+        "connects" => (domain(subject).or_else(|_| full_jid(subject)), |who, _| {
+            Action::Connects {
+                who,
+                available: true,
+            }
         }),
         "connects without presence" => (full_jid(subject), |who, _| Action::Connects {
             who,
@@ -106,12 +114,21 @@ fn deed(subject: &str, predicate: &str) -> Option<Result<Action, String>> {
     Some(who.map(|who| make(who, text)))
 }
 
-/// The raw connection, a resource, or a remote account.
+/// The raw connection, a resource, a component, or a remote account.
 fn anybody(text: &str) -> Result<String, String> {
     if text == IT {
         return Ok(IT.into());
     }
-    full_jid(text).or_else(|why| bare_jid(text).map_err(|_| why))
+    let known = full_jid(text);
+    known.or_else(|why| bare_jid(text).or_else(|_| domain(text)).map_err(|_| why))
+}
+
+fn domain(text: &str) -> Result<String, String> {
+    if text.contains('.') && !text.contains(['@', '/']) {
+        Ok(text.into())
+    } else {
+        Err(format!("{text} is no domain: name.domain"))
+    }
 }
 
 fn full_jid(text: &str) -> Result<String, String> {

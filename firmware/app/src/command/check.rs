@@ -174,7 +174,6 @@ fn without_effect(config: &Config) -> Vec<Finding> {
     let listeners = [
         ("listen.s2s", &listen.s2s, &usual.s2s),
         ("listen.s2s_tls", &listen.s2s_tls, &usual.s2s_tls),
-        ("listen.component", &listen.component, &usual.component),
         ("listen.stun", &listen.stun, &usual.stun),
         ("listen.turn_tls", &listen.turn_tls, &usual.turn_tls),
         ("listen.proxy65", &listen.proxy65, &usual.proxy65),
@@ -189,7 +188,6 @@ fn without_effect(config: &Config) -> Vec<Finding> {
         dns,
         resolver,
         s2s,
-        components,
         turn,
         proxy_protocol,
         update,

@@ -127,6 +127,18 @@ fn contradiction(config: &Config) -> Option<String> {
             "two keys of [names] are \"{name}\": give each component its own name"
         ));
     }
+    let mut secrets = config.components.iter();
+    if let Some((name, _)) = secrets.find(|(_, secret)| secret.expose().is_empty()) {
+        return Some(format!(
+            "components.\"{name}\" is empty: write the secret that the component knows, too"
+        ));
+    }
+    let mut privileged = config.privileges.keys();
+    if let Some(name) = privileged.find(|name| !config.components.contains_key(*name)) {
+        return Some(format!(
+            "privileges.\"{name}\" is of no component: [components] needs a line for it with its secret"
+        ));
+    }
     let address = repeated(listeners(config).filter(|address| address.port() != 0))?;
     Some(format!(
         "[listen] has {address} twice: give each listener its own port, or switch one off with []"

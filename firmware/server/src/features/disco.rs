@@ -121,9 +121,14 @@ fn items_of_server(server: &Server, iq: &Iq<'_>) -> Answer {
         return Err(StanzaError::ITEM_NOT_FOUND);
     }
     let (rooms, pubsub) = (server.rooms().service(), server.pubsub());
-    Ok(format!(
-        "<query xmlns='{ITEMS}'><item jid='{rooms}'/><item jid='{pubsub}'/></query>"
-    ))
+    let mut items = format!("<item jid='{rooms}'/><item jid='{pubsub}'/>");
+    // Some clients give up where one of these does not answer, so only those that can.
+    for component in server.components() {
+        items += "<item";
+        compose::attribute(&mut items, "jid", component.as_str());
+        items += "/>";
+    }
+    Ok(format!("<query xmlns='{ITEMS}'>{items}</query>"))
 }
 
 /// §8: an account nobody has looks like one without items.

@@ -31,6 +31,7 @@ mod pep;
 mod ping;
 mod pre_approval;
 pub(crate) mod private;
+mod privileged;
 mod pubsub;
 pub(crate) mod push;
 mod register;
@@ -81,6 +82,7 @@ pub(crate) const ALL: &[&Feature] = &[
     &bind::FEATURE,
     &management::FEATURE,
     &reporting::FEATURE, // read by blocking
+    &privileged::FEATURE,
     &disco::FEATURE,
     &caps::FEATURE, // asks what clients want to know; read by pep
     &pep::FEATURE,
@@ -144,6 +146,7 @@ pub(crate) struct PerAccount {
     pub(crate) neighbours: crate::capabilities::Neighbours,
     pub(crate) push: crate::push::Pushes,
     pub(crate) moves: crate::presence::moved::Moves,
+    pub(crate) asked: crate::component::Asked,
 }
 
 impl PerAccount {
@@ -167,6 +170,7 @@ impl PerAccount {
             neighbours: crate::capabilities::Neighbours::default(),
             push: crate::push::Pushes::load(snapshot, account)?,
             moves: crate::presence::moved::Moves::default(),
+            asked: crate::component::Asked::default(),
         })
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::{
     account::Cx,
+    component::Granted,
     feature::{Answer, Feature, Iq, On, Spec, get, set},
     limits::{ROSTER_GROUPS_MAX, ROSTER_NAME_BYTES_MAX},
     presence,
@@ -16,13 +17,9 @@ pub(super) const FEATURE: Feature = Feature {
     iq: &[
         get(On::OwnAccount, (NS, "query"), list),
         set(On::OwnAccount, (NS, "query"), change),
-        // §2.3.3: somebody else's roster.
-        get(On::OtherAccount, (NS, "query"), |_, _| {
-            Err(StanzaError::FORBIDDEN)
-        }),
-        set(On::OtherAccount, (NS, "query"), |_, _| {
-            Err(StanzaError::FORBIDDEN)
-        }),
+        // §2.3.3: somebody else's roster is nobody's business, but that of privileged components.
+        get(On::OtherAccount, (NS, "query"), list_for_component),
+        set(On::OtherAccount, (NS, "query"), change_by_component),
     ],
     // §2.6.1.
     stream_features: Some(|_, _| Some("<ver xmlns='urn:xmpp:features:rosterver'/>".into())),
@@ -44,8 +41,45 @@ fn list(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Answer {
     ))
 }
 
+/// XEP-0356 §4.3.
+fn list_for_component(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Answer {
+    if !Granted::to(cx.server, &iq.passing.from).roster_get {
+        return Err(StanzaError::FORBIDDEN);
+    }
+    list(cx, iq)
+}
+
+/// XEP-0356 §4.3. Of contacts at its own domain the component says, too, who sees whom: §2.1.2.5 has that
+/// ignored, but it answers for the contact, and gateways expect their contacts to be there without questions.
+fn change_by_component(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Answer {
+    if !Granted::to(cx.server, &iq.passing.from).roster_set {
+        return Err(StanzaError::FORBIDDEN);
+    }
+    let query = iq.payload.element();
+    let said = query
+        .child(NS, "item")
+        .and_then(|item| item.attr("subscription"));
+    let wanted = Wanted::parse(&query)?;
+    let contact = wanted.contact.clone();
+    put(cx, wanted)?;
+    let subscription = match said {
+        Some("both") => (true, true),
+        Some("to") => (true, false),
+        Some("from") => (false, true),
+        _ => return Ok(String::new()),
+    };
+    if contact.domainpart() == iq.passing.from.domainpart() {
+        presence::agree(cx, &contact, subscription);
+    }
+    Ok(String::new())
+}
+
 fn change(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Answer {
     let wanted = Wanted::parse(&iq.payload.element())?;
+    put(cx, wanted)
+}
+
+fn put(cx: &mut Cx<'_>, wanted: Wanted) -> Answer {
     if wanted.contact == *cx.jid() {
         return Err(StanzaError::NOT_ALLOWED); // §2.3.3, interoperability note: nobody is their own contact
     }

@@ -47,10 +47,11 @@ impl Router {
             None => return self.at_domain(server, passing),
         };
         if passing.stanza.kind == Kind::Presence && !presence::concerns_the_absent(passing) {
-            return server
-                .directory()
-                .get(localpart)
-                .map_or(Found::Nobody, Found::Account);
+            let there = server.directory().get(localpart);
+            // XEP-0356 §7.4: a component may be told of contacts of those who are not there.
+            if there.is_some() || !server.tells_of_contacts() {
+                return there.map_or(Found::Nobody, Found::Account);
+            }
         }
         match server.load(localpart).await {
             Ok(Some(account)) => Found::Account(account),

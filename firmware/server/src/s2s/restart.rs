@@ -38,6 +38,9 @@ impl Server {
             row: Some(kept.number),
             broken: 0,
         };
+        if let Some(to) = to.as_ref().filter(|to| self.is_component(to.as_str())) {
+            return self.resume_for_component(to, waiting).await;
+        }
         let outside = self.federation().outside.get();
         let (Some(to), Some(outside)) = (to, outside) else {
             return self

@@ -1,7 +1,8 @@
 //! What a driver drives: a stream of a client, of another server, or of a component.
 
 use crate::{
-    connection::{Connection, Done, Todo},
+    component::Component,
+    connection::{Connection, Done, Door, Todo},
     s2s::Link,
     tls::Identity,
 };
@@ -158,4 +159,55 @@ impl Driven for Link {
             chain.iter().map(|der| der.clone().into_owned()).collect(),
         );
     }
+}
+
+impl Driven for Component {
+    fn step(&mut self) -> impl Future<Output = Todo> + Send {
+        Component::step(self)
+    }
+
+    fn is_authenticated(&self) -> bool {
+        Component::is_authenticated(self)
+    }
+
+    fn output(&mut self) -> &mut Vec<u8> {
+        Component::output(self)
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        Component::push(self, bytes);
+    }
+
+    async fn written(&mut self) {
+        Component::written(self);
+    }
+
+    async fn resume(&mut self, _: Done) {}
+
+    fn deadline(&self) -> Option<u64> {
+        Component::deadline(self)
+    }
+
+    fn tick(&mut self) {
+        Component::tick(self);
+    }
+
+    fn poll_wake(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        Component::poll_wake(self, cx)
+    }
+
+    fn end(&mut self, error: StreamError) {
+        Component::end(self, error);
+    }
+
+    fn leave(&mut self) -> impl Future<Output = ()> + Send {
+        Component::leave(self)
+    }
+
+    // It is never asked: no step of a component's stream begins TLS.
+    fn handshake(&self, identity: &Identity) -> Handshake {
+        Handshake::Answer(identity.configuration(Door::StartTls))
+    }
+
+    fn secured(&mut self, _: &Identity, _: &TlsStream<TcpStream>) {}
 }

@@ -1,0 +1,13 @@
+//! Limits of external components, with the reason for each number (house rule 8).
+
+/// Milliseconds that messages wait for an external component that is not connected, until their senders are
+/// told: long enough to update a gateway.
+pub const COMPONENT_ABSENT_MS_MAX: u64 = 600_000;
+/// Requests sent in the name of one account by components that wait for an answer (XEP-0356): a gateway that
+/// starts asks for a few things in everybody's name.
+pub const ASKED_ON_BEHALF_MAX: usize = 64;
+/// Milliseconds in which their answers come, or the component is told that they do not: other servers have
+/// half of it to be reached.
+pub const ON_BEHALF_MS_MAX: u64 = 60_000;
+/// Resources of which components were told: those of a household and of all its contacts, many times over.
+pub const TOLD_MAX: usize = 16_384;

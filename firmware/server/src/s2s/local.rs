@@ -1,0 +1,126 @@
+//! What waits for an external component of this house (XEP-0114): a queue like that to another server, which
+//! nobody has to call. The component comes by itself.
+
+use super::{
+    Remote, Waiting,
+    limits::{REMOTE_BROKEN_MAX, REMOTE_SETTLE_MS},
+    remote::Queued,
+};
+use crate::{component::limits::COMPONENT_ABSENT_MS_MAX, server::Server, session::intake::Cause};
+use std::{collections::VecDeque, sync::Arc};
+use xmpp::{Jid, Passing, StanzaError};
+
+const ABSENT: StanzaError =
+    StanzaError::REMOTE_SERVER_TIMEOUT.with_text("this service is not connected at the moment");
+
+/// What was written to a component and may not have arrived. A component acknowledges nothing: what was
+/// written [`REMOTE_SETTLE_MS`] ago counts as there (DESIGN §6).
+#[derive(Default)]
+pub(crate) struct Sent(VecDeque<(u64, Waiting)>);
+
+impl Sent {
+    /// It was written now, in elapsed milliseconds.
+    pub(crate) fn note(&mut self, waiting: Waiting, now: u64) {
+        if waiting.row.is_some() {
+            self.0.push_back((now, waiting));
+        }
+    }
+
+    /// When the next one counts as there.
+    pub(crate) fn due(&self) -> Option<u64> {
+        self.0.front().map(|(at, _)| at + REMOTE_SETTLE_MS)
+    }
+
+    /// How many of them there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// What counts as there by now.
+    pub(crate) fn settle(&mut self, server: &Server, now: u64) {
+        while self.due().is_some_and(|due| due <= now)
+            && let Some((_, waiting)) = self.0.pop_front()
+        {
+            server.forget_row(&waiting);
+        }
+    }
+
+    /// The component closed its stream in order: it has everything.
+    pub(crate) fn settle_all(&mut self, server: &Server) {
+        self.settle(server, u64::MAX);
+    }
+}
+
+impl Server {
+    /// The queue of a component.
+    pub(crate) fn component_queue(&self, name: &Jid) -> Option<Arc<Remote>> {
+        let now = self.clock().elapsed_ms();
+        self.federation()
+            .remote(self.domain().clone(), name.clone(), now)
+    }
+
+    /// Sends a stanza to the component at its domain. While that is not connected, what must not be lost
+    /// waits for a while; anything else is refused, with what its sender is to be told.
+    pub(super) fn send_to_component(
+        &self,
+        passing: &Passing,
+        cause: Option<&Cause>,
+    ) -> Result<(), StanzaError> {
+        let name = passing.to.domain();
+        let away = self.component_away_ms(&name);
+        let is_kept = super::is_kept(self, passing);
+        if away.is_some_and(|ms| ms > COMPONENT_ABSENT_MS_MAX || !is_kept) {
+            return Err(ABSENT);
+        }
+        let queue = self.component_queue(&name);
+        let queue = queue.ok_or(StanzaError::RESOURCE_CONSTRAINT)?;
+        self.queue_for(&queue, passing, cause).map(|_| ())
+    }
+
+    /// A restart found this on disk.
+    pub(super) async fn resume_for_component(self: &Arc<Self>, name: &Jid, waiting: Waiting) {
+        let now = self.clock().elapsed_ms();
+        let pushed = match self.component_queue(name) {
+            Some(queue) => queue.push(waiting, now),
+            None => Err((Box::new(waiting), StanzaError::RESOURCE_CONSTRAINT)),
+        };
+        match pushed {
+            Ok(Queued::Call | Queued::Carried) => {}
+            Err((waiting, error)) => self.bounce(vec![*waiting], error).await,
+        }
+    }
+
+    /// The stream of that number does not carry the queue any more. What may not have arrived goes first when
+    /// the component is back, unless it was on the line each time that broke.
+    pub(crate) async fn component_lost(self: &Arc<Self>, queue: &Remote, link: u64, sent: Sent) {
+        let mut lost = Vec::new();
+        let mut back = Vec::new();
+        for (_, mut waiting) in sent.0 {
+            waiting.broken += 1;
+            if waiting.broken >= REMOTE_BROKEN_MAX {
+                lost.push(waiting);
+            } else {
+                back.push(waiting);
+            }
+        }
+        queue.detach(link, back);
+        self.bounce(lost, StanzaError::REMOTE_SERVER_TIMEOUT).await;
+    }
+
+    /// Tells senders of what waits for components that have not come for too long, and components of answers
+    /// that have not.
+    pub(crate) async fn keep_components(self: &Arc<Self>) {
+        self.give_up_on_behalf().await;
+        for (name, away) in self.components_away() {
+            if away <= COMPONENT_ABSENT_MS_MAX {
+                continue;
+            }
+            if let Some(queue) = self.component_queue(&name)
+                && queue.waiting() > 0
+            {
+                self.remote_failed(&queue, ABSENT, "the component has not come back")
+                    .await;
+            }
+        }
+    }
+}
