@@ -13,7 +13,8 @@ pub(crate) fn handshake(id: &str, secret: &str) -> String {
         format!("{id}{secret}").as_bytes(),
     );
     let bytes = digest.as_ref().iter();
-    bytes.map(|byte| format!("{byte:02x}")).collect()
+    let pairs: Vec<String> = bytes.map(|byte| format!("{byte:02x}")).collect();
+    pairs.concat()
 }
 
 /// Scripts write stanzas without a namespace, whatever stream they are on: `jabber:component:accept` becomes

@@ -21,7 +21,8 @@ fn check(text: &str, expected: Expect) {
                     it.presence
                 )
             })
-            .collect(),
+            .collect::<Vec<_>>()
+            .concat(),
         Err(error) => error.to_string(),
     };
     expected.assert_eq(&wrapped(&answer));
