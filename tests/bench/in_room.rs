@@ -81,14 +81,7 @@ impl InRoom {
     /// One more comes in.
     pub(crate) fn enter(&mut self) {
         let session = &self.sessions[self.present];
-        self.say(
-            session,
-            &format!(
-                "<presence to='room@groupchat.{DOMAIN}/nick{}'><x xmlns='http://jabber.org/protocol/muc'>\
-                 <history maxchars='0'/></x></presence>",
-                self.present
-            ),
-        );
+        self.say(session, &self.entering());
         if self.present == 0 {
             self.say(
                 session,
@@ -100,6 +93,32 @@ impl InRoom {
             );
         }
         self.present += 1;
+    }
+
+    /// One more comes in, to the wires of everybody who is there then.
+    #[inline(never)]
+    pub(crate) fn welcome(&mut self) {
+        let enter = self.entering();
+        let stanza = Stanza::parse(&enter).expect("a stanza");
+        at_once(self.server.receive(&self.sessions[self.present], stanza));
+        self.present += 1;
+        self.output.clear();
+        for session in &self.sessions[..self.present] {
+            let entries = session.outbox.take().entries;
+            assert!(!entries.is_empty(), "everybody is told");
+            for entry in &entries {
+                entry.write(&mut self.output);
+            }
+        }
+    }
+
+    /// Presence of the next one who comes in.
+    fn entering(&self) -> String {
+        format!(
+            "<presence to='room@groupchat.{DOMAIN}/nick{}'><x xmlns='http://jabber.org/protocol/muc'>\
+             <history maxchars='0'/></x></presence>",
+            self.present
+        )
     }
 
     /// Somebody makes a room that nobody else may enter yet.

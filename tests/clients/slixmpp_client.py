@@ -31,6 +31,8 @@ class Slixmpp(ClientXMPP):
         self.roster.auto_authorize = None
         self.roster.auto_subscribe = False
         self.messages, self.presences, self.failures, self.stream_errors = [], [], [], []
+        # Messages that came back.
+        self.returned = []
         # Stream features as the server showed them one after another, with what is inside where it matters.
         self.offers = []
         self.no_tls = None
@@ -42,6 +44,7 @@ class Slixmpp(ClientXMPP):
             # It asks for an acknowledgement after every stanza.
             self.register_plugin("xep_0198", {"window": 1})
         self.add_event_handler("message", self.messages.append)
+        self.add_event_handler("message_error", self.returned.append)
         self.add_event_handler("presence", self.presences.append)
         # Copies of what another resource got and sent (XEP-0280).
         self.copies = []
@@ -158,6 +161,15 @@ class Slixmpp(ClientXMPP):
         return await until(lambda: f"{self.boundjid} did not hear {body!r} from {sender}, but "
                            f"{[(str(m['from']), m['body']) for m in self.messages]}", heard)
 
+    async def gets_back(self, contact, condition, seconds=30):
+        """Waits until a message to this address comes back for that reason; returns it."""
+        def refused():
+            return next((m for m in self.returned
+                         if m["from"].bare == contact and m["error"]["condition"] == condition), None)
+        return await until(lambda: f"{self.boundjid} got no {condition} from {contact}, but "
+                           f"{[(str(m['from']), m['error']['condition']) for m in self.returned]}",
+                           refused, seconds)
+
     async def sees(self, contact, kind, **wanted):
         """Waits for presence from a bare JID; its kind is the type or, slixmpp's way, what <show/> says."""
         def seen():
@@ -174,6 +186,7 @@ class Slixmpp(ClientXMPP):
     def forget(self):
         """What was heard and seen so far counts no more."""
         self.messages.clear()
+        self.returned.clear()
         self.presences.clear()
 
     def _remember_features(self, features):

@@ -1,6 +1,7 @@
 //! What is particular about the stream of an external component (XEP-0114).
 
 use aws_lc_rs::digest;
+use std::fmt::Write;
 use xmpp::{Element, element::Node, ns};
 
 /// What every component of every script shows.
@@ -12,8 +13,10 @@ pub(crate) fn handshake(id: &str, secret: &str) -> String {
         &digest::SHA1_FOR_LEGACY_USE_ONLY,
         format!("{id}{secret}").as_bytes(),
     );
-    let bytes = digest.as_ref().iter();
-    bytes.map(|byte| format!("{byte:02x}")).collect()
+    digest.as_ref().iter().fold(String::new(), |mut out, byte| {
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
 }
 
 /// Scripts write stanzas without a namespace, whatever stream they are on: `jabber:component:accept` becomes

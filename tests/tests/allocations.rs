@@ -49,8 +49,9 @@ fn a_message_of_400_bytes_on_its_way() {
     );
 }
 
-/// What a room with somebody in it keeps, and each occupant more (less than 4 KB and 400 bytes), and how
-/// often somebody's message makes the server allocate for each who gets it.
+/// What a room with somebody in it keeps, and each occupant more (less than 4 KB and 400 bytes); how often
+/// somebody's message makes the server allocate for each who gets it, and how often somebody who enters does,
+/// for each presence: of everybody to the newcomer, and of the newcomer to everybody.
 fn a_room_of_200() {
     let mut room = InRoom::new();
     room.enter();
@@ -71,40 +72,45 @@ fn a_room_of_200() {
     room.settle();
     let each = kept(&mut held) / (OCCUPANTS_MAX as isize - 1);
     let mut room = InRoom::new();
-    for _ in 0..OCCUPANTS_MAX {
+    for _ in 1..OCCUPANTS_MAX {
         room.enter();
     }
     room.settle();
+    let presence = allocations(|| room.welcome()) / (2 * OCCUPANTS_MAX) as f64;
+    room.settle();
     room.pass();
     room.settle();
-    let region = Region::new(&INSTRUMENTED_SYSTEM);
-    room.pass();
-    let change = region.change();
-    let delivery = (change.allocations + change.reallocations) as f64 / OCCUPANTS_MAX as f64;
+    let delivery = allocations(|| room.pass()) / OCCUPANTS_MAX as f64;
     room.settle();
     check(
         &format!(
             "a room with one occupant, bytes: {each_room}\n\
              each further occupant, bytes: {each}\n\
-             allocations per delivery: {delivery:.1}\n"
+             allocations per delivery: {delivery:.1}\n\
+             allocations per presence when somebody enters: {presence:.1}\n"
         ),
         expect![[r"
-            a room with one occupant, bytes: 3544
-            each further occupant, bytes: 229
-            allocations per delivery: 3.2
+            a room with one occupant, bytes: 3560
+            each further occupant, bytes: 245
+            allocations per delivery: 2.2
+            allocations per presence when somebody enters: 3.7
         "]],
     );
 }
 
-/// Allocations per message, repeated ones (growing a buffer) included.
+/// Allocations per message.
 fn count(world: &mut InMemory) -> usize {
-    let region = Region::new(&INSTRUMENTED_SYSTEM);
-    for _ in 0..MESSAGES {
-        world.pass();
-    }
-    let stats = region.change();
+    let allocations = allocations(|| (0..MESSAGES).for_each(|_| world.pass()));
     world.settle();
-    (stats.allocations + stats.reallocations) / MESSAGES
+    allocations as usize / MESSAGES
+}
+
+/// Allocations of some work, repeated ones (growing a buffer) included.
+fn allocations(work: impl FnOnce()) -> f64 {
+    let region = Region::new(&INSTRUMENTED_SYSTEM);
+    work();
+    let change = region.change();
+    (change.allocations + change.reallocations) as f64
 }
 
 fn check(report: &str, expected: Expect) {

@@ -1,6 +1,8 @@
 //! Finding and reaching other servers: name servers that tell, lie, fail and say nothing, and hosts that are
 //! dead. A house on loopback, with a name server of the test's.
 
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests, too")]
+
 #[path = "dns/dialling.rs"]
 mod dialling;
 #[path = "dns/proofs.rs"]

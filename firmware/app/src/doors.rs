@@ -207,8 +207,11 @@ impl Doors {
 fn streams_of(config: &Config) -> Listen {
     let it = &config.listen;
     let for_others = |list: &Vec<SocketAddr>| {
-        let is_open = config.s2s.enabled;
-        is_open.then(|| list.clone()).unwrap_or_default()
+        if config.s2s.enabled {
+            list.clone()
+        } else {
+            Vec::new()
+        }
     };
     let has_components = !config.components.is_empty();
     let for_components = has_components.then(|| it.component.clone());

@@ -168,7 +168,6 @@ impl House {
             sessions: self.server.counts().sessions as u64,
             rooms: self.server.room_count(),
             remotes: self.server.remotes().len() as u64,
-            ..Numbers::default()
         }
     }
 

@@ -26,7 +26,8 @@ use tracing_subscriber::{
 pub(crate) fn start() -> Result<()> {
     let filter = env::var("HEARTH_LOG").unwrap_or_default();
     let filter = match &*filter {
-        "" => "info",
+        // What a name server answers is said in our own words.
+        "" => "info,hickory_proto=error,hickory_net=error,hickory_resolver=error",
         filter => filter,
     };
     let targets = parse(filter).ok_or_else(|| {

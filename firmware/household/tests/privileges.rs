@@ -1,30 +1,28 @@
 //! `[components]` and `[privileges]` as people write them.
 
 use expect_test::{Expect, expect};
-use household::Config;
+use household::{Config, config::Privileges};
 use std::path::Path;
 
 fn check(text: &str, expected: Expect) {
     let answer = match Config::from_texts([(Path::new("hearth.toml"), text)]) {
-        Ok(config) => config
-            .privileges
-            .values()
-            .map(|it| {
-                let iq: Vec<_> = it
-                    .iq
-                    .iter()
-                    .map(|r| (&*r.namespace, r.get, r.set))
-                    .collect();
-                let (roster, message) = ((it.roster_get, it.roster_set), it.message);
-                format!(
-                    "roster {roster:?} message {message} presence {:?} iq {iq:?}",
-                    it.presence
-                )
-            })
-            .collect(),
+        Ok(config) => config.privileges.values().map(shown).collect::<String>(),
         Err(error) => error.to_string(),
     };
     expected.assert_eq(&wrapped(&answer));
+}
+
+fn shown(it: &Privileges) -> String {
+    let iq: Vec<_> = it
+        .iq
+        .iter()
+        .map(|r| (&*r.namespace, r.get, r.set))
+        .collect();
+    let (roster, message) = ((it.roster_get, it.roster_set), it.message);
+    format!(
+        "roster {roster:?} message {message} presence {:?} iq {iq:?}",
+        it.presence
+    )
 }
 
 /// In lines that fit this file.

@@ -171,7 +171,8 @@ impl Connection {
             match self.reader.next() {
                 Ok(None) => return self.read_or_wait(),
                 Ok(Some(event)) => {
-                    if let Some(todo) = self.take(event).await {
+                    // Boxed: most steps only write, and need nothing of the kilobytes that this does.
+                    if let Some(todo) = Box::pin(self.take(event)).await {
                         return todo;
                     }
                 }

@@ -9,7 +9,7 @@ pub(crate) use directed::Directed;
 use crate::{
     account::{Cx, Presence},
     component::privilege,
-    features::{ALL, passes},
+    features::{ALL, passes, presence_came},
     identity,
     limits::{DIRECTED_MAX, REQUESTS_MAX},
     pubsub, push,
@@ -67,9 +67,7 @@ pub(crate) fn arrive(cx: &mut Cx<'_>, mut passing: Passing) {
             if type_ == "unavailable" {
                 forget_directed(cx, &passing);
             }
-            for hook in ALL.iter().filter_map(|feature| feature.presence_in) {
-                hook(cx, &passing);
-            }
+            presence_came(cx, &passing);
             deliver(cx, &passing);
         }
     }

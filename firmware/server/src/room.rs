@@ -159,9 +159,9 @@ impl Room {
 
     /// §5.2: what somebody is to the room; a domain stands for all of its accounts (§9.2).
     pub(crate) fn affiliation(&self, who: &Jid) -> Affiliation {
-        let of = |jid: &Jid| self.affiliations.get(jid).map(|known| known.affiliation);
-        of(&who.bare())
-            .or_else(|| of(&who.domain()))
+        let of = |jid: &str| self.affiliations.get(jid).map(|known| known.affiliation);
+        of(who.bare_str())
+            .or_else(|| of(who.domainpart()))
             .unwrap_or_default()
     }
 

@@ -271,7 +271,11 @@ impl Server {
     /// Tells senders that a stanza did not arrive.
     async fn bounce(self: &Arc<Self>, lost: Vec<Waiting>, error: StanzaError) {
         for waiting in lost {
-            self.forget_row(&waiting);
+            // At once, or a power cut would have the sender told twice.
+            if let Some(row) = waiting.row {
+                let forget = vec![waiting::forget(row)];
+                self.store().queue(forget, Urgency::Now);
+            }
             let Some(stanza) = waiting.entry.to_stanza() else {
                 continue;
             };
@@ -285,7 +289,7 @@ impl Server {
         }
     }
 
-    /// It has arrived, or its sender knows that it has not.
+    /// It has arrived.
     fn forget_row(&self, waiting: &Waiting) {
         if let Some(row) = waiting.row {
             self.store()

@@ -25,7 +25,7 @@ use crate::{
     xml::{self, Ns, Span, Walker},
 };
 use bytes::Bytes;
-use index::Index;
+use index::{Index, IndexedChild};
 use std::{borrow::Cow, fmt, sync::Arc};
 
 /// RFC 6120 §8: the three kinds of stanza.
@@ -79,7 +79,7 @@ impl Stanza {
             index,
             rewritten: None,
         };
-        if stanza.index.children.iter().any(|child| child.leans) {
+        if stanza.places().iter().any(|child| child.leans) {
             stanza.rewritten = Some(stanza.gather(|_| true, [], bytes_max)?.into());
         }
         Ok(stanza)
@@ -104,6 +104,42 @@ impl Stanza {
                 Stanza::compose(kind, attributes, "")
             };
         };
+        stanza
+    }
+
+    /// The same with content that needs no judging: it was that of a stanza, child by child, or is escaped by
+    /// us. Where the children lie is found out when somebody asks, and of what a room says of each to each
+    /// nobody does.
+    pub fn compose_judged(kind: Kind, attributes: &[(&str, &str)], content: &str) -> Stanza {
+        let lengths = attributes
+            .iter()
+            .map(|(name, value)| name.len() + value.len() + " =''".len());
+        let tags = "<></>".len() + 2 * kind.name().len() + lengths.sum::<usize>();
+        let mut xml = String::with_capacity(tags + content.len());
+        let mut index = Index::of_nothing(kind);
+        xml.push('<');
+        xml.push_str(kind.name());
+        for (name, value) in attributes {
+            let start = xml.len() + name.len() + " ='".len();
+            compose::attribute(&mut xml, name, value);
+            let (prefix, local) = name.split_once(':').unwrap_or(("", name));
+            index.note(prefix, local, Span::new(start, xml.len() - "'".len()));
+        }
+        let head = xml.len() + if content.is_empty() { "/>" } else { ">" }.len();
+        compose::content(&mut xml, kind.name(), content);
+        index.head = Span::new(0, head);
+        index.content = Span::new(head, head + content.len());
+        let stanza = Stanza {
+            kind,
+            raw: xml.into(),
+            scope: Scope::own(),
+            index,
+            rewritten: None,
+        };
+        debug_assert!(
+            Stanza::own(stanza.raw.clone()).is_ok(),
+            "what we composed is no stanza"
+        );
         stanza
     }
 
@@ -163,7 +199,7 @@ impl Stanza {
 
     /// The direct child elements.
     pub fn children(&self) -> impl Iterator<Item = Child<'_>> {
-        (0..self.index.children.len()).map(|index| Child::new(self, index))
+        (0..self.places().len()).map(|index| Child::new(self, index))
     }
 
     /// The first direct child of that name; the content namespace reads `jabber:client` on every kind of
@@ -201,8 +237,7 @@ impl Stanza {
     ) -> Result<String, StreamError> {
         let (content, added) = (self.index.content, added.into_iter());
         let left = self
-            .index
-            .children
+            .places()
             .iter()
             .enumerate()
             .filter(|(child, _)| !keeps(*child));
@@ -212,7 +247,7 @@ impl Stanza {
         let length = content.range().len() - left + added.clone().map(str::len).sum::<usize>();
         let mut out = String::with_capacity(length);
         let mut at = content.start;
-        for (child, place) in self.children().zip(&self.index.children) {
+        for (child, place) in self.children().zip(self.places()) {
             out.push_str(self.slice(Span {
                 start: at,
                 end: place.span.start,
@@ -237,6 +272,15 @@ impl Stanza {
         // walk.
         let _ = walker.next();
         walker
+    }
+
+    /// Where the children lie.
+    fn places(&self) -> &[IndexedChild] {
+        self.index.children.get_or_init(|| {
+            let judged = index(self.text(), &self.scope).ok().flatten();
+            let children = judged.and_then(|judged| judged.children.into_inner());
+            children.unwrap_or_default()
+        })
     }
 
     fn name(&self, ns: Ns) -> &str {

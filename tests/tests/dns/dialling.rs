@@ -19,7 +19,7 @@ fn port(listener: &TcpListener) -> u16 {
 }
 
 /// A port that refuses: it was free a moment ago and belongs to us.
-async fn refusing() -> (u16, TcpSocket) {
+fn refusing() -> (u16, TcpSocket) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     (socket.local_addr().unwrap().port(), socket)
@@ -62,7 +62,7 @@ async fn shown(dialing: &mut Dialing) -> Option<(SocketAddr, bool, String)> {
 async fn the_next_one_when_one_is_of_no_use() {
     let (one, two) = (alive(V4).await, alive(V4).await);
     let (one, two) = (port(&one), port(&two));
-    let (refused, _kept) = refusing().await;
+    let (refused, _kept) = refusing();
     let names = NameServer::start(&format!(
         "
         _xmpps-server._tcp.far.example SRV 10 0 {one} a.far.example
@@ -188,7 +188,7 @@ async fn places_that_are_named_but_dead_are_not_replaced_by_the_domain_itself() 
     // RFC 6120 §3.2.1 step 8. The domain itself would answer, on the port of servers.
     let own = own_loopback(1);
     let _itself = TcpListener::bind((own, 5269)).await.unwrap();
-    let (refused, _kept) = refusing().await;
+    let (refused, _kept) = refusing();
     let names = NameServer::start(&format!(
         "
         _xmpp-server._tcp.far.example SRV 0 0 {refused} xmpp.far.example
@@ -231,8 +231,14 @@ const MACHINE: &str = "an address of this machine";
 const BEYOND: &str = "an address beyond this machine, which \"localhost\" never leaves";
 
 /// Configuration and domain; host, address and why it is denied.
+type Trap = (
+    &'static str,
+    &'static str,
+    Option<(&'static str, &'static str, &'static str)>,
+);
+
 #[rustfmt::skip]
-const TRAPS: [(&str, &str, Option<(&str, &str, &str)>); 11] = [
+const TRAPS: [Trap; 11] = [
     (OPEN, "trap.example", Some(("trap.example", "127.0.0.1", MACHINE))),
     (OPEN, "router.example", Some(("router.example", "192.168.1.1", "a private address"))),
     (OPEN, "cloud.example",

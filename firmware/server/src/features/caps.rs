@@ -76,10 +76,12 @@ fn own_resource(cx: &mut Cx<'_>, presence: &Passing) {
     greet(cx, jid);
 }
 
-/// A resource of somebody on another server; those of this house are their own accounts' business.
+/// A resource of somebody on another server; those of this house are their own accounts' business, and nobody
+/// in its rooms has a subscription.
 fn neighbour(cx: &mut Cx<'_>, presence: &Passing) {
     let jid = &presence.from;
-    if jid.domainpart() == cx.server.domain().as_str() {
+    let ours = [cx.server.domain(), cx.server.rooms().service()];
+    if ours.iter().any(|ours| jid.domainpart() == ours.as_str()) {
         return;
     }
     if presence.stanza.type_() == "unavailable" {

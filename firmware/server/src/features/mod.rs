@@ -55,6 +55,7 @@ use crate::{
     feature::{Feature, ItemChange, On, PrivateFace, StanzaHook, Verdict, assert_disjoint},
     pubsub::{NewItem, Refusal},
 };
+use std::sync::LazyLock;
 use store::Snapshot;
 use xmpp::{Jid, Passing};
 
@@ -197,6 +198,16 @@ pub(crate) fn passes(
 ) -> bool {
     let mut hooks = ALL.iter().filter_map(|feature| stage(feature));
     hooks.all(|hook| hook(cx, passing) == Verdict::Pass)
+}
+
+/// Somebody's presence reached an account. The commonest of all stanzas: who wants to know is looked up once.
+pub(crate) fn presence_came(cx: &mut Cx<'_>, presence: &Passing) {
+    type Hook = fn(&mut Cx<'_>, &Passing);
+    static HOOKS: LazyLock<Vec<Hook>> =
+        LazyLock::new(|| ALL.iter().filter_map(|f| f.presence_in).collect());
+    for hook in HOOKS.iter() {
+        hook(cx, presence);
+    }
 }
 
 /// A result or an error for the account itself.

@@ -5,7 +5,7 @@
 
 use super::standing::Role;
 use std::sync::Arc;
-use xmpp::Jid;
+use xmpp::{Jid, Stanza};
 
 /// Everybody in a room, in the order in which they came.
 #[derive(Default)]
@@ -17,7 +17,7 @@ pub(crate) struct Occupant {
     pub(crate) jid: Jid,
     pub(crate) role: Role,
     /// By which others recognise it without knowing its address (XEP-0421).
-    pub(crate) id: Box<str>,
+    pub(crate) id: Arc<str>,
     /// The sessions; what the last one said of itself is shown.
     pub(crate) seats: Vec<Seat>,
 }
@@ -42,12 +42,22 @@ struct Saying {
 }
 
 impl Said {
-    /// What stands between the tags, as XML, and the language it says that is in; empty where it does not.
+    /// What stands between the tags, as XML that was judged, and the language it says that is in; empty where
+    /// it does not.
     pub(crate) fn new(lang: &str, content: &str) -> Said {
         Said(Arc::new(Saying {
             lang: lang.into(),
             content: content.into(),
         }))
+    }
+
+    /// The same from the disk: what goes to everybody is judged once, whoever damaged it there.
+    pub(crate) fn kept(lang: &str, content: &str) -> Said {
+        if Stanza::parse(&format!("<presence>{content}</presence>")).is_ok() {
+            Said::new(lang, content)
+        } else {
+            Said::default()
+        }
     }
 
     pub(crate) fn lang(&self) -> &str {

@@ -13,7 +13,7 @@ use aws_lc_rs::hmac;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
 };
 use store::{Sequence, Store, Urgency};
 use xmpp::Jid;
@@ -124,7 +124,7 @@ impl Rooms {
     }
 
     /// XEP-0421 §4: what tells a person from others in one room, and from nobody outside it.
-    pub(crate) fn occupant_id(&self, room: &Jid, real: &Jid) -> Box<str> {
+    pub(crate) fn occupant_id(&self, room: &Jid, real: &Jid) -> Arc<str> {
         let mut context = hmac::Context::with_key(&self.secret);
         context.update(room.bare_str().as_bytes());
         context.update(b"\0");

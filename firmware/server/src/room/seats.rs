@@ -128,7 +128,7 @@ impl Room {
             let Ok(jid) = own.with_resource(&row.nick) else {
                 continue;
             };
-            let said = Said::new(&row.lang, &row.presence);
+            let said = Said::kept(&row.lang, &row.presence);
             let seat = Seat {
                 jid: real.clone(),
                 presence: self.occupants.shared(said),

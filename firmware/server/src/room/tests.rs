@@ -1,6 +1,6 @@
 //! Rooms beside a disk that fails, and people who do not mind others.
 
-use super::record::OCCUPANT;
+use super::{Said, record::OCCUPANT};
 use crate::{
     fixture::{Fixture, now},
     limits::{LEAVING_MAX, ROOM_CHANGES_MAX_AT_ONCE},
@@ -205,4 +205,17 @@ fn who_floods_a_room_is_not_read_until_it_is_done() {
     }
     while room.next_leaving().is_some() {}
     assert!(!home.server.is_congested(&juliet));
+}
+
+#[test]
+fn what_a_damaged_disk_says_of_somebody_is_told_to_nobody() {
+    for (kept, told) in [
+        ("", ""),
+        ("<show>away</show>", "<show>away</show>"),
+        ("<show>away", ""),
+        ("</presence><presence>", ""),
+        ("<p:x/>", ""),
+    ] {
+        assert_eq!(Said::kept("de", kept).content(), told, "{kept}");
+    }
 }

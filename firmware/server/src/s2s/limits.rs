@@ -37,3 +37,6 @@ pub const REMOTE_IDLE_MS: u64 = 900_000;
 pub const REMOTE_SENT_MAX: usize = 1_024;
 /// Attempts of one stream to say who it is.
 pub const REMOTE_ATTEMPTS_MAX: u8 = 4;
+/// Milliseconds from asking another server for an acknowledgement to taking the line for dead. Servers have
+/// better lines than phones, and whoever writes meanwhile waits.
+pub const REMOTE_ACK_TIMEOUT_MS: u64 = 30_000;

@@ -101,7 +101,7 @@ pub struct Link {
 }
 
 enum Side {
-    Calling(Calling),
+    Calling(Box<Calling>),
     Called(Called),
 }
 
@@ -141,7 +141,7 @@ impl Link {
                 (verification.ours.clone(), verification.theirs.clone())
             }
         };
-        let side = Side::Calling(Calling::new(why));
+        let side = Side::Calling(Box::new(Calling::new(why)));
         let mut link = Link::new(server, (address, direct), (ours, Some(theirs)), side);
         if !direct {
             link.open();

@@ -5,8 +5,9 @@ use super::Handshake;
 use crate::limits::{CLOSE_MS_MAX, READ_BYTES, WRITE_STALL_MS_MAX};
 use std::{
     cell::RefCell,
+    future::poll_fn,
     io,
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -62,13 +63,13 @@ impl Socket {
     pub(super) async fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         let stall = Duration::from_millis(WRITE_STALL_MS_MAX);
         while !bytes.is_empty() {
-            let written = timeout(stall, self.write_some(bytes)).await??;
+            let written = within(stall, self.write_some(bytes)).await??;
             if written == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
             }
             bytes = &bytes[written..];
         }
-        timeout(stall, self.flush()).await?
+        within(stall, self.flush()).await?
     }
 
     async fn write_some(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -121,6 +122,15 @@ impl Socket {
         };
         // Whatever goes wrong now, the connection ends.
         let _ = timeout(Duration::from_millis(CLOSE_MS_MAX), goodbye).await;
+    }
+}
+
+/// As `timeout`, but without a timer for what is done at once, as nearly everything is.
+async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> io::Result<T> {
+    let mut work = pin!(work);
+    match poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx))).await {
+        Poll::Ready(done) => Ok(done),
+        Poll::Pending => Ok(timeout(limit, work).await?),
     }
 }
 

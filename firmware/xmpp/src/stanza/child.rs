@@ -106,7 +106,7 @@ impl<'a> Child<'a> {
     }
 
     fn place(self) -> &'a IndexedChild {
-        &self.stanza.index.children[self.index]
+        &self.stanza.places()[self.index]
     }
 
     /// A walk that begins with the child's start tag.

@@ -6,6 +6,7 @@ use crate::{
     stream::Scope,
     xml::{Ns, Span, Start, Token, Walker},
 };
+use std::sync::OnceLock;
 
 /// Where things lie in a stanza's bytes.
 pub(crate) struct Index {
@@ -21,7 +22,8 @@ pub(crate) struct Index {
     pub(super) head: Span,
     /// Everything between the tags.
     pub(super) content: Span,
-    pub(super) children: Vec<IndexedChild>,
+    /// Not looked for yet where the stanza is of our own and nobody has asked.
+    pub(super) children: OnceLock<Vec<IndexedChild>>,
 }
 
 /// A direct child.
@@ -55,7 +57,7 @@ pub(crate) fn index(text: &str, scope: &Scope) -> Result<Option<Index>, StreamEr
     };
     let mut index = Index::of_nothing(kind);
     index.note_head(&walker, root, text);
-    let mut leans = false;
+    let (mut children, mut leans) = (Vec::new(), false);
     // The child whose end tag is still to come.
     let mut start = None;
     while let Some(token) = walker.next()? {
@@ -65,7 +67,8 @@ pub(crate) fn index(text: &str, scope: &Scope) -> Result<Option<Index>, StreamEr
                 // Depth 1 is inside the stanza, and an empty tag opens nothing.
                 let depth = walker.depth() + usize::from(tag.is_empty);
                 if depth == 2 && tag.is_empty {
-                    index.push(tag, tag.span.end, std::mem::take(&mut leans), text)?;
+                    let leans = std::mem::take(&mut leans);
+                    push(&mut children, tag, tag.span.end, leans, text)?;
                 } else if depth == 2 {
                     start = Some(tag);
                 }
@@ -74,7 +77,8 @@ pub(crate) fn index(text: &str, scope: &Scope) -> Result<Option<Index>, StreamEr
                 0 => index.content.end = tag.start,
                 1 => {
                     if let Some(start) = start.take() {
-                        index.push(start, tag.end, std::mem::take(&mut leans), text)?;
+                        let leans = std::mem::take(&mut leans);
+                        push(&mut children, start, tag.end, leans, text)?;
                     }
                 }
                 _ => {}
@@ -82,7 +86,32 @@ pub(crate) fn index(text: &str, scope: &Scope) -> Result<Option<Index>, StreamEr
             Token::Text(_) | Token::CData(_) => {}
         }
     }
+    index.children = children.into();
     Ok(Some(index))
+}
+
+fn push(
+    children: &mut Vec<IndexedChild>,
+    tag: Start<'_>,
+    end: u32,
+    leans: bool,
+    text: &str,
+) -> Result<(), StreamError> {
+    if children.len() >= limits::CHILDREN_MAX {
+        return Err(TOO_MANY_CHILDREN);
+    }
+    let span = Span {
+        start: tag.span.start,
+        end,
+    };
+    children.push(IndexedChild {
+        span,
+        head: tag.span,
+        name: Span::of(tag.local, text),
+        ns: tag.ns,
+        leans,
+    });
+    Ok(())
 }
 
 /// RFC 6120 §4.8.3: an element in another content namespace than the stream's ends the stream. §4.8.5: so
@@ -111,7 +140,7 @@ impl Index {
             has_others: false,
             head: Span::default(),
             content: Span::default(),
-            children: Vec::new(),
+            children: OnceLock::new(),
         }
     }
 
@@ -122,42 +151,22 @@ impl Index {
             end: root.span.end,
         };
         for attribute in walker.attributes() {
-            let value = Some(Span::of(attribute.value, text));
-            match (attribute.prefix, attribute.local) {
-                ("", "to") => self.to = value,
-                ("", "from") => self.from = value,
-                ("", "id") => self.id = value,
-                ("", "type") => self.type_ = value,
-                ("xml", "lang") => self.lang = value,
-                ("", "xmlns") => {}
-                ("", _) => self.has_others = true,
-                _ => {}
-            }
+            let value = Span::of(attribute.value, text);
+            self.note(attribute.prefix, attribute.local, value);
         }
     }
 
-    fn push(
-        &mut self,
-        tag: Start<'_>,
-        end: u32,
-        leans: bool,
-        text: &str,
-    ) -> Result<(), StreamError> {
-        if self.children.len() >= limits::CHILDREN_MAX {
-            return Err(TOO_MANY_CHILDREN);
+    /// Notes an attribute of the start tag.
+    pub(super) fn note(&mut self, prefix: &str, local: &str, value: Span) {
+        match (prefix, local) {
+            ("", "to") => self.to = Some(value),
+            ("", "from") => self.from = Some(value),
+            ("", "id") => self.id = Some(value),
+            ("", "type") => self.type_ = Some(value),
+            ("xml", "lang") => self.lang = Some(value),
+            ("", "xmlns") => {}
+            ("", _) => self.has_others = true,
+            _ => {}
         }
-        let span = Span {
-            start: tag.span.start,
-            end,
-        };
-        let name = Span::of(tag.local, text);
-        self.children.push(IndexedChild {
-            span,
-            head: tag.span,
-            name,
-            ns: tag.ns,
-            leans,
-        });
-        Ok(())
     }
 }

@@ -42,6 +42,8 @@ pub struct Passing {
 struct Edits {
     list: Stack<(Reach, Edit), 2>,
     content: OnceLock<Bytes>,
+    /// What stands in the start tag, and for which sender, where it goes to many.
+    head: Option<OnceLock<(Jid, Bytes)>>,
 }
 
 #[derive(Clone, Default)]
@@ -68,6 +70,22 @@ impl Passing {
     /// The same stanza on its way to somebody else.
     pub fn addressed_to(&self, to: Jid) -> Passing {
         Passing { to, ..self.clone() }
+    }
+
+    /// To be sent to many under one sender's address: what is equal in all of them is made once.
+    pub fn for_many(&mut self) {
+        let mut edits = self.edits.take().unwrap_or_default();
+        match Arc::get_mut(&mut edits) {
+            Some(own) => own.head = Some(OnceLock::new()),
+            None => {
+                let own = edits.reaching(Reach::ThisResource);
+                edits = Arc::new(Edits {
+                    head: Some(OnceLock::new()),
+                    ..own
+                });
+            }
+        }
+        self.edits = Some(edits);
     }
 
     /// Notes that a direct child does not go on.
@@ -103,11 +121,11 @@ impl Passing {
     /// prefixes a slice of the received bytes; otherwise built once and shared until the next edit.
     pub fn content(&self) -> Bytes {
         match &self.edits {
-            Some(edits) => edits
+            Some(edits) if edits.list.len() > 0 => edits
                 .content
                 .get_or_init(|| edits.apply(&self.stanza))
                 .clone(),
-            None => self.stanza.content(),
+            _ => self.stanza.content(),
         }
     }
 
@@ -120,11 +138,25 @@ impl Passing {
     pub fn entry_to(&self, to: &Jid) -> Entry {
         Entry {
             kind: self.stanza.kind,
-            head: entry::head(&self.stanza, &self.from).into(),
+            head: self.head(),
             to: Some(to.clone()),
             content: self.content(),
             position: None,
             class: Class::Urgent,
+        }
+    }
+
+    /// All attributes but `to`.
+    fn head(&self) -> Bytes {
+        let new = || Bytes::from(entry::head(&self.stanza, &self.from));
+        let Some(known) = self.edits.as_ref().and_then(|edits| edits.head.as_ref()) else {
+            return new();
+        };
+        let (from, head) = known.get_or_init(|| (self.from.clone(), new()));
+        if *from == self.from {
+            head.clone()
+        } else {
+            new()
         }
     }
 

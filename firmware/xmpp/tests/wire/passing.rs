@@ -377,6 +377,59 @@ fn refusals_swap_addresses() {
 }
 
 #[test]
+fn what_goes_to_many_goes_to_each() {
+    let stanza = received(ns::CLIENT, "", "<message id='1'><body>b</body></message>");
+    let mut one = passing(stanza);
+    one.for_many();
+    let to = |to: &str| one.addressed_to(Jid::parse(to).unwrap());
+    let mut other_sender = to("c@d/f");
+    other_sender.from = Jid::parse("nurse@far.example").unwrap();
+    let mut marked = to("c@d/g");
+    marked.add("<mark/>".into(), Reach::Everybody);
+    let from = one.from.as_str();
+    for (copy, from, to, content) in [
+        (to("a@b"), from, "a@b", "<body>b</body>"),
+        (to("c@d/e"), from, "c@d/e", "<body>b</body>"),
+        (other_sender, "nurse@far.example", "c@d/f", "<body>b</body>"),
+        (marked, from, "c@d/g", "<body>b</body><mark/>"),
+        (to("h@i"), from, "h@i", "<body>b</body>"),
+    ] {
+        assert_eq!(
+            written(&copy.entry()),
+            format!("<message from='{from}' id='1' to='{to}'>{content}</message>")
+        );
+    }
+}
+
+#[test]
+fn what_needs_no_judging_is_the_same_stanza() {
+    let content = "<show>away</show><x xmlns='urn:x'><y/></x>";
+    for attributes in [
+        &[][..],
+        &[("type", "unavailable")],
+        &[("id", "a'\n<"), ("type", "x"), ("xml:lang", "de")],
+        &[("to", "a@b"), ("from", "c@d"), ("other", "1")],
+    ] {
+        for content in ["", content] {
+            let judged = Stanza::compose(Kind::Presence, attributes, content);
+            let stanza = Stanza::compose_judged(Kind::Presence, attributes, content);
+            assert_eq!(stanza.len(), judged.len());
+            assert_eq!(stanza.id(), judged.id());
+            assert_eq!(stanza.lang(), judged.lang());
+            assert_eq!(stanza.type_(), judged.type_());
+            assert_eq!(stanza.to(), judged.to());
+            assert_eq!(stanza.from(), judged.from());
+            let has_show = stanza.child(ns::CLIENT, "show").is_some();
+            assert_eq!(has_show, !content.is_empty());
+            assert_eq!(stanza.children().count(), judged.children().count());
+            let (stanza, judged) = (passing(stanza), passing(judged));
+            assert_eq!(stanza.to_xml(), judged.to_xml());
+            assert_eq!(written(&stanza.entry()), written(&judged.entry()));
+        }
+    }
+}
+
+#[test]
 fn stanzas_of_our_own() {
     let stanza = Stanza::compose(
         Kind::Iq,

@@ -39,7 +39,7 @@ pub(super) struct Told {
     pub(super) role: Role,
     /// Whether the others saw it until now: where not, they need not hear that it is gone.
     pub(super) was_shown: bool,
-    pub(super) id: Box<str>,
+    pub(super) id: Arc<str>,
     /// What its client said.
     pub(super) presence: Said,
     /// The hats it wears, as XML; empty for none.
@@ -112,7 +112,13 @@ impl Told {
         if !self.presence.lang().is_empty() {
             attributes.push(("xml:lang", self.presence.lang()));
         }
-        Arc::new(Stanza::compose(Kind::Presence, &attributes, &content))
+        // What its client said was judged when it came, and nearly everything else is ours.
+        let compose = if news.further.is_empty() {
+            Stanza::compose_judged
+        } else {
+            Stanza::compose
+        };
+        Arc::new(compose(Kind::Presence, &attributes, &content))
     }
 
     fn item(&self, out: &mut String, news: &News<'_>, sees_address: bool) {
@@ -182,19 +188,20 @@ fn spread(cx: &mut Cx<'_>, told: &Told, news: &News<'_>, is_meant: fn(bool) -> b
     let Some((told, news)) = for_others(room, told, news) else {
         return;
     };
-    let mut made: [Option<Arc<Stanza>>; 2] = [None, None];
+    let mut made: [Option<Passing>; 2] = [None, None];
     let mut leaving = Vec::with_capacity(room.occupants.len());
     for (viewer, seat) in room.occupants.seats() {
         let sees = room.shows_addresses_to(viewer.role);
         if viewer.jid == told.jid || !is_meant(sees) {
             continue;
         }
-        let stanza = made[usize::from(sees)].get_or_insert_with(|| told.stanza(&news, sees, false));
-        leaving.push(Passing::new(
-            stanza.clone(),
-            told.jid.clone(),
-            seat.jid.clone(),
-        ));
+        let one = made[usize::from(sees)].get_or_insert_with(|| {
+            let stanza = told.stanza(&news, sees, false);
+            let mut one = Passing::new(stanza, told.jid.clone(), told.jid.clone());
+            one.for_many();
+            one
+        });
+        leaving.push(one.addressed_to(seat.jid.clone()));
     }
     for passing in leaving {
         cx.route(passing);

@@ -55,7 +55,7 @@ fn to_room(cx: &mut Cx<'_>, passing: &Passing) -> Result<Option<Question>, Stanz
 }
 
 /// The address, id and role of whoever speaks.
-fn speaker(room: &Room, real: &Jid) -> Result<(Jid, Box<str>, Role), StanzaError> {
+fn speaker(room: &Room, real: &Jid) -> Result<(Jid, Arc<str>, Role), StanzaError> {
     let by = room.occupants.of(real).ok_or(NOT_IN_THE_ROOM)?;
     Ok((by.jid.clone(), by.id.clone(), by.role))
 }
@@ -114,6 +114,7 @@ pub(super) fn to_everybody(
     let Some(room) = cx.room() else {
         return Ok(kept);
     };
+    said.for_many();
     let seats = room.occupants.seats();
     let copies: Vec<Passing> = seats
         .map(|(_, seat)| said.addressed_to(seat.jid.clone()))

@@ -173,10 +173,8 @@ impl Link {
             info!(peer = %theirs, address = %self.address, "not trusted: {why}");
             return self.give_up(UNTRUSTED, format!("its certificate is not valid: {why}"));
         }
-        if let Some(Side::Calling(Calling {
-            why: Some(Reached::Verify(verification)),
-            ..
-        })) = Some(&self.side)
+        if let Side::Calling(calling) = &self.side
+            && let Some(Reached::Verify(verification)) = &calling.why
         {
             let word = Word {
                 step: Step::Verify,

@@ -7,8 +7,8 @@
 use super::{Link, Remote, Waiting};
 use crate::{
     features::management::{NS as SM, count, failed},
-    limits::{ACK_TIMEOUT_MS, ACK_WAIT_MS_MAX},
-    s2s::limits::REMOTE_SETTLE_MS,
+    limits::ACK_WAIT_MS_MAX,
+    s2s::limits::{REMOTE_ACK_TIMEOUT_MS, REMOTE_SETTLE_MS},
     session::intake::Intake,
 };
 use std::{collections::VecDeque, io::Write, sync::Arc};
@@ -99,14 +99,14 @@ impl Managed {
 
     pub(super) fn is_dead(&self, now: u64) -> bool {
         self.asked
-            .is_some_and(|asked| asked + ACK_TIMEOUT_MS <= now)
+            .is_some_and(|asked| asked + REMOTE_ACK_TIMEOUT_MS <= now)
     }
 
     pub(super) fn deadline(&self) -> Option<u64> {
         let oldest = self.sent.front().filter(|_| !self.theirs);
         let dues = [
             self.wanted,
-            self.asked.map(|asked| asked + ACK_TIMEOUT_MS),
+            self.asked.map(|asked| asked + REMOTE_ACK_TIMEOUT_MS),
             oldest.map(|sent| sent.at + REMOTE_SETTLE_MS),
         ];
         dues.into_iter().flatten().min()

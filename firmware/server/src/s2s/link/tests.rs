@@ -162,7 +162,7 @@ fn by_certificate_in_both_directions() {
     home.send(MESSAGE).unwrap();
     let (mut caller, mut called) = (home.dial(), far.answer());
     let said = talk(&home, &mut caller, &far, &mut called);
-    expect_test::expect![[r#"
+    expect_test::expect![[r"
         > <header>
         < <header><stream:features><starttls><required/></starttls><bidi/></stream:features>
         > <starttls/>
@@ -174,7 +174,8 @@ fn by_certificate_in_both_directions() {
         > <header>
         < <header><stream:features><dialback><errors/></dialback><sm/></stream:features>
         > <enable/>
-        < <enabled/>"#]].assert_eq(&said.join("\n"));
+        < <enabled/>
+        > <message from='juliet@home.example/balcony' id='m1' type='chat' to='juliet@far.example'><body>hello</body></message><r/>"]].assert_eq(&said.join("\n"));
     assert_eq!(caller.outcome(), Outcome::Reached);
     // The other way over the same line (XEP-0288).
     far.send(
@@ -184,7 +185,7 @@ fn by_certificate_in_both_directions() {
     .unwrap();
     assert!(far.called().is_none());
     let said = talk(&home, &mut caller, &far, &mut called);
-    expect_test::expect![[r#""#]].assert_eq(&said.join("\n"));
+    expect_test::expect!["< <message from='juliet@far.example' id='m2' type='chat' to='juliet@home.example'><body>hello</body></message><r/>"].assert_eq(&said.join("\n"));
 }
 
 #[test]
