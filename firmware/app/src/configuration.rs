@@ -273,11 +273,32 @@ mod tests {
             };
             expected.assert_eq(&answer);
         };
-        check("IRC.localhost", expect![]);
-        check("irc.elsewhere.example", expect![]);
-        check("a@irc.localhost", expect![]);
-        check("Localhost", expect![]);
-        check("GroupChat.localhost", expect![]);
+        check(
+            "IRC.localhost",
+            expect![[r#"{"irc.localhost": (secret)} ["irc.localhost"]"#]],
+        );
+        check(
+            "irc.elsewhere.example",
+            expect![[r#"{"irc.elsewhere.example": (secret)} ["irc.elsewhere.example"]"#]],
+        );
+        check(
+            "a@irc.localhost",
+            expect![[
+                r#"components."a@irc.localhost" is wrong: its name must be a domain name, like "irc.home.example""#
+            ]],
+        );
+        check(
+            "Localhost",
+            expect![[
+                r#"components."Localhost" is wrong: this server is there itself; choose another name"#
+            ]],
+        );
+        check(
+            "GroupChat.localhost",
+            expect![[
+                r#"components."GroupChat.localhost" is wrong: this server is there itself; choose another name"#
+            ]],
+        );
     }
 
     #[test]
