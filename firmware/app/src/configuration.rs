@@ -269,7 +269,7 @@ mod tests {
             let mut config = Config::from_texts([(Path::new("x.toml"), &*text)]).unwrap();
             let answer = match normalise(&mut config) {
                 Ok(()) => format!("{:?} {:?}", config.components, config.privileges.keys()),
-                Err(error) => format!("{error:#}"),
+                Err(error) => format!("{error:#}").replace(" is wrong: ", " is wrong\n"),
             };
             expected.assert_eq(&answer);
         };
@@ -283,21 +283,21 @@ mod tests {
         );
         check(
             "a@irc.localhost",
-            expect![[
-                r#"components."a@irc.localhost" is wrong: its name must be a domain name, like "irc.home.example""#
-            ]],
+            expect![[r#"
+                components."a@irc.localhost" is wrong
+                its name must be a domain name, like "irc.home.example""#]],
         );
         check(
             "Localhost",
-            expect![[
-                r#"components."Localhost" is wrong: this server is there itself; choose another name"#
-            ]],
+            expect![[r#"
+                components."Localhost" is wrong
+                this server is there itself; choose another name"#]],
         );
         check(
             "GroupChat.localhost",
-            expect![[
-                r#"components."GroupChat.localhost" is wrong: this server is there itself; choose another name"#
-            ]],
+            expect![[r#"
+                components."GroupChat.localhost" is wrong
+                this server is there itself; choose another name"#]],
         );
     }
 

@@ -381,12 +381,20 @@ pub(crate) enum Verdict {
 }
 
 /// What is spoken below the features, on the way to a session, and by several of them.
-const BELOW: [Spec; 13] = [
+const BELOW: [Spec; 17] = [
     Spec::Xep(4, "2.13.2", "Data Forms"),
     Spec::Xep(59, "1.0", "Result Set Management"),
     Spec::Xep(82, "1.1.1", "XMPP Date and Time Profiles"),
     Spec::Xep(114, "1.6", "Jabber Component Protocol"),
+    Spec::Xep(
+        178,
+        "1.2",
+        "Best Practices for Use of SASL EXTERNAL with Certificates",
+    ),
+    Spec::Xep(185, "1.0", "Dialback Key Generation and Validation"),
     Spec::Xep(203, "2.0", "Delayed Delivery"),
+    Spec::Xep(220, "1.1.1", "Server Dialback"),
+    Spec::Xep(288, "1.0.1", "Bidirectional Server-to-Server Connections"),
     Spec::Xep(368, "1.1.0", "SRV records for XMPP over TLS"),
     Spec::Xep(386, "1.1.0", "Bind 2"),
     Spec::Xep(388, "1.0.4", "Extensible SASL Profile"),

@@ -15,6 +15,7 @@ pub(crate) mod dialback;
 pub mod limits;
 mod link;
 mod local;
+mod outside;
 #[cfg(test)]
 mod pki;
 mod policy;
@@ -28,6 +29,7 @@ mod waiting;
 pub use dial::{Dialed, Dialer, Unreachable};
 pub use link::{Link, Outcome, Reached};
 pub(crate) use local::Sent;
+pub use outside::Outside;
 pub use remote::Remote;
 pub(crate) use remote::Waiting;
 
@@ -55,16 +57,6 @@ use store::Urgency;
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 use xmpp::{Jid, Kind, Passing, StanzaError};
-
-/// Whoever has sockets, or stands for them in the simulated world.
-pub trait Outside: Send + Sync {
-    /// Calls another server, now or soon, and drives the link. Returns at once.
-    fn call(&self, call: Call);
-
-    /// Whether a chain of certificates, leaf first, proves that somebody is this domain; else in plain words
-    /// why not.
-    fn judge(&self, chain: &[CertificateDer<'_>], domain: &str) -> Result<(), String>;
-}
 
 /// Why another server is called.
 pub enum Call {

@@ -1,8 +1,10 @@
 //! The whole server as one value: what the parts share, and the verbs that connections call.
 
 mod changes;
+mod counts;
 
 pub use changes::AccountChange;
+pub use counts::Counts;
 
 use crate::{
     account::{self, Account, Cx, Leaving, Resource},
@@ -339,23 +341,6 @@ impl Server {
         self.numbers.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Sessions bound and accounts in memory, for `status` and metrics.
-    pub fn counts(&self) -> Counts {
-        let accounts = self.directory.all();
-        let people = accounts
-            .iter()
-            .filter(|account| account.jid.domainpart() == self.domain.as_str())
-            .filter(|account| account.jid.localpart().is_some());
-        let sessions = accounts
-            .iter()
-            .map(|account| account.lock().connections())
-            .sum();
-        Counts {
-            accounts_in_memory: people.count(),
-            sessions,
-        }
-    }
-
     /// Reads an account's record from the store. Blocks: for threads that may (negotiation's work, the
     /// control socket).
     pub fn find_account(&self, localpart: &str) -> Result<Option<AccountRecord>, store::Error> {
@@ -599,11 +584,4 @@ async fn caught<T>(work: impl Future<Output = T>) -> Option<T> {
         },
     )
     .await
-}
-
-/// Figures for people.
-#[derive(Clone, Copy, Debug)]
-pub struct Counts {
-    pub accounts_in_memory: usize,
-    pub sessions: usize,
 }

@@ -172,8 +172,6 @@ fn without_effect(config: &Config) -> Vec<Finding> {
     let (listen, usual) = (&config.listen, &standard.listen);
     // To switch off what is not there does what it says.
     let listeners = [
-        ("listen.s2s", &listen.s2s, &usual.s2s),
-        ("listen.s2s_tls", &listen.s2s_tls, &usual.s2s_tls),
         ("listen.stun", &listen.stun, &usual.stun),
         ("listen.turn_tls", &listen.turn_tls, &usual.turn_tls),
         ("listen.proxy65", &listen.proxy65, &usual.proxy65),
@@ -186,9 +184,6 @@ fn without_effect(config: &Config) -> Vec<Finding> {
         lan,
         acme,
         dns,
-        resolver,
-        s2s,
-        turn,
         proxy_protocol,
         update,
     ];
@@ -196,14 +191,14 @@ fn without_effect(config: &Config) -> Vec<Finding> {
     let keys = set![
         language,
         registration.motd,
-        names.rooms,
         names.upload,
         names.proxy,
         upload.max_file_size,
         upload.expire_after,
         upload.user_quota,
-        limits.s2s_rate,
-        limits.s2s_burst,
+        turn.relay_ports,
+        turn.secret_file,
+        turn.host,
     ];
     let keys = listeners.into_iter().chain(keys);
     let keys = keys.map(|(key, set)| (key.replace(' ', ""), set));

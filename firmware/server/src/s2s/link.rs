@@ -7,21 +7,19 @@
 
 mod called;
 mod calling;
+mod carrying;
 mod dialback;
 mod header;
 mod managed;
 #[cfg(test)]
 mod tests;
 
-use super::{Known, LinkStatus, Remote, Verification, Verified, policy, remote::Waiting};
+use super::{Remote, Verification, Verified, policy, remote::Waiting};
 use crate::{
     connection::{Rate, Todo},
     limits::{CONGESTION_MS, IDLE_MS, OUTPUT_BYTES_PAUSE, UNDURABLE_MAX},
     router::{fault, may_be_refused},
-    s2s::limits::{
-        DOMAINS_PER_LINK_MAX, REMOTE_BROKEN_MAX, REMOTE_IDLE_MS, REMOTE_NEGOTIATION_MS_MAX,
-        REMOTE_SENT_MAX,
-    },
+    s2s::limits::{REMOTE_IDLE_MS, REMOTE_NEGOTIATION_MS_MAX, REMOTE_SENT_MAX},
     server::Server,
     session::intake::{Counted, Intake},
     world::random_id,
@@ -230,8 +228,8 @@ impl Link {
         }
     }
 
-    /// TLS is up; the certificates that the peer showed, leaf first. Nothing that came before counts (RFC 6120
-    /// §5.4.3.3).
+    /// TLS is up; the certificates that the peer showed, leaf first. Nothing that came before counts (RFC
+    /// 6120 §5.4.3.3).
     pub fn secured(&mut self, chain: Vec<CertificateDer<'static>>) {
         self.secured = true;
         self.chain = chain;
@@ -366,37 +364,6 @@ impl Link {
         }
         self.output.extend(error.to_xml().as_bytes());
         self.close();
-    }
-
-    /// The socket is gone or the stream is closed: what it was not told to have arrived goes another way.
-    /// Once.
-    pub async fn leave(&mut self) {
-        self.closed = true;
-        let server = self.server.clone();
-        server.federation().links().remove(&self.number);
-        let mut lost = Vec::new();
-        let sent = self.managed.lost();
-        for remote in std::mem::take(&mut self.carries) {
-            let mut back = Vec::new();
-            for sent in sent
-                .iter()
-                .filter(|sent| Arc::ptr_eq(&sent.remote, &remote))
-            {
-                let mut waiting = sent.waiting.clone();
-                waiting.broken += 1;
-                if waiting.broken >= REMOTE_BROKEN_MAX {
-                    lost.push(waiting);
-                } else {
-                    back.push(waiting);
-                }
-            }
-            if remote.detach(self.number, back) {
-                server.call_again(remote);
-            }
-        }
-        server
-            .bounce(lost, StanzaError::REMOTE_SERVER_TIMEOUT)
-            .await;
     }
 
     /// Ready when a remote or the disk has something for this link, which the next step puts into the output.
@@ -561,69 +528,6 @@ impl Link {
         }
     }
 
-    /// Somebody may speak for this domain from now on.
-    fn may_speak(&mut self, domain: Jid) {
-        if self.speakers.len() < DOMAINS_PER_LINK_MAX && !self.speakers.contains(&domain) {
-            self.speakers.push(domain);
-        }
-        self.patience = None;
-        self.reader.allow(STANZA_BYTES_MAX);
-        self.note_status();
-    }
-
-    /// What waits for this remote goes over this link from now on, unless another one has it.
-    fn carry(&mut self, remote: Arc<Remote>) {
-        if remote.attach(self.number) {
-            self.carries.push(remote);
-        }
-        self.patience = None;
-        self.reader.allow(STANZA_BYTES_MAX);
-        self.note_status();
-    }
-
-    /// Shows the link to people, as it is now.
-    fn note_status(&self) {
-        let mut theirs: Vec<String> = self.speakers.iter().map(ToString::to_string).collect();
-        for remote in &self.carries {
-            let name = remote.theirs.to_string();
-            if !theirs.contains(&name) {
-                theirs.push(name);
-            }
-        }
-        let mut links = self.server.federation().links();
-        let since = links
-            .get(&self.number)
-            .map_or_else(|| self.server.now(), |known| known.status.since);
-        let status = LinkStatus {
-            ours: self.ours.to_string(),
-            theirs,
-            called_by_us: self.is_calling(),
-            secured_by: self.proven_by,
-            both_ways: self.bidi,
-            since,
-        };
-        if let Some(known) = links.get_mut(&self.number) {
-            known.status = status;
-            return;
-        }
-        links.insert(
-            self.number,
-            Known {
-                status,
-                renew: false,
-                waker: None,
-            },
-        );
-    }
-
-    fn wants_renewal(&self, cx: &Context<'_>) -> bool {
-        let mut links = self.server.federation().links();
-        links.get_mut(&self.number).is_some_and(|known| {
-            known.waker = Some(cx.waker().clone());
-            known.renew
-        })
-    }
-
     /// Whether whoever speaks for a domain showed a certificate for it.
     fn has_certificate_for(&self, domain: &Jid) -> Result<(), String> {
         if self.chain.is_empty() {
@@ -638,35 +542,6 @@ impl Link {
             self.has_certificate_for(domain)
         } else {
             Ok(())
-        }
-    }
-
-    /// Turns what waits into output.
-    async fn collect(&mut self) {
-        if self.closed {
-            return;
-        }
-        let mut too_large = Vec::new();
-        for remote in &self.carries {
-            if self.output.len() >= OUTPUT_BYTES_PAUSE || self.managed.len() >= REMOTE_SENT_MAX {
-                break;
-            }
-            for waiting in remote.take(self.number, OUTPUT_BYTES_PAUSE) {
-                if self.takes.is_some_and(|max| waiting.entry.len() > max) {
-                    too_large.push(waiting);
-                    continue;
-                }
-                waiting.entry.write(&mut self.output);
-                self.used = self.server.clock().elapsed_ms();
-                self.managed.sent(remote, waiting, self.used);
-            }
-        }
-        self.managed.ask_for_sent(self.used, &mut self.output);
-        if !too_large.is_empty() {
-            let error = StanzaError::POLICY_VIOLATION
-                .with_text("their server takes no stanza as large as this");
-            let server = self.server.clone();
-            Box::pin(server.bounce(too_large, error)).await;
         }
     }
 

@@ -59,7 +59,8 @@ struct House {
 impl House {
     async fn open() -> House {
         let world = World::new(
-            "[listen]\nc2s = ['127.0.0.1:0']\nc2s_tls = ['127.0.0.1:0']\ns2s = []\ns2s_tls = []",
+            "[listen]\nc2s = ['127.0.0.1:0']\nc2s_tls = ['127.0.0.1:0']\n\
+             s2s = []\ns2s_tls = []\ncomponent = []",
         );
         let disk = Arc::new(Disk::default());
         let source = Source::SelfSigned {

@@ -147,7 +147,7 @@ fn short(text: &str) -> String {
             text.replace_range(start..end, by);
         }
     }
-    text
+    text.replace("><", ">\n    <")
 }
 
 const MESSAGE: &str = "<message xmlns='jabber:client' from='juliet@home.example/balcony' \
@@ -164,28 +164,64 @@ fn by_certificate_in_both_directions() {
     let said = talk(&home, &mut caller, &far, &mut called);
     expect_test::expect![[r"
         > <header>
-        < <header><stream:features><starttls><required/></starttls><bidi/></stream:features>
+        < <header>
+            <stream:features>
+            <starttls>
+            <required/>
+            </starttls>
+            <bidi/>
+            </stream:features>
         > <starttls/>
         < <proceed/>
         > <header>
-        < <header><stream:features><mechanisms><mechanism>EXTERNAL</mechanism></mechanisms><bidi/><dialback><errors/></dialback><sm/></stream:features>
-        > <bidi/><auth mechanism='EXTERNAL'>aG9tZS5leGFtcGxl</auth>
+        < <header>
+            <stream:features>
+            <mechanisms>
+            <mechanism>EXTERNAL</mechanism>
+            </mechanisms>
+            <bidi/>
+            <dialback>
+            <errors/>
+            </dialback>
+            <sm/>
+            </stream:features>
+        > <bidi/>
+            <auth mechanism='EXTERNAL'>aG9tZS5leGFtcGxl</auth>
         < <success/>
         > <header>
-        < <header><stream:features><dialback><errors/></dialback><sm/></stream:features>
+        < <header>
+            <stream:features>
+            <dialback>
+            <errors/>
+            </dialback>
+            <sm/>
+            </stream:features>
         > <enable/>
         < <enabled/>
-        > <message from='juliet@home.example/balcony' id='m1' type='chat' to='juliet@far.example'><body>hello</body></message><r/>"]].assert_eq(&said.join("\n"));
+        > <message from='juliet@home.example/balcony' id='m1' type='chat' to='juliet@far.example'>
+            <body>hello</body>
+            </message>
+            <r/>"]]
+    .assert_eq(&said.join("\n"));
     assert_eq!(caller.outcome(), Outcome::Reached);
-    // The other way over the same line (XEP-0288).
+    the_other_way(&home, &mut caller, &far, &mut called);
+}
+
+/// Over the same line (XEP-0288).
+fn the_other_way(home: &House, caller: &mut Link, far: &House, called: &mut Link) {
     far.send(
         "<message xmlns='jabber:client' from='juliet@far.example' to='juliet@home.example' \
          type='chat' id='m2'><body>hello</body></message>",
     )
     .unwrap();
     assert!(far.called().is_none());
-    let said = talk(&home, &mut caller, &far, &mut called);
-    expect_test::expect!["< <message from='juliet@far.example' id='m2' type='chat' to='juliet@home.example'><body>hello</body></message><r/>"].assert_eq(&said.join("\n"));
+    let said = talk(home, caller, far, called);
+    expect_test::expect![[r"
+        < <message from='juliet@far.example' id='m2' type='chat' to='juliet@home.example'>
+            <body>hello</body>
+            </message>
+            <r/>"]]
+    .assert_eq(&said.join("\n"));
 }
 
 #[test]

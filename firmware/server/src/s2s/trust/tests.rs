@@ -69,84 +69,30 @@ fn a_leaf_is_good_in_its_time_under_an_authority_for_its_purpose_and_name() {
     let dated = |first, last| changed(|params| valid(params, first, last));
     let purposes = |all: &[Purpose]| changed(|params| params.extended_key_usages = all.to_vec());
     let named = |names: &[_]| changed(|params| params.subject_alt_names = names.to_vec());
-    for (name, authority, params, expected) in [
+    #[rustfmt::skip]
+    let rows = [
         ("public", public, good(), Ok(())),
         ("private", private, good(), Ok(())),
         ("stranger", stranger, good(), Err(Flaw::Untrusted)),
-        (
-            "expired",
-            public,
-            dated(NOW - 9 * DAY_MS, NOW - DAY_MS),
-            Err(Flaw::Expired),
-        ),
-        (
-            "expired, stranger",
-            stranger,
-            dated(NOW - 9 * DAY_MS, NOW - DAY_MS),
-            Err(Flaw::Expired),
-        ),
-        (
-            "not yet valid",
-            public,
-            dated(NOW + DAY_MS, NOW + 9 * DAY_MS),
-            Err(Flaw::NotYetValid),
-        ),
-        (
-            "only for servers",
-            public,
-            purposes(&[Purpose::ServerAuth]),
-            Ok(()),
-        ),
-        (
-            "only for clients",
-            public,
-            purposes(&[Purpose::ClientAuth]),
-            Ok(()),
-        ),
-        (
-            "for both",
-            public,
-            purposes(&[Purpose::ServerAuth, Purpose::ClientAuth]),
-            Ok(()),
-        ),
+        ("expired", public, dated(NOW - 9 * DAY_MS, NOW - DAY_MS), Err(Flaw::Expired)),
+        ("expired, stranger", stranger, dated(NOW - 9 * DAY_MS, NOW - DAY_MS), Err(Flaw::Expired)),
+        ("not yet valid", public, dated(NOW + DAY_MS, NOW + 9 * DAY_MS), Err(Flaw::NotYetValid)),
+        ("only for servers", public, purposes(&[Purpose::ServerAuth]), Ok(())),
+        ("only for clients", public, purposes(&[Purpose::ClientAuth]), Ok(())),
+        ("for both", public, purposes(&[Purpose::ServerAuth, Purpose::ClientAuth]), Ok(())),
         ("for anything", public, purposes(&[Purpose::Any]), Ok(())),
         ("for nothing said", public, purposes(&[]), Ok(())),
-        (
-            "for programs",
-            public,
-            purposes(&[Purpose::CodeSigning]),
-            Err(Flaw::WrongPurpose),
-        ),
+        ("for programs", public, purposes(&[Purpose::CodeSigning]), Err(Flaw::WrongPurpose)),
         ("wildcard", public, named(&[dns("*.org")]), Ok(())),
-        (
-            "wildcard below",
-            public,
-            named(&[dns("*.example.org")]),
-            Err(Flaw::WrongName),
-        ),
-        (
-            "another name",
-            public,
-            named(&[dns("example.com")]),
-            Err(Flaw::WrongName),
-        ),
-        (
-            "several names",
-            public,
-            named(&[dns("example.com"), dns(DOMAIN)]),
-            Ok(()),
-        ),
+        ("wildcard below", public, named(&[dns("*.example.org")]), Err(Flaw::WrongName)),
+        ("another name", public, named(&[dns("example.com")]), Err(Flaw::WrongName)),
+        ("several names", public, named(&[dns("example.com"), dns(DOMAIN)]), Ok(())),
         ("XMPP's own", public, named(&[xmpp(DOMAIN)]), Ok(())),
         ("no name", public, params(DOMAIN), Err(Flaw::WrongName)),
-        (
-            "itself an authority",
-            public,
-            changed(|params| {
-                params.is_ca = ca_params("").is_ca;
-            }),
-            Err(Flaw::Untrusted),
-        ),
-    ] {
+        ("itself an authority", public, changed(|params| params.is_ca = ca_params("").is_ca),
+            Err(Flaw::Untrusted)),
+    ];
+    for (name, authority, params, expected) in rows {
         let leaf = issue(authority, &params).der;
         assert_eq!(world.judge(&[leaf]), expected, "{name}");
     }
@@ -197,65 +143,27 @@ fn the_chain_may_be_in_any_order_with_more_than_is_needed() {
         let others = vec![s.clone(); PEER_ISSUERS_MAX - places];
         [vec![leaf()], others, vec![l.clone(), u.clone()]].concat()
     };
-    for (name, chain, expected) in [
+    #[rustfmt::skip]
+    let rows = [
         ("in order", vec![leaf(), l.clone(), u.clone()], Ok(())),
         ("out of order", vec![leaf(), u.clone(), l.clone()], Ok(())),
-        (
-            "with the root",
-            vec![leaf(), l.clone(), u.clone(), root],
-            Ok(()),
-        ),
-        (
-            "with others",
-            vec![leaf(), s.clone(), l.clone(), l.clone(), u.clone()],
-            Ok(()),
-        ),
-        (
-            "with garbage",
-            vec![leaf(), vec![1, 2, 3].into(), l.clone(), u.clone()],
-            Ok(()),
-        ),
-        (
-            "one is missing",
-            vec![leaf(), l.clone()],
-            Err(Flaw::Untrusted),
-        ),
+        ("with the root", vec![leaf(), l.clone(), u.clone(), root], Ok(())),
+        ("with others", vec![leaf(), s.clone(), l.clone(), l.clone(), u.clone()], Ok(())),
+        ("with garbage", vec![leaf(), vec![1, 2, 3].into(), l.clone(), u.clone()], Ok(())),
+        ("one is missing", vec![leaf(), l.clone()], Err(Flaw::Untrusted)),
         ("both are missing", vec![leaf()], Err(Flaw::Untrusted)),
-        (
-            "not the leaf first",
-            vec![l.clone(), leaf(), u.clone()],
-            Err(Flaw::Untrusted),
-        ),
-        (
-            "expired above",
-            vec![of(&old, &good()), der(&old)],
-            Err(Flaw::Expired),
-        ),
-        (
-            "for servers above",
-            vec![of(&server_only, &good()), der(&server_only)],
-            Ok(()),
-        ),
-        (
-            "for clients below it",
-            vec![of(&server_only, &for_clients), der(&server_only)],
-            Ok(()),
-        ),
-        (
-            "by who may not",
-            vec![of(&no_authority, &good()), der(&no_authority)],
-            Err(Flaw::Untrusted),
-        ),
+        ("not the leaf first", vec![l.clone(), leaf(), u.clone()], Err(Flaw::Untrusted)),
+        ("expired above", vec![of(&old, &good()), der(&old)], Err(Flaw::Expired)),
+        ("for servers above", vec![of(&server_only, &good()), der(&server_only)], Ok(())),
+        ("for clients below it", vec![of(&server_only, &for_clients), der(&server_only)], Ok(())),
+        ("by who may not", vec![of(&no_authority, &good()), der(&no_authority)], Err(Flaw::Untrusted)),
         ("as far as we look", far(2), Ok(())),
         ("farther", far(1), Err(Flaw::Untrusted)),
         ("none", vec![], Err(Flaw::Missing)),
-        (
-            "garbage",
-            vec![vec![0x30, 0x80, 1].into()],
-            Err(Flaw::Broken),
-        ),
+        ("garbage", vec![vec![0x30, 0x80, 1].into()], Err(Flaw::Broken)),
         ("nothing", vec![vec![].into()], Err(Flaw::Broken)),
-    ] {
+    ];
+    for (name, chain, expected) in rows {
         assert_eq!(world.judge(&chain), expected, "{name}");
     }
 }
