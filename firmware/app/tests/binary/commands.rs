@@ -354,7 +354,6 @@ fn a_check_names_what_this_version_does_not_act_upon() {
             "listen.stun",
             "language",
             "registration.motd",
-            "names.rooms",
             "upload.user_quota"
         ],
         "{}",

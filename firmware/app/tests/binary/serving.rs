@@ -10,7 +10,8 @@ use std::{
 };
 
 const CONFIG: &str = "[listen]\n\
-    c2s = ['127.0.0.1:0']\nc2s_tls = ['127.0.0.1:0']\nhttps = ['127.0.0.1:0']\nhttp = ['127.0.0.1:0']\n";
+    c2s = ['127.0.0.1:0']\nc2s_tls = ['127.0.0.1:0']\nhttps = ['127.0.0.1:0']\nhttp = ['127.0.0.1:0']\n\
+    s2s = []\ns2s_tls = []\n";
 
 fn home() -> Home {
     let home = Home::new();
@@ -273,12 +274,16 @@ fn what_cannot_start_says_why() {
         ),
         (
             "hearth.toml",
-            format!("[listen]\nhttp = ['{taken}']\nc2s = []\nc2s_tls = []\nhttps = []"),
+            format!(
+                "[s2s]\nenabled = false\n[listen]\nhttp = ['{taken}']\nc2s = []\nc2s_tls = []\nhttps = []"
+            ),
             "listen.http",
         ),
         (
             "hearth.toml",
-            format!("[listen]\nc2s = ['{taken}']\nhttp = []\nc2s_tls = []\nhttps = []"),
+            format!(
+                "[s2s]\nenabled = false\n[listen]\nc2s = ['{taken}']\nhttp = []\nc2s_tls = []\nhttps = []"
+            ),
             "listen.c2s",
         ),
         (

@@ -102,7 +102,7 @@ impl Told {
         compose::attribute(&mut content, "id", &self.id);
         content.push_str("/>");
         content.push_str(&self.hats);
-        let mut attributes = Vec::with_capacity(3);
+        let mut attributes = Vec::new();
         if !news.type_.is_empty() {
             attributes.push(("type", news.type_));
         }
