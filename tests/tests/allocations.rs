@@ -89,12 +89,12 @@ fn a_room_of_200() {
              allocations per delivery: {delivery:.1}\n\
              allocations per presence when somebody enters: {presence:.1}\n"
         ),
-        expect![[r#"
+        expect![[r"
             a room with one occupant, bytes: 3658
             each further occupant, bytes: 245
             allocations per delivery: 2.2
             allocations per presence when somebody enters: 4.7
-        "#]],
+        "]],
     );
 }
 
