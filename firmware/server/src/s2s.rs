@@ -174,6 +174,11 @@ impl Server {
         own.iter().any(|own| own.as_str() == domain)
     }
 
+    /// Whether this house answers for a domain towards other servers: for its own, and for its bridges.
+    fn speaks_for(&self, domain: &str) -> bool {
+        self.hosts(domain) || self.is_component(domain)
+    }
+
     /// Sends a stanza of ours to another domain: into its queue, and to disk where it must not be lost
     /// (DESIGN §6). Refused where it cannot go, with what its sender is to be told.
     pub(crate) fn send_away(
@@ -216,7 +221,7 @@ impl Server {
             row,
             broken: 0,
         };
-        let queued = remote.push(waiting, now).map_err(|(_, error)| error)?;
+        // The row goes first: whoever carries the stanza may hear at once that it has arrived.
         if let Some(row) = row {
             let write = waiting::keep(row, &remote.ours, &entry, self.now());
             let ticket = self.store().queue(vec![write], Urgency::Now);
@@ -224,7 +229,10 @@ impl Server {
                 cause.note(ticket);
             }
         }
-        Ok(queued)
+        remote.push(waiting, now).map_err(|(waiting, error)| {
+            self.forget_row(&waiting);
+            error
+        })
     }
 
     /// What another server said, in its proven name: on its way, and all that follows from it.

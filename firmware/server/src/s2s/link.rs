@@ -513,7 +513,7 @@ impl Link {
         if !self.speakers.contains(&domain) {
             return self.end(StreamError::INVALID_FROM);
         }
-        if !self.server.hosts(to.domainpart()) {
+        if !self.server.speaks_for(to.domainpart()) {
             return self.end(StreamError::HOST_UNKNOWN);
         }
         let passing = Passing::new(Arc::new(stanza), from, to);
@@ -547,6 +547,10 @@ impl Link {
 
     fn acknowledge(&mut self) {
         if !self.closed && self.managed.owes() {
+            if self.line.intake.is_broken(self.server.store()) {
+                // It would wait for ever. On another stream the peer sends again what was not handled.
+                return self.end(StreamError::INTERNAL);
+            }
             let now = self.now();
             self.managed.answer(
                 &self.line.intake,

@@ -41,7 +41,7 @@ impl Link {
             Some(_) => Err(StreamError::IMPROPER_ADDRESSING),
         };
         let (to, from) = (domain(&header.to), domain(&header.from));
-        let is_ours = |to: &Jid| self.server.hosts(to.as_str());
+        let is_ours = |to: &Jid| self.server.speaks_for(to.as_str());
         let known = to.as_ref().ok().and_then(Clone::clone).filter(is_ours);
         if let Some(to) = &known {
             self.ours = to.clone();

@@ -49,7 +49,7 @@ impl Link {
     /// §2.2.2: another server was shown a key, and wants to know whether it is ours.
     fn is_it_ours(&mut self, word: Word) {
         let Said::Key(key) = &word.said else { return };
-        let said = if self.server.hosts(word.to.as_str()) {
+        let said = if self.server.speaks_for(word.to.as_str()) {
             let secret = &self.server.federation().secret;
             if secret.is_key(key, word.from.as_str(), word.to.as_str(), &word.id) {
                 Said::Valid
@@ -88,10 +88,10 @@ impl Link {
         let Said::Key(key) = &word.said else {
             return Err(StanzaError::BAD_REQUEST);
         };
-        if !self.server.hosts(word.to.as_str()) {
+        if !self.server.speaks_for(word.to.as_str()) {
             return Err(StanzaError::ITEM_NOT_FOUND);
         }
-        if self.server.hosts(word.from.as_str()) {
+        if self.server.speaks_for(word.from.as_str()) {
             return Err(StanzaError::NOT_ACCEPTABLE); // nobody else is us
         }
         policy::may_talk(&self.server.config(), word.from.as_str())?;
