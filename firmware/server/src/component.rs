@@ -260,14 +260,9 @@ impl Component {
 
     fn read_or_wait(&mut self) -> Todo {
         let limits = &self.server.config().limits;
-        self.pause = self
-            .rate
-            .pause_until(limits.s2s_rate, limits.s2s_burst, self.now());
-        if self.pause.is_some() {
-            Todo::Wait
-        } else {
-            Todo::Read
-        }
+        let allowed = (limits.s2s_rate, limits.s2s_burst);
+        self.pause = self.rate.pause_until(allowed, self.now());
+        Todo::read_unless(self.pause)
     }
 
     async fn take(&mut self, event: Event) {

@@ -68,6 +68,13 @@ pub enum Todo {
     Close,
 }
 
+impl Todo {
+    /// Wait for bytes, unless there is a time before which none are read.
+    pub(crate) fn read_unless(pause: Option<u64>) -> Todo {
+        pause.map_or(Todo::Read, |_| Todo::Wait)
+    }
+}
+
 /// One stream of a client.
 pub struct Connection {
     server: Arc<Server>,
@@ -363,14 +370,9 @@ impl Connection {
 
     fn read_or_wait(&mut self) -> Todo {
         let limits = &self.server.config().limits;
-        self.pause = self
-            .rate
-            .pause_until(limits.c2s_rate, limits.c2s_burst, self.now());
-        if self.pause.is_some() {
-            Todo::Wait
-        } else {
-            Todo::Read
-        }
+        let allowed = (limits.c2s_rate, limits.c2s_burst);
+        self.pause = self.rate.pause_until(allowed, self.now());
+        Todo::read_unless(self.pause)
     }
 
     async fn take(&mut self, event: Event) -> Option<Todo> {

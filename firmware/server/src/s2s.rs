@@ -42,6 +42,7 @@ use crate::{
     session::intake::Cause,
     world::Timestamp,
 };
+use dane::Published;
 use dialback::Secret;
 use remote::Queued;
 use rustls_pki_types::CertificateDer;
@@ -324,11 +325,16 @@ impl Server {
     }
 
     /// Whether a chain proves that somebody is this domain, else why not, in plain words.
-    fn judge(&self, chain: &[CertificateDer<'_>], domain: &str) -> Result<(), String> {
+    fn judge(
+        &self,
+        chain: &[CertificateDer<'_>],
+        domain: &str,
+        published: &Published,
+    ) -> Result<(), String> {
         let outside = self.federation().outside.get();
         outside.map_or_else(
             || Err("nothing can be judged".to_owned()),
-            |outside| outside.judge(chain, domain),
+            |outside| outside.judge(chain, domain, published),
         )
     }
 

@@ -6,7 +6,7 @@ use rustls_pki_types::CertificateDer;
 use server::{
     Server,
     connection::Todo,
-    s2s::{Call, Link, Outside, Reached},
+    s2s::{Call, Link, Outside, Reached, dane::Published},
 };
 use std::{
     collections::VecDeque,
@@ -34,7 +34,12 @@ impl Outside for Street {
         calls.push_back(call);
     }
 
-    fn judge(&self, chain: &[CertificateDer<'_>], domain: &str) -> Result<(), String> {
+    fn judge(
+        &self,
+        chain: &[CertificateDer<'_>],
+        domain: &str,
+        _: &Published,
+    ) -> Result<(), String> {
         let is_for_it = chain
             .first()
             .is_some_and(|leaf| **leaf == *domain.as_bytes());

@@ -65,13 +65,15 @@ impl Readers for Inline {
 pub(crate) struct World {
     pub(crate) server: Arc<Server>,
     pub(crate) clock: Arc<TestClock>,
+    pub(crate) disk: Arc<SimDisk>,
 }
 
 impl World {
     /// A server for `localhost` with juliet, and with romeo, who is disabled.
     pub(crate) fn new(config: &str) -> World {
         let clock = Arc::new(TestClock::default());
-        let store = Store::open(Arc::new(SimDisk::new()), Options::default()).unwrap();
+        let disk = Arc::new(SimDisk::new());
+        let store = Store::open(disk.clone(), Options::default()).unwrap();
         let dice = TestDice::default();
         for localpart in ["juliet", "romeo"] {
             let account = NewAccount {
@@ -101,6 +103,7 @@ impl World {
         World {
             server: Server::new(parts).unwrap(),
             clock,
+            disk,
         }
     }
 

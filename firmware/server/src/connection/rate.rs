@@ -19,8 +19,8 @@ impl Rate {
         }
     }
 
-    /// Until when nothing more is read, if the allowance of `burst` bytes is used up.
-    pub(crate) fn pause_until(&self, per_second: u64, burst: u64, now: u64) -> Option<u64> {
+    /// Until when nothing more is read, if the allowance is used up: bytes in a second, and bytes at once.
+    pub(crate) fn pause_until(&self, (per_second, burst): (u64, u64), now: u64) -> Option<u64> {
         let ahead = burst.saturating_mul(1_000_000).checked_div(per_second)?;
         let until = self.whole_at.saturating_sub(ahead).div_ceil(1_000);
         (until > now).then_some(until)
@@ -46,7 +46,7 @@ mod tests {
         for (bytes, now, until) in rows {
             rate.spend(bytes, 100, now);
             assert_eq!(
-                rate.pause_until(100, 200, now),
+                rate.pause_until((100, 200), now),
                 until,
                 "{bytes} bytes at {now}"
             );
@@ -57,6 +57,6 @@ mod tests {
     fn zero_is_no_limit() {
         let mut rate = Rate::default();
         rate.spend(usize::MAX, 0, 5);
-        assert_eq!(rate.pause_until(0, 0, 5), None);
+        assert_eq!(rate.pause_until((0, 0), 5), None);
     }
 }

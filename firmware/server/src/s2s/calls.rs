@@ -3,6 +3,7 @@
 
 use super::{
     Call, Dialed, Dialer, Link, Outcome, Outside, Reached, Remote, Unreachable, Verification,
+    dane::Published,
 };
 use crate::{
     limits::SHUTDOWN_MS_MAX,
@@ -75,10 +76,15 @@ impl Outside for Calls {
         });
     }
 
-    fn judge(&self, chain: &[CertificateDer<'_>], domain: &str) -> Result<(), String> {
+    fn judge(
+        &self,
+        chain: &[CertificateDer<'_>],
+        domain: &str,
+        published: &Published,
+    ) -> Result<(), String> {
         let trust = self.house.tls.trust();
-        let judged = trust.judge(chain, domain, self.house.server.now());
-        judged.map_err(|flaw| flaw.to_string())
+        let judged = published.judge(&trust, chain, domain, self.house.server.now());
+        judged.map_err(|doubt| doubt.to_string())
     }
 }
 
@@ -161,6 +167,9 @@ impl Calls {
         let mut link = Link::calling(self.house.server.clone(), address, dialed.direct, why);
         let (tell, reached) = oneshot::channel();
         link.tell_when_reached(tell);
+        if dialed.dnssec {
+            link.expect_published(Published::new(dialed.host, dialed.tlsa));
+        }
         let how = Serving {
             address,
             direct: dialed.direct,

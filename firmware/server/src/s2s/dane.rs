@@ -3,8 +3,11 @@
 //! Owns nothing. [`Tlsa`] records come here only with a DNSSEC proof (see [`super::resolve`]); what is not
 //! DANE's, paths and names of certificates, is asked of the caller.
 
+use super::trust::{self, Flaw, Trust};
+use crate::world::Timestamp;
 use aws_lc_rs::digest;
 use rustls_pki_types::CertificateDer;
+use std::fmt;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// Certificate usages (RFC 7218 §2.1).
@@ -12,6 +15,23 @@ const PKIX_TA: u8 = 0;
 const PKIX_EE: u8 = 1;
 const DANE_TA: u8 = 2;
 const DANE_EE: u8 = 3;
+
+/// What the DNS proves about the host that a call went to, and so about its certificate (RFC 7673 §4).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Published {
+    /// The host, in A-labels, where the way from the domain to it is proven: another name for the certificate.
+    pub host: Option<String>,
+    /// What the certificate must match: usable records only.
+    pub tlsa: Vec<Tlsa>,
+}
+
+/// Why a certificate is not good enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    Flaw(Flaw),
+    /// It may be good, but is not the one that is published.
+    Other,
+}
 
 /// A TLSA record (RFC 6698 §2.1), as it was published.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +42,53 @@ pub struct Tlsa {
     /// 0: the bytes themselves; 1: their SHA-256; 2: their SHA-512.
     pub matching: u8,
     pub data: Vec<u8>,
+}
+
+impl Published {
+    /// What a call went by: a host, and the records that came with a proof.
+    pub fn new(host: String, mut tlsa: Vec<Tlsa>) -> Published {
+        tlsa.retain(Tlsa::is_usable);
+        Published {
+            host: Some(host),
+            tlsa,
+        }
+    }
+
+    /// Judges a chain by the rules of certificates and by what is published.
+    pub fn judge(
+        &self,
+        trust: &Trust,
+        chain: &[CertificateDer<'_>],
+        domain: &str,
+        now: Timestamp,
+    ) -> Result<(), Doubt> {
+        let host = self.host.as_deref();
+        let names = std::iter::once(domain).chain(host);
+        let trusted = match (trust.judge(chain, domain, now), host) {
+            (Err(Flaw::WrongName), Some(host)) => trust.judge(chain, host, now),
+            (trusted, _) => trusted,
+        };
+        let anchored = |root: &CertificateDer<'_>| {
+            let mut names = names.clone();
+            names.any(|name| trust::is_good_below(root, chain, name, now))
+        };
+        match judge(&self.tlsa, chain, trusted.is_ok(), anchored) {
+            Dane::None => trusted.map_err(Doubt::Flaw),
+            Dane::Match => Ok(()),
+            Dane::Mismatch => Err(Doubt::Other),
+        }
+    }
+}
+
+impl fmt::Display for Doubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Doubt::Flaw(flaw) => flaw.fmt(f),
+            Doubt::Other => {
+                f.write_str("its certificate is not the one that its domain publishes (DANE)")
+            }
+        }
+    }
 }
 
 /// What TLSA records say about a certificate.

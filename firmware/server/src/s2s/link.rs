@@ -14,7 +14,7 @@ mod managed;
 #[cfg(test)]
 mod tests;
 
-use super::{Remote, Verification, Verified, policy, remote::Waiting};
+use super::{Remote, Verification, Verified, dane::Published, policy, remote::Waiting};
 use crate::{
     connection::{Rate, Todo},
     limits::{CONGESTION_MS, IDLE_MS, OUTPUT_BYTES_PAUSE, UNDURABLE_MAX},
@@ -209,6 +209,13 @@ impl Link {
     pub(crate) fn tell_when_reached(&mut self, tell: oneshot::Sender<()>) {
         if let Side::Calling(calling) = &mut self.side {
             calling.tell = Some(tell);
+        }
+    }
+
+    /// What the DNS proves about whom we call.
+    pub(crate) fn expect_published(&mut self, published: Published) {
+        if let Side::Calling(calling) = &mut self.side {
+            calling.published = published;
         }
     }
 
@@ -533,12 +540,19 @@ impl Link {
         if self.chain.is_empty() {
             return Err("it showed no certificate".to_owned());
         }
-        self.server.judge(&self.chain, domain.as_str())
+        let nothing = Published::default();
+        let published = match &self.side {
+            Side::Calling(calling) if self.theirs.as_ref() == Some(domain) => &calling.published,
+            _ => &nothing,
+        };
+        self.server.judge(&self.chain, domain.as_str(), published)
     }
 
-    /// The same, where this house insists on it.
+    /// The same, where this house insists on it, or the domain itself by what it published (RFC 6698 §4.1).
     fn is_trusted(&self, domain: &Jid) -> Result<(), String> {
-        if policy::needs_certificate(&self.server.config(), domain.as_str()) {
+        let insists =
+            matches!(&self.side, Side::Calling(calling) if !calling.published.tlsa.is_empty());
+        if insists || policy::needs_certificate(&self.server.config(), domain.as_str()) {
             self.has_certificate_for(domain)
         } else {
             Ok(())
@@ -570,13 +584,8 @@ impl Link {
 
     fn read_or_wait(&mut self) -> Todo {
         let limits = &self.server.config().limits;
-        self.pause = self
-            .rate
-            .pause_until(limits.s2s_rate, limits.s2s_burst, self.now());
-        if self.pause.is_some() {
-            Todo::Wait
-        } else {
-            Todo::Read
-        }
+        let allowed = (limits.s2s_rate, limits.s2s_burst);
+        self.pause = self.rate.pause_until(allowed, self.now());
+        Todo::read_unless(self.pause)
     }
 }

@@ -95,27 +95,13 @@ impl Trust {
         domain: &str,
         now: Timestamp,
     ) -> Result<(), Flaw> {
-        let (leaf, others) = chain.split_first().ok_or(Flaw::Missing)?;
-        let others = &others[..others.len().min(PEER_ISSUERS_MAX)];
-        let certificate = Certificate::read(leaf).ok_or(Flaw::Broken)?;
-        let (first, last) = certificate.validity();
-        if now > last {
-            return Err(Flaw::Expired);
-        }
-        if now < first {
-            return Err(Flaw::NotYetValid);
-        }
-        let believed = if self.extra.contains(leaf) {
+        let shown = Shown::read(chain, now)?;
+        let believed = if self.extra.contains(shown.leaf) {
             Believed::Everything
         } else {
-            let believed = issued(leaf, others, &self.anchors(now), now);
-            believed.map_err(|error| explain(&error, &certificate))?
+            shown.issued(&self.anchors(now), now)?
         };
-        if certificate.names(domain, believed) {
-            Ok(())
-        } else {
-            Err(Flaw::WrongName)
-        }
+        shown.is_for(domain, believed)
     }
 
     /// Forgets the machine's authorities if they have not been needed for a while, or are old. For those who
@@ -163,6 +149,24 @@ impl Trust {
     }
 }
 
+/// Whether these certificates, leaf first, are good for this name below that authority, whom somebody else
+/// than the house trusts: for what a domain publishes itself (RFC 6698 §2.1.1, usage 2).
+pub(super) fn is_good_below(
+    root: &CertificateDer<'_>,
+    chain: &[CertificateDer<'_>],
+    name: &str,
+    now: Timestamp,
+) -> bool {
+    let Some(root) = anchor(root) else {
+        return false;
+    };
+    let judge = || {
+        let shown = Shown::read(chain, now)?;
+        shown.is_for(name, shown.issued(&[root], now)?)
+    };
+    judge().is_ok()
+}
+
 fn anchor(der: &CertificateDer<'_>) -> Option<TrustAnchor<'static>> {
     let anchor = webpki::anchor_from_trusted_cert(der).ok()?;
     Some(anchor.to_owned())
@@ -183,6 +187,45 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
         ));
     }
     Ok(all)
+}
+
+/// A chain that somebody showed, in the time of its leaf.
+struct Shown<'a> {
+    leaf: &'a CertificateDer<'a>,
+    others: &'a [CertificateDer<'a>],
+    certificate: Certificate<'a>,
+}
+
+impl<'a> Shown<'a> {
+    fn read(chain: &'a [CertificateDer<'a>], now: Timestamp) -> Result<Shown<'a>, Flaw> {
+        let (leaf, others) = chain.split_first().ok_or(Flaw::Missing)?;
+        let certificate = Certificate::read(leaf).ok_or(Flaw::Broken)?;
+        let (first, last) = certificate.validity();
+        if now > last {
+            return Err(Flaw::Expired);
+        }
+        if now < first {
+            return Err(Flaw::NotYetValid);
+        }
+        Ok(Shown {
+            leaf,
+            others: &others[..others.len().min(PEER_ISSUERS_MAX)],
+            certificate,
+        })
+    }
+
+    fn issued(&self, anchors: &[TrustAnchor<'static>], now: Timestamp) -> Result<Believed, Flaw> {
+        issued(self.leaf, self.others, anchors, now)
+            .map_err(|error| explain(&error, &self.certificate))
+    }
+
+    fn is_for(&self, name: &str, believed: Believed) -> Result<(), Flaw> {
+        if self.certificate.names(name, believed) {
+            Ok(())
+        } else {
+            Err(Flaw::WrongName)
+        }
+    }
 }
 
 /// A path from the leaf to an authority (RFC 5280 §6.1), and what names may be believed at its end.

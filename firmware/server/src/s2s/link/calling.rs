@@ -2,7 +2,10 @@
 //! certificate or dialback, and then what waits.
 
 use super::{
-    super::dialback::{Said, Step, Word},
+    super::{
+        dane::Published,
+        dialback::{Said, Step, Word},
+    },
     Link, Outcome, Reached, Side, Verified, managed,
 };
 use crate::connection::Todo;
@@ -40,6 +43,8 @@ pub(super) struct Calling {
     pub(super) why: Option<Reached>,
     /// Who wants to know that it was.
     pub(super) tell: Option<oneshot::Sender<()>>,
+    /// What the DNS proves about them.
+    pub(super) published: Published,
     /// They count stanzas.
     counts: bool,
 }
@@ -51,6 +56,7 @@ impl Calling {
             outcome: Outcome::Open,
             why: Some(why),
             tell: None,
+            published: Published::default(),
             counts: false,
         }
     }

@@ -4,9 +4,13 @@ use super::*;
 use crate::{
     connection::fixture::World,
     fixture::run_beside,
-    s2s::{Call, Outside},
+    s2s::{
+        Call, Outside,
+        dane::{Published, Tlsa},
+    },
 };
 use std::{collections::VecDeque, sync::Mutex};
+use store::disk::{Fault, FileName};
 
 /// Notes who is to be called, and believes the names that a test says: the "certificate" is the name itself.
 #[derive(Default)]
@@ -21,7 +25,15 @@ impl Outside for Street {
         self.calls.lock().unwrap().push_back(call);
     }
 
-    fn judge(&self, chain: &[CertificateDer<'_>], domain: &str) -> Result<(), String> {
+    fn judge(
+        &self,
+        chain: &[CertificateDer<'_>],
+        domain: &str,
+        published: &Published,
+    ) -> Result<(), String> {
+        if !published.tlsa.is_empty() {
+            return Err("it is not the one that is published".to_owned());
+        }
         let is_named = chain[0].as_ref() == domain.as_bytes();
         if is_named && !self.distrusts {
             Ok(())
@@ -225,6 +237,23 @@ fn the_other_way(home: &House, caller: &mut Link, far: &House, called: &mut Link
 }
 
 #[test]
+fn what_the_disk_refuses_is_not_acknowledged_and_the_stream_ends() {
+    let (home, far) = (
+        house("home.example", "", false),
+        house("far.example", "", false),
+    );
+    home.send(MESSAGE).unwrap();
+    let (mut caller, mut called) = (home.dial(), far.answer());
+    talk(&home, &mut caller, &far, &mut called);
+    far.world.disk.fail(FileName::Journal, Fault::Sync);
+    home.send(&MESSAGE.replace("m1", "m2")).unwrap();
+    let mut said = talk(&home, &mut caller, &far, &mut called);
+    while far.world.server.store().turn() {}
+    said.extend(talk(&home, &mut caller, &far, &mut called));
+    expect_test::expect![[""]].assert_eq(&said.join("\n"));
+}
+
+#[test]
 fn by_dialback_where_certificates_are_not_valid() {
     let lax = "s2s.require_valid_certificate = false";
     let (home, far) = (
@@ -246,6 +275,30 @@ fn by_dialback_where_certificates_are_not_valid() {
     assert!(said[0].contains("type='valid'"), "{said:?}");
     assert!(said.iter().any(|said| said.contains("id='m1'")), "{said:?}");
     assert_eq!(caller.outcome(), Outcome::Reached);
+}
+
+#[test]
+fn what_a_domain_publishes_counts_where_certificates_do_not() {
+    let lax = "s2s.require_valid_certificate = false";
+    let (home, far) = (
+        house("home.example", lax, false),
+        house("far.example", lax, false),
+    );
+    home.send(MESSAGE).unwrap();
+    let (mut caller, mut called) = (home.dial(), far.answer());
+    let another = Tlsa {
+        usage: 3,
+        selector: 1,
+        matching: 1,
+        data: vec![7; 32],
+    };
+    caller.expect_published(Published::new("xmpp.far.example".to_owned(), vec![another]));
+    let said = talk(&home, &mut caller, &far, &mut called);
+    assert!(!said.iter().any(|said| said.contains("<auth")), "{said:?}");
+    let Outcome::Failed(_, why) = caller.outcome() else {
+        panic!("{said:?}");
+    };
+    assert!(why.contains("published"), "{why}");
 }
 
 #[test]

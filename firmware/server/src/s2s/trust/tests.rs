@@ -1,6 +1,7 @@
 //! Chains made on the spot, and what is thought of them.
 
 use super::*;
+use crate::s2s::dane::{Doubt, Published, Tlsa};
 use crate::s2s::pki::{
     Authority, DAY_MS, Machine, NOW, below, by_hand, ca_params, dns, issue, params, pem, root,
     self_sign, server, valid, xmpp,
@@ -95,6 +96,49 @@ fn a_leaf_is_good_in_its_time_under_an_authority_for_its_purpose_and_name() {
     for (name, authority, params, expected) in rows {
         let leaf = issue(authority, &params).der;
         assert_eq!(world.judge(&[leaf]), expected, "{name}");
+    }
+}
+
+#[test]
+fn what_the_dns_proves_adds_a_name_and_authorities_or_takes_them_away() {
+    let world = World::new();
+    let tlsa = |usage, der: &CertificateDer<'_>| Tlsa {
+        usage,
+        selector: 0,
+        matching: 0,
+        data: der.to_vec(),
+    };
+    let host = "xmpp.hosting.example";
+    let [public, stranger] = [&world.public, &world.stranger].map(der);
+    let issued = |authority, names: &[_]| issue(authority, &server(names)).der;
+    let [good, hosted, own, own_hosted, other] = [
+        issued(&world.public, &[dns(DOMAIN)]),
+        issued(&world.public, &[dns(host)]),
+        issued(&world.stranger, &[dns(DOMAIN)]),
+        issued(&world.stranger, &[dns(host)]),
+        issued(&world.stranger, &[dns("other.example")]),
+    ];
+    let wrong = |flaw| Err(Doubt::Flaw(flaw));
+    let unproven = Published::default();
+    let proven = |tlsa| Published::new(host.to_owned(), tlsa);
+    #[rustfmt::skip]
+    let rows = [
+        ("no proof", &hosted, unproven, wrong(Flaw::WrongName)),
+        ("the host's name", &hosted, proven(vec![]), Ok(())),
+        ("usage 3", &other, proven(vec![tlsa(3, &other)]), Ok(())),
+        ("usage 3, another", &good, proven(vec![tlsa(3, &own)]), Err(Doubt::Other)),
+        ("usage 2", &own, proven(vec![tlsa(2, &stranger)]), Ok(())),
+        ("usage 2, the host's name", &own_hosted, proven(vec![tlsa(2, &stranger)]), Ok(())),
+        ("usage 2, no such name", &other, proven(vec![tlsa(2, &stranger)]), Err(Doubt::Other)),
+        ("usage 2, another authority", &good, proven(vec![tlsa(2, &stranger)]), Err(Doubt::Other)),
+        ("usage 1", &good, proven(vec![tlsa(1, &good)]), Ok(())),
+        ("usage 1, not trusted", &own, proven(vec![tlsa(1, &own)]), Err(Doubt::Other)),
+        ("one of two", &good, proven(vec![tlsa(2, &stranger), tlsa(2, &public)]), Ok(())),
+        ("not understood", &own, proven(vec![tlsa(9, &own)]), wrong(Flaw::Untrusted)),
+    ];
+    for (name, leaf, published, expected) in rows {
+        let judged = published.judge(&world.trust, std::slice::from_ref(leaf), DOMAIN, NOW);
+        assert_eq!(judged, expected, "{name}");
     }
 }
 
