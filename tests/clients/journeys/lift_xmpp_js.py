@@ -18,6 +18,7 @@ async def go(server, directory):
     try:
         with step("the old way: SASL, binding, stream management"):
             alice = await XmppJs(server, "alice", "phone", ALICE, link=link, plain=True).come_online()
+            await alice.tells("asks", name="enable")  # which comes after it has said that it is online
             negotiated(alice, 0, ("auth", "SCRAM-SHA-1"), ("enable", None))
         await lose_and_return(alice, bob, link, ("auth", "SCRAM-SHA-1"), ("resume", None))
         await alice.leave()
