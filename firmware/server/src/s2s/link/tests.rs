@@ -250,7 +250,17 @@ fn what_the_disk_refuses_is_not_acknowledged_and_the_stream_ends() {
     let mut said = talk(&home, &mut caller, &far, &mut called);
     while far.world.server.store().turn() {}
     said.extend(talk(&home, &mut caller, &far, &mut called));
-    expect_test::expect![[""]].assert_eq(&said.join("\n"));
+    expect_test::expect![[r"
+        > <message from='juliet@home.example/balcony' id='m2' type='chat' to='juliet@far.example'>
+            <body>hello</body>
+            </message>
+        < <stream:error>
+            <internal-server-error/>
+            </stream:error>
+            </stream:stream>
+        > <r/>
+            </stream:stream>"]]
+    .assert_eq(&said.join("\n"));
 }
 
 #[test]
