@@ -552,7 +552,7 @@ pub(crate) fn may_be_refused(passing: &Passing) -> bool {
     !note && !is_an_answer(passing)
 }
 
-fn is_an_answer(passing: &Passing) -> bool {
+pub(crate) fn is_an_answer(passing: &Passing) -> bool {
     matches!(
         (passing.stanza.kind, passing.stanza.type_()),
         (_, "error") | (Kind::Iq, "result")

@@ -197,6 +197,11 @@ impl Stanza {
             .transpose()
     }
 
+    /// `from` and `to` as they are written, whether they are addresses or not.
+    pub fn written_addresses(&self) -> (Option<Cow<'_, str>>, Option<Cow<'_, str>>) {
+        (self.value(self.index.from), self.value(self.index.to))
+    }
+
     /// The direct child elements.
     pub fn children(&self) -> impl Iterator<Item = Child<'_>> {
         (0..self.places().len()).map(|index| Child::new(self, index))

@@ -3,7 +3,7 @@
 
 use super::{
     Remote, Waiting,
-    limits::{REMOTE_BROKEN_MAX, REMOTE_SETTLE_MS},
+    limits::{REMOTE_BROKEN_MAX, REMOTE_SETTLE_MS, REMOTES_MAX},
     remote::Queued,
 };
 use crate::{component::limits::COMPONENT_ABSENT_MS_MAX, server::Server, session::intake::Cause};
@@ -56,7 +56,7 @@ impl Server {
     pub(crate) fn component_queue(&self, name: &Jid) -> Option<Arc<Remote>> {
         let now = self.clock().elapsed_ms();
         self.federation()
-            .remote(self.domain().clone(), name.clone(), now)
+            .remote(self.domain().clone(), name.clone(), REMOTES_MAX, now)
     }
 
     /// Sends a stanza to the component at its domain. While that is not connected, what must not be lost

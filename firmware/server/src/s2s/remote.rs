@@ -4,8 +4,11 @@
 //! last one anybody takes; nothing is called while it is held.
 
 use crate::{
-    s2s::limits::{REMOTE_BYTES_MAX, REMOTE_REST_MS_FIRST, REMOTE_REST_MS_MAX, REMOTE_STANZAS_MAX},
-    world::Dice,
+    s2s::limits::{
+        REMOTE_BYTES_MAX, REMOTE_HOLD_MS_FIRST, REMOTE_HOLD_MS_MAX, REMOTE_REST_MS_FIRST,
+        REMOTE_REST_MS_MAX, REMOTE_STANZAS_MAX,
+    },
+    world::{Dice, Timestamp},
 };
 use std::{
     collections::VecDeque,
@@ -31,6 +34,8 @@ struct Inner {
     waker: Option<Waker>,
     /// After a failure.
     rest: Option<Rest>,
+    /// From when on somebody calls again for what waits here without a carrier, in elapsed milliseconds.
+    held_until: u64,
 }
 
 /// Who sends what waits.
@@ -52,6 +57,8 @@ pub(crate) struct Waiting {
     pub(crate) row: Option<u64>,
     /// How many links broke while they had it.
     pub(crate) broken: u8,
+    /// When it was sent, milliseconds since 1970.
+    pub(crate) at: Timestamp,
 }
 
 /// Nobody gets through: what is known about it.
@@ -120,11 +127,16 @@ impl Remote {
         true
     }
 
-    /// Their server is there: nobody needs to wait any longer before calling it.
-    pub(crate) fn is_alive(&self) {
+    /// Their server is there: nobody needs to wait any longer before calling it. Whether somebody has to.
+    pub(crate) fn is_alive(&self) -> bool {
         let mut inner = self.lock();
         inner.rest = None;
+        let call = inner.carrier == Carrier::Nobody && !inner.waiting.is_empty();
+        if call {
+            inner.carrier = Carrier::Caller;
+        }
         wake(inner);
+        call
     }
 
     /// Ready when it is known that their server is there, or nothing is known against it.
@@ -152,6 +164,7 @@ impl Remote {
         if call {
             inner.carrier = Carrier::Caller;
         }
+        wake(inner); // another link that has it by now
         call
     }
 
@@ -209,6 +222,33 @@ impl Remote {
         inner.carrier = Carrier::Nobody;
         inner.bytes = 0;
         std::mem::take(&mut inner.waiting).into()
+    }
+
+    /// Takes back what can wait longer than anybody tried, and comes before what came meanwhile. The longer
+    /// nobody gets through, the less often it is tried.
+    pub(crate) fn hold(&self, held: Vec<Waiting>, now: u64) {
+        let mut inner = self.lock();
+        let failures = inner.rest.map_or(0, |rest| rest.failures);
+        let pause = (REMOTE_HOLD_MS_FIRST << failures.min(16)).min(REMOTE_HOLD_MS_MAX);
+        inner.held_until = now + pause;
+        for waiting in held.into_iter().rev() {
+            inner.bytes += waiting.entry.len();
+            inner.waiting.push_front(waiting);
+        }
+    }
+
+    /// Whether somebody has to call now for what is held.
+    pub(crate) fn is_due(&self, now: u64) -> bool {
+        let mut inner = self.lock();
+        let is_resting = inner.rest.is_some_and(|rest| rest.until > now);
+        let is_due = inner.carrier == Carrier::Nobody
+            && !inner.waiting.is_empty()
+            && !is_resting
+            && inner.held_until <= now;
+        if is_due {
+            inner.carrier = Carrier::Caller;
+        }
+        is_due
     }
 
     /// Whether it is still a caller's: nobody called us meanwhile.
@@ -272,6 +312,7 @@ mod tests {
             entry: Entry::compose(Kind::Message, None, &[], String::new()),
             row,
             broken: 0,
+            at: 0,
         }
     }
 
@@ -316,6 +357,34 @@ mod tests {
         assert!(remote.rests_until() - now > 59_000);
         remote.is_alive();
         assert_eq!(push(&remote, None, now), Ok(Queued::Call));
+    }
+
+    #[test]
+    fn what_is_held_is_called_for_seldom_and_goes_first() {
+        let remote = remote();
+        let error = StanzaError::REMOTE_SERVER_TIMEOUT;
+        push(&remote, Some(1), 0).unwrap();
+        let mut now = 0;
+        let mut pauses = Vec::new();
+        for _ in 0..7 {
+            let held = remote.fail(error, now, &Same(0));
+            remote.hold(held, now);
+            let last = now;
+            now = remote.lock().held_until;
+            assert!(!remote.is_due(now - 1));
+            assert!(remote.is_due(now));
+            assert!(!remote.is_due(now), "one caller is enough");
+            pauses.push((now - last) / 1_000);
+        }
+        assert_eq!(pauses, [60, 120, 240, 480, 900, 900, 900]);
+        remote.hold(remote.fail(error, now, &Same(0)), now);
+        assert!(remote.is_alive(), "somebody has to call");
+        assert!(!remote.is_idle(u64::MAX));
+        push(&remote, Some(2), now).unwrap();
+        remote.attach(1);
+        let taken = remote.take(1, usize::MAX);
+        let rows: Vec<_> = taken.iter().map(|waiting| waiting.row).collect();
+        assert_eq!(rows, [Some(1), Some(2)]);
     }
 
     #[test]
