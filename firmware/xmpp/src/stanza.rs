@@ -197,6 +197,11 @@ impl Stanza {
             .transpose()
     }
 
+    /// What stands in `from`, unescaped, also where that is no address.
+    pub fn from_as_written(&self) -> Option<Cow<'_, str>> {
+        self.value(self.index.from)
+    }
+
     /// The direct child elements.
     pub fn children(&self) -> impl Iterator<Item = Child<'_>> {
         (0..self.places().len()).map(|index| Child::new(self, index))
