@@ -56,19 +56,25 @@ impl Server {
         self.components.connected()
     }
 
-    /// Makes it the connected one; `None` where there is one already, which is tried whether it is alive.
-    pub(super) fn attach_component(&self, name: &Jid) -> Option<Arc<Line>> {
-        let queue = self.component_queue(name)?;
+    /// Makes it the connected one.
+    ///
+    /// # Errors
+    /// `conflict` where there is one already, which is tried whether it is alive; `resource-constraint` where
+    /// there is no room for its queue (RFC 6120 §4.9.3.17).
+    pub(super) fn attach_component(&self, name: &Jid) -> Result<Arc<Line>, StreamError> {
+        let queue = self.component_queue(name);
+        let queue = queue.ok_or(StreamError::RESOURCE_CONSTRAINT)?;
         let mut known = self.components.known();
         if let Some(there) = known.get(name.as_str()).and_then(Known::line) {
             there.doubt();
-            return None;
+            return Err(StreamError::CONFLICT);
         }
         let number = self.next_number();
-        queue.attach(number);
+        // Perhaps from another server, whose domain this was before it became a component's.
+        queue.take_over(number);
         let line = Arc::new(Line::new(name.clone(), queue, number));
         known.insert(name.as_str().to_owned(), Known::Connected(line.clone()));
-        Some(line)
+        Ok(line)
     }
 
     /// It is gone.

@@ -1,11 +1,7 @@
 //! What waits for an external component of this house (XEP-0114): a queue like that to another server, which
 //! nobody has to call. The component comes by itself.
 
-use super::{
-    Remote, Waiting,
-    limits::{REMOTE_BROKEN_MAX, REMOTE_SETTLE_MS},
-    remote::Queued,
-};
+use super::{Remote, Waiting, limits::REMOTE_SETTLE_MS, remote::Queued};
 use crate::{component::limits::COMPONENT_ABSENT_MS_MAX, server::Server, session::intake::Cause};
 use std::{collections::VecDeque, sync::Arc};
 use xmpp::{Jid, Passing, StanzaError};
@@ -49,6 +45,14 @@ impl Sent {
     pub(crate) fn settle_all(&mut self, server: &Server) {
         self.settle(server, u64::MAX);
     }
+
+    /// The stream of that number does not carry the queue any more: what may not have arrived waits there for
+    /// the next one. What was on the line each time that broke is given back.
+    pub(crate) fn back_to(self, queue: &Remote, link: u64) -> Vec<Waiting> {
+        let sent = self.0.into_iter().map(|(_, waiting)| waiting);
+        let (_, over) = queue.lost(link, sent); // nobody calls a component
+        over
+    }
 }
 
 impl Server {
@@ -90,21 +94,9 @@ impl Server {
         }
     }
 
-    /// The stream of that number does not carry the queue any more. What may not have arrived goes first when
-    /// the component is back, unless it was on the line each time that broke.
-    pub(crate) async fn component_lost(self: &Arc<Self>, queue: &Remote, link: u64, sent: Sent) {
-        let mut lost = Vec::new();
-        let mut back = Vec::new();
-        for (_, mut waiting) in sent.0 {
-            waiting.broken += 1;
-            if waiting.broken >= REMOTE_BROKEN_MAX {
-                lost.push(waiting);
-            } else {
-                back.push(waiting);
-            }
-        }
-        queue.detach(link, back);
-        self.bounce(lost, StanzaError::REMOTE_SERVER_TIMEOUT).await;
+    /// Tells senders of what a component's line broke under.
+    pub(crate) async fn give_up_on_component(self: &Arc<Self>, over: Vec<Waiting>) {
+        self.bounce(over, StanzaError::REMOTE_SERVER_TIMEOUT).await;
     }
 
     /// Tells senders of what waits for components that have not come for too long, and components of answers
