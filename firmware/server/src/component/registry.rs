@@ -107,16 +107,19 @@ impl Server {
             .collect()
     }
 
-    /// The configuration is another one: a component that it does not have any more is told so, and one that
-    /// now has another secret shows that it knows it.
+    /// The configuration is another one: a component that it does not have any more is told so. One that now
+    /// has another secret shows that it knows it; one that may do something else comes again and hears what,
+    /// and who is there (XEP-0356 §4.2, §8 rule 1).
     pub(crate) fn follow_components(&self, before: &Config) {
         let now = self.config();
         for (name, known) in &*self.components.known() {
             let Some(line) = known.line() else { continue };
-            match (before.components.get(name), now.components.get(name)) {
-                (_, None) => line.end(StreamError::HOST_GONE),
-                (before, after) if before != after => line.end(StreamError::RESET),
-                _ => {}
+            let is_same = before.components.get(name) == now.components.get(name)
+                && before.privileges.get(name) == now.privileges.get(name);
+            if !now.components.contains_key(name) {
+                line.end(StreamError::HOST_GONE);
+            } else if !is_same {
+                line.end(StreamError::RESET);
             }
         }
     }

@@ -171,6 +171,15 @@ fn a_new_configuration_is_followed_at_once() {
             "[components]\n'irc.localhost' = 'another'".to_owned(),
             "reset",
         ),
+        // XEP-0356 §4.2: what it may do is said at the beginning of a stream.
+        (
+            format!("{same}[privileges]\n'irc.localhost' = ['message']"),
+            "reset",
+        ),
+        (
+            format!("{same}'sms.localhost' = 'x'\n[privileges]\n'sms.localhost' = ['message']"),
+            "",
+        ),
     ] {
         let world = World::new(CONFIG);
         let mut component = connected(&world);
