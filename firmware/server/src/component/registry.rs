@@ -1,7 +1,7 @@
 //! Which components are configured, which of them are connected, and since when the others are not.
 
 use super::{line::Line, privilege::Told};
-use crate::{server::Server, world::Timestamp};
+use crate::{s2s::Remote, server::Server, world::Timestamp};
 use household::Config;
 use std::{
     collections::BTreeMap,
@@ -15,6 +15,9 @@ use xmpp::{Jid, StreamError};
 pub(crate) struct Components {
     pub(super) told: Told,
     known: Mutex<BTreeMap<String, Known>>,
+    /// Queues of those that were configured, until senders of what waits there are told: as many as changes
+    /// of the configuration within a minute leave.
+    forsaken: Mutex<Vec<Arc<Remote>>>,
 }
 
 enum Known {
@@ -29,6 +32,18 @@ impl Components {
         let known = self.known();
         let lines = known.values().filter_map(Known::line);
         lines.map(|line| line.name.clone()).collect()
+    }
+
+    /// Queues of components that are configured no more and whose lines are gone.
+    pub(crate) fn take_forsaken(&self) -> Vec<Arc<Remote>> {
+        let mut forsaken = self.forsaken();
+        forsaken
+            .extract_if(.., |queue| !queue.is_carried())
+            .collect()
+    }
+
+    fn forsaken(&self) -> MutexGuard<'_, Vec<Arc<Remote>>> {
+        self.forsaken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn known(&self) -> MutexGuard<'_, BTreeMap<String, Known>> {
@@ -107,9 +122,9 @@ impl Server {
             .collect()
     }
 
-    /// The configuration is another one: a component that it does not have any more is told so. One that now
-    /// has another secret shows that it knows it; one that may do something else comes again and hears what,
-    /// and who is there (XEP-0356 §4.2, §8 rule 1).
+    /// The configuration is another one: a component that it does not have any more is told so, and nothing
+    /// waits for it. One that now has another secret shows that it knows it; one that may do something else
+    /// comes again and hears what, and who is there (XEP-0356 §4.2, §8 rule 1).
     pub(crate) fn follow_components(&self, before: &Config) {
         let now = self.config();
         for (name, known) in &*self.components.known() {
@@ -122,6 +137,10 @@ impl Server {
                 line.end(StreamError::RESET);
             }
         }
+        let names = before.components.keys();
+        let gone = names.filter(|name| !now.components.contains_key(*name));
+        let queues = gone.filter_map(|name| self.forsake_queue(&Jid::parse(name).ok()?));
+        self.components.forsaken().extend(queues);
     }
 
     /// A component showed the wrong secret: for how many milliseconds the answer has to wait.

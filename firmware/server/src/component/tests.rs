@@ -3,10 +3,15 @@
 use super::*;
 use crate::{
     connection::fixture::{World, block_on},
-    s2s::{Remote, limits::REMOTES_MAX},
+    fixture::run_beside,
+    s2s::{Call, Outside, Remote, dane::Published, limits::REMOTES_MAX},
 };
 use household::Config;
-use std::path::Path;
+use rustls_pki_types::CertificateDer;
+use std::{
+    path::Path,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 use xmpp::{Passing, Stanza};
 
 const CONFIG: &str = "[components]\n'irc.localhost' = 'secret'";
@@ -77,6 +82,20 @@ fn write(world: &World, id: &str) {
 fn configure(world: &World, text: &str) {
     let config = Config::from_texts([(Path::new("x.toml"), text)]).unwrap();
     world.server.configure(Arc::new(config));
+}
+
+/// Counts who is to be called.
+#[derive(Default)]
+struct Street(AtomicUsize);
+
+impl Outside for Street {
+    fn call(&self, _: Call) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn judge(&self, _: &[CertificateDer<'_>], _: &str, _: &Published) -> Result<(), String> {
+        Err("nobody is judged here".to_owned())
+    }
 }
 
 fn polls(component: &mut Component) -> bool {
@@ -158,6 +177,38 @@ fn a_queue_that_another_server_has_is_taken_over() {
     let (heard, _) = say(&mut component, "");
     let places = [heard.find("first"), heard.find("second")];
     assert!(places[0].is_some() && places[0] < places[1], "{heard}");
+}
+
+/// Senders are told, and the domain is one like any other from then on.
+#[test]
+fn nothing_waits_for_a_component_that_is_configured_no_more() {
+    for is_away in [true, false] {
+        let world = World::new(CONFIG);
+        let street = Arc::new(Street::default());
+        world.server.connect_outside(street.clone());
+        let mut component = connected(&world);
+        let queue = queue(&world);
+        if is_away {
+            block_on(component.leave());
+            write(&world, "first");
+            configure(&world, "");
+        } else {
+            write(&world, "first");
+            say(&mut component, "");
+            configure(&world, "");
+            block_on(component.leave());
+        }
+        assert_eq!(queue.waiting(), 1, "{is_away}");
+        write(&world, "second");
+        assert_eq!(
+            street.0.load(Ordering::Relaxed),
+            1,
+            "the other server is called"
+        );
+        run_beside(world.server.store(), world.server.tick());
+        assert_eq!(queue.waiting(), 0, "{is_away}");
+        assert_eq!(self::queue(&world).waiting(), 1);
+    }
 }
 
 #[test]

@@ -99,10 +99,24 @@ impl Server {
         self.bounce(over, StanzaError::REMOTE_SERVER_TIMEOUT).await;
     }
 
-    /// Tells senders of what waits for components that have not come for too long, and components of answers
-    /// that have not.
+    /// The domain is a component's no longer: whoever writes to it from now on writes to another server.
+    /// Gives the queue of the component, if there was one.
+    pub(crate) fn forsake_queue(&self, name: &Jid) -> Option<Arc<Remote>> {
+        let pair = (self.domain().clone(), name.clone());
+        self.federation().remotes().remove(&pair)
+    }
+
+    /// Tells senders of what waits for components that have not come for too long or are configured no more,
+    /// and components of answers that have not come.
     pub(crate) async fn keep_components(self: &Arc<Self>) {
         self.give_up_on_behalf().await;
+        for queue in self.components.take_forsaken() {
+            if queue.waiting() > 0 {
+                let error = StanzaError::REMOTE_SERVER_NOT_FOUND;
+                self.remote_failed(&queue, error, "the component is not configured any more")
+                    .await;
+            }
+        }
         for (name, away) in self.components_away() {
             if away <= COMPONENT_ABSENT_MS_MAX {
                 continue;

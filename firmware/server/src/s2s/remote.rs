@@ -245,6 +245,11 @@ impl Remote {
         self.lock().carrier == Carrier::Caller
     }
 
+    /// Whether some link has it.
+    pub(crate) fn is_carried(&self) -> bool {
+        matches!(self.lock().carrier, Carrier::Link(_))
+    }
+
     /// Until when whoever calls has to wait, in elapsed milliseconds.
     pub(crate) fn rests_until(&self) -> u64 {
         self.lock().rest.map_or(0, |rest| rest.until)
@@ -356,6 +361,7 @@ mod tests {
         assert!(!call && over.is_empty());
         assert!(woken.0.load(Ordering::Relaxed));
         assert!(remote.poll(2, &mut cx).is_ready());
+        assert!(remote.is_carried());
     }
 
     #[test]
