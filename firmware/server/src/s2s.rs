@@ -294,14 +294,25 @@ impl Server {
     /// Nobody gets through to a remote: whoever waits is told why, and how long nobody tries again is
     /// decided.
     pub async fn remote_failed(self: &Arc<Self>, remote: &Remote, error: StanzaError, why: &str) {
+        let waiting = self.gave_up(remote, error, why);
+        let lost = self.hold_for_the_absent(remote, waiting);
+        self.bounce(lost, error).await;
+    }
+
+    /// The same for good: nobody will ever try again.
+    async fn remote_gone(self: &Arc<Self>, remote: &Remote, error: StanzaError, why: &str) {
+        let lost = self.gave_up(remote, error, why);
+        self.bounce(lost, error).await;
+    }
+
+    fn gave_up(&self, remote: &Remote, error: StanzaError, why: &str) -> Vec<Waiting> {
         let waiting = remote.fail(error, self.clock().elapsed_ms(), self.dice());
         warn!(
             remote = %remote.theirs,
             stanzas = waiting.len(),
             "no connection: {why}"
         );
-        let lost = self.hold_for_the_absent(remote, waiting);
-        self.bounce(lost, error).await;
+        waiting
     }
 
     /// Tells senders that a stanza did not arrive.

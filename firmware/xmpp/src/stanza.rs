@@ -197,9 +197,14 @@ impl Stanza {
             .transpose()
     }
 
-    /// `from` and `to` as they are written, whether they are addresses or not.
-    pub fn written_addresses(&self) -> (Option<Cow<'_, str>>, Option<Cow<'_, str>>) {
-        (self.value(self.index.from), self.value(self.index.to))
+    /// What stands in `to`, unescaped, also where that is no address.
+    pub fn to_as_written(&self) -> Option<Cow<'_, str>> {
+        self.value(self.index.to)
+    }
+
+    /// What stands in `from`, unescaped, also where that is no address.
+    pub fn from_as_written(&self) -> Option<Cow<'_, str>> {
+        self.value(self.index.from)
     }
 
     /// The direct child elements.

@@ -5,8 +5,8 @@
 
 use crate::{
     s2s::limits::{
-        REMOTE_BYTES_MAX, REMOTE_HOLD_MS_FIRST, REMOTE_HOLD_MS_MAX, REMOTE_REST_MS_FIRST,
-        REMOTE_REST_MS_MAX, REMOTE_STANZAS_MAX,
+        REMOTE_BROKEN_MAX, REMOTE_BYTES_MAX, REMOTE_HOLD_MS_FIRST, REMOTE_HOLD_MS_MAX,
+        REMOTE_REST_MS_FIRST, REMOTE_REST_MS_MAX, REMOTE_STANZAS_MAX,
     },
     world::{Dice, Timestamp},
 };
@@ -127,6 +127,15 @@ impl Remote {
         true
     }
 
+    /// The same, whoever sends it now: a component of this house has the queue before any server that says
+    /// it is of that name.
+    pub(crate) fn take_over(&self, link: u64) {
+        let mut inner = self.lock();
+        inner.carrier = Carrier::Link(link);
+        inner.rest = None;
+        wake(inner);
+    }
+
     /// Their server is there: nobody needs to wait any longer before calling it. Whether somebody has to.
     pub(crate) fn is_alive(&self) -> bool {
         let mut inner = self.lock();
@@ -163,9 +172,25 @@ impl Remote {
         let call = inner.carrier == Carrier::Nobody && !inner.waiting.is_empty();
         if call {
             inner.carrier = Carrier::Caller;
+        } else {
+            wake(inner); // another link has it, and something to send
         }
-        wake(inner); // another link that has it by now
         call
+    }
+
+    /// The link broke with all that under way: it goes first over the next one, but for what was on the line
+    /// each time that broke. Whether somebody has to call, and that of which senders are to be told.
+    pub(crate) fn lost(
+        &self,
+        link: u64,
+        sent: impl IntoIterator<Item = Waiting>,
+    ) -> (bool, Vec<Waiting>) {
+        let sent = sent.into_iter().map(|waiting| Waiting {
+            broken: waiting.broken + 1,
+            ..waiting
+        });
+        let (over, back) = sent.partition(|waiting| waiting.broken >= REMOTE_BROKEN_MAX);
+        (self.detach(link, back), over)
     }
 
     /// What waits, for the link that has it, up to about so many bytes.
@@ -256,6 +281,11 @@ impl Remote {
         self.lock().carrier == Carrier::Caller
     }
 
+    /// Whether some link has it.
+    pub(crate) fn is_carried(&self) -> bool {
+        matches!(self.lock().carrier, Carrier::Link(_))
+    }
+
     /// Until when whoever calls has to wait, in elapsed milliseconds.
     pub(crate) fn rests_until(&self) -> u64 {
         self.lock().rest.map_or(0, |rest| rest.until)
@@ -292,7 +322,23 @@ fn wake(mut inner: MutexGuard<'_, Inner>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicBool, Ordering},
+        },
+        task::Wake,
+    };
     use xmpp::Kind;
+
+    #[derive(Default)]
+    struct Woken(AtomicBool);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
 
     struct Same(u8);
 
@@ -334,6 +380,38 @@ mod tests {
         assert!(!remote.is_idle(0));
         assert!(remote.detach(1, taken)); // what broke is called for again
         assert_eq!(remote.waiting(), 2);
+    }
+
+    #[test]
+    fn a_component_takes_over_and_gets_what_comes_back() {
+        let remote = remote();
+        push(&remote, Some(1), 0).unwrap();
+        assert!(remote.attach(1));
+        let taken = remote.take(1, usize::MAX);
+        remote.take_over(2);
+        assert!(remote.take(1, usize::MAX).is_empty());
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(woken.clone());
+        let mut cx = Context::from_waker(&waker);
+        assert!(remote.poll(2, &mut cx).is_pending());
+        let (call, over) = remote.lost(1, taken);
+        assert!(!call && over.is_empty());
+        assert!(woken.0.load(Ordering::Relaxed));
+        assert!(remote.poll(2, &mut cx).is_ready());
+        assert!(remote.is_carried());
+    }
+
+    #[test]
+    fn what_was_under_way_when_two_links_broke_is_given_up() {
+        let remote = remote();
+        push(&remote, Some(1), 0).unwrap();
+        for (link, call, over) in [(1, true, 0), (2, false, 1)] {
+            assert!(remote.attach(link));
+            let taken = remote.take(link, usize::MAX);
+            let (called, lost) = remote.lost(link, taken);
+            assert_eq!((called, lost.len()), (call, over), "link {link}");
+        }
+        assert!(remote.is_idle(0));
     }
 
     #[test]

@@ -42,10 +42,10 @@ impl Link {
         let (from, to) = (stanza.from(), stanza.to());
         let domain = |jid: &Result<Option<Jid>, _>, written: Option<Cow<'_, str>>| match jid {
             Ok(jid) => jid.as_ref().map(Jid::domain),
-            Err(_) => domain_of(&written?),
+            Err(_) => Jid::domain_as_written(&written?),
         };
-        let written = stanza.written_addresses();
-        let (theirs, ours) = (domain(&from, written.0), domain(&to, written.1));
+        let theirs = domain(&from, stanza.from_as_written());
+        let ours = domain(&to, stanza.to_as_written());
         let (Some(theirs), Some(ours)) = (theirs, ours) else {
             return Err(StreamError::IMPROPER_ADDRESSING);
         };
@@ -104,11 +104,4 @@ impl Link {
         self.pause = pause;
         Todo::read_unless(self.pause)
     }
-}
-
-/// The domain of an address whose other parts cannot be read (RFC 7622 §3.2).
-fn domain_of(address: &str) -> Option<Jid> {
-    let bare = address.split('/').next().unwrap_or_default();
-    let domain = bare.rsplit_once('@').map_or(bare, |(_, domain)| domain);
-    Jid::parse(domain).ok()
 }
