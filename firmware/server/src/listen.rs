@@ -1,8 +1,10 @@
 //! The ports: what each one accepts, and how many may be at the door at once.
 
 mod gate;
+mod web;
 
 pub(crate) use gate::Admission;
+pub use web::WebDoor;
 
 use crate::{
     component::Component,
@@ -11,7 +13,10 @@ use crate::{
     s2s::Link,
     server::Server,
     tls::Tls,
-    transport::tcp::{self, House, Serving},
+    transport::{
+        socket::Socket,
+        tcp::{self, House, Serving},
+    },
 };
 use gate::Gate;
 use household::config::Listen;
@@ -189,7 +194,12 @@ impl Port {
         match self.open.who {
             Who::Client(door) => {
                 let connection = Connection::new(server, Peer { address, door });
-                let serve = tcp::serve(house, tcp, connection, how(door == Door::DirectTls));
+                let serve = tcp::serve(
+                    house,
+                    Socket::Clear(tcp),
+                    connection,
+                    how(door == Door::DirectTls),
+                );
                 tokio::spawn(async move {
                     serve.await;
                     drop(alive);
@@ -197,7 +207,7 @@ impl Port {
             }
             Who::Server { direct } => {
                 let link = Link::called(server, address, direct);
-                let serve = tcp::serve(house, tcp, link, how(direct));
+                let serve = tcp::serve(house, Socket::Clear(tcp), link, how(direct));
                 tokio::spawn(async move {
                     serve.await;
                     drop(alive);
@@ -205,7 +215,7 @@ impl Port {
             }
             Who::Component => {
                 let component = Component::new(server, address);
-                let serve = tcp::serve(house, tcp, component, how(false));
+                let serve = tcp::serve(house, Socket::Clear(tcp), component, how(false));
                 tokio::spawn(async move {
                     serve.await;
                     drop(alive);

@@ -3,10 +3,14 @@
 
 mod alarms;
 mod driven;
-mod socket;
+pub(crate) mod frames;
+mod line;
+pub(crate) mod socket;
 pub(crate) mod tcp;
 
 pub(crate) use driven::{Driven, Handshake};
+pub use frames::{Frame, Frames, Visitor};
+use line::Line;
 
 #[cfg(test)]
 mod tests;

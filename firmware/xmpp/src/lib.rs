@@ -8,6 +8,7 @@ pub mod datetime;
 pub mod element;
 pub mod error;
 pub mod form;
+pub mod framing;
 pub mod jid;
 pub mod limits;
 pub mod ns;

@@ -1,7 +1,7 @@
 //! A TCP socket, in the clear or under TLS. Idle, it lends no memory from anybody: reading goes through a
 //! buffer that belongs to the thread.
 
-use super::Handshake;
+use super::{Handshake, Line};
 use crate::limits::{CLOSE_MS_MAX, READ_BYTES, WRITE_STALL_MS_MAX};
 use std::{
     cell::RefCell,
@@ -22,17 +22,16 @@ thread_local! {
     static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
 }
 
-pub(super) enum Socket {
+pub(crate) enum Socket {
     Clear(TcpStream),
     Secured(Box<TlsStream<TcpStream>>),
     /// Between the two, or after a handshake that failed.
     Gone,
 }
 
-impl Socket {
-    /// Hands what came in to `take`, as much as one read gives. `false` at the end: the peer sends nothing
-    /// more.
-    pub(super) fn poll_read(
+impl Line for Socket {
+    /// As much as one read gives.
+    fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
         take: impl FnOnce(&[u8]),
@@ -60,7 +59,7 @@ impl Socket {
     }
 
     /// Writes all of it, as long as the peer takes at least some within the limit.
-    pub(super) async fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+    async fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         let stall = Duration::from_millis(WRITE_STALL_MS_MAX);
         while !bytes.is_empty() {
             let written = within(stall, self.write_some(bytes)).await??;
@@ -72,28 +71,8 @@ impl Socket {
         within(stall, self.flush()).await?
     }
 
-    async fn write_some(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Socket::Clear(tcp) => tcp.write(bytes).await,
-            Socket::Secured(tls) => tls.write(bytes).await,
-            Socket::Gone => Err(io::ErrorKind::NotConnected.into()),
-        }
-    }
-
-    async fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Socket::Clear(tcp) => tcp.flush().await,
-            Socket::Secured(tls) => tls.flush().await,
-            Socket::Gone => Ok(()),
-        }
-    }
-
     /// Negotiates TLS. An error leaves nothing to talk over (RFC 6120 §5.4.3.2).
-    pub(super) async fn negotiate_tls(
-        &mut self,
-        handshake: Handshake,
-        limit: Duration,
-    ) -> io::Result<()> {
+    async fn negotiate_tls(&mut self, handshake: Handshake, limit: Duration) -> io::Result<()> {
         if let Socket::Clear(tcp) = std::mem::replace(self, Socket::Gone) {
             let tls: TlsStream<TcpStream> = match handshake {
                 Handshake::Answer(config) => {
@@ -112,7 +91,7 @@ impl Socket {
 
     /// Says goodbye on every layer and waits a little for the peer to do the same, so that it reads our last
     /// words before its system hears that nobody listens any more.
-    pub(super) async fn close(&mut self) {
+    async fn close(&mut self) {
         let goodbye = async {
             match self {
                 Socket::Clear(tcp) => drain(tcp).await,
@@ -122,6 +101,31 @@ impl Socket {
         };
         // Whatever goes wrong now, the connection ends.
         let _ = timeout(Duration::from_millis(CLOSE_MS_MAX), goodbye).await;
+    }
+
+    fn tls(&self) -> Option<&TlsStream<TcpStream>> {
+        match self {
+            Socket::Secured(tls) => Some(tls),
+            Socket::Clear(_) | Socket::Gone => None,
+        }
+    }
+}
+
+impl Socket {
+    async fn write_some(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Socket::Clear(tcp) => tcp.write(bytes).await,
+            Socket::Secured(tls) => tls.write(bytes).await,
+            Socket::Gone => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Socket::Clear(tcp) => tcp.flush().await,
+            Socket::Secured(tls) => tls.flush().await,
+            Socket::Gone => Ok(()),
+        }
     }
 }
 

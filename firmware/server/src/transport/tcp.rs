@@ -1,9 +1,8 @@
-//! Drives a [`Connection`] over TCP: one task per connection, which holds no buffer while nothing happens.
+//! Drives a stream over its line: one task per connection, which holds no buffer while nothing happens.
 
 use super::{
-    Driven,
+    Driven, Line,
     alarms::{Alarm, Alarms},
-    socket::Socket,
 };
 use crate::{
     connection::{Done, Todo, Work},
@@ -24,7 +23,6 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    net::TcpStream,
     sync::{Semaphore, watch},
     task::spawn_blocking,
     time::{sleep, timeout},
@@ -64,14 +62,14 @@ pub(crate) struct Serving {
 /// Serves one connection to its end, and gives the stream back.
 pub(crate) fn serve<S: Driven>(
     house: Arc<House>,
-    tcp: TcpStream,
+    line: impl Line,
     mut stream: S,
     how: Serving,
-) -> impl Future<Output = S> {
+) -> impl Future<Output = S> + Send {
     let address = how.address;
     let mut driver = Driver {
         house,
-        socket: Socket::Clear(tcp),
+        socket: line,
         how,
     };
     // A block, because what an `async fn` is given lies in its future a second time; and boxed, or what
@@ -87,13 +85,13 @@ pub(crate) fn serve<S: Driven>(
     }
 }
 
-struct Driver {
+struct Driver<L> {
     house: Arc<House>,
-    socket: Socket,
+    socket: L,
     how: Serving,
 }
 
-impl Driver {
+impl<L: Line> Driver<L> {
     // What takes long or much is boxed: an idle task is as large as the largest thing it ever waits for by
     // name.
     async fn drive(&mut self, connection: &mut impl Driven) -> io::Result<()> {
@@ -148,11 +146,7 @@ impl Driver {
         &mut self,
         connection: &mut S,
         alarms: &mut Alarms<'_, impl Future<Output = ()>>,
-        mut poll_read: impl FnMut(
-            &mut Socket,
-            &mut std::task::Context<'_>,
-            &mut S,
-        ) -> Poll<io::Result<bool>>,
+        mut poll_read: impl FnMut(&mut L, &mut std::task::Context<'_>, &mut S) -> Poll<io::Result<bool>>,
     ) -> io::Result<bool> {
         let deadline = connection.deadline().unwrap_or(0);
         let now = self.house.server.clock().elapsed_ms();
@@ -173,7 +167,11 @@ impl Driver {
             if connection.poll_wake(cx).is_ready() {
                 return Poll::Ready(Ok(true));
             }
-            poll_read(socket, cx, connection)
+            let read = poll_read(socket, cx, connection);
+            if let Some(error) = socket.fault() {
+                connection.end(error);
+            }
+            read
         })
         .await
     }
@@ -199,7 +197,7 @@ impl Driver {
         let handshake = connection.handshake(&identity);
         let limit = Duration::from_millis(TLS_HANDSHAKE_MS_MAX);
         self.socket.negotiate_tls(handshake, limit).await?;
-        if let Socket::Secured(tls) = &self.socket {
+        if let Some(tls) = self.socket.tls() {
             connection.secured(&identity, tls);
         }
         Ok(())

@@ -85,6 +85,14 @@ impl Framer {
         }
     }
 
+    /// Expects elements, as between header and end tag of a stream.
+    pub(crate) fn inside() -> Framer {
+        Framer {
+            place: Place::Stream,
+            ..Framer::new()
+        }
+    }
+
     /// Whether nothing of a piece was seen yet.
     pub(crate) fn is_between(&self) -> bool {
         self.at == 0

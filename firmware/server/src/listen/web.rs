@@ -1,0 +1,55 @@
+//! The door for clients that come in over HTTP. Whoever speaks HTTP brings them; who they are, and how many may
+//! be here before they have said so, is decided here as at every other port.
+
+use super::gate::Gate;
+use crate::{
+    limits::SHUTDOWN_MS_MAX,
+    server::Server,
+    tls::Tls,
+    transport::{
+        frames::{self, Frames, Visitor},
+        tcp::House,
+    },
+};
+use std::{sync::Arc, time::Duration};
+use tokio::{sync::watch, time::timeout};
+use tracing::debug;
+
+/// A clone is a count.
+#[derive(Clone)]
+pub struct WebDoor {
+    house: Arc<House>,
+    gate: Arc<Gate>,
+    stop: watch::Sender<bool>,
+}
+
+impl WebDoor {
+    pub fn new(server: Arc<Server>, tls: Arc<Tls>) -> WebDoor {
+        WebDoor {
+            house: Arc::new(House::new(server, tls)),
+            gate: Arc::default(),
+            stop: watch::Sender::new(false),
+        }
+    }
+
+    /// The server behind the door.
+    pub fn server(&self) -> &Arc<Server> {
+        &self.house.server
+    }
+
+    /// Serves a client in frames to its end (RFC 7395). Returns at once where too many strangers are here.
+    pub async fn serve_frames(&self, frames: impl Frames, visitor: Visitor) {
+        let Some(admission) = self.gate.admit(visitor.address) else {
+            debug!(address = %visitor.address, "too many connections that have not authenticated");
+            return;
+        };
+        let (house, stop) = (self.house.clone(), self.stop.subscribe());
+        frames::serve(house, frames, visitor, admission, stop).await;
+    }
+
+    /// Lets everybody take their last words.
+    pub async fn close(&self) {
+        self.stop.send_replace(true);
+        let _ = timeout(Duration::from_millis(SHUTDOWN_MS_MAX), self.stop.closed()).await;
+    }
+}

@@ -1,0 +1,46 @@
+//! What a stream goes over, as its driver sees it: a socket, or what stands for one behind HTTP.
+
+use super::Handshake;
+use std::{
+    io,
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsStream;
+use xmpp::StreamError;
+
+pub(crate) trait Line: Send {
+    /// Hands what came in to `take`. `false` at the end: the peer sends nothing more.
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        take: impl FnOnce(&[u8]),
+    ) -> Poll<io::Result<bool>>;
+
+    /// Writes all of it: whole elements.
+    fn write(&mut self, bytes: &[u8]) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// Says goodbye on every layer below the stream.
+    fn close(&mut self) -> impl Future<Output = ()> + Send;
+
+    /// What is wrong with what came in, where that cannot be told by what it says.
+    fn fault(&mut self) -> Option<StreamError> {
+        None
+    }
+
+    /// Begins TLS.
+    fn negotiate_tls(
+        &mut self,
+        _: Handshake,
+        _: Duration,
+    ) -> impl Future<Output = io::Result<()>> + Send {
+        // Never asked for: nothing is offered TLS that is inside of it.
+        std::future::ready(Err(io::ErrorKind::Unsupported.into()))
+    }
+
+    /// The TLS that was begun.
+    fn tls(&self) -> Option<&TlsStream<TcpStream>> {
+        None
+    }
+}
