@@ -164,6 +164,8 @@ pub(crate) enum On {
     PubsubService,
     /// The service that has the rooms.
     RoomService,
+    /// The service that takes files.
+    UploadService,
     /// A room.
     Room,
     /// An address that a room could have, and none has.

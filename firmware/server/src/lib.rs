@@ -14,6 +14,7 @@ pub mod outbox;
 pub mod s2s;
 pub mod session;
 pub mod tls;
+pub mod uploads;
 pub mod world;
 
 mod account;

@@ -198,7 +198,12 @@ impl Server {
 
     /// Whether somebody on this domain is somebody of this house: not to be looked for elsewhere.
     pub(crate) fn hosts(&self, domain: &str) -> bool {
-        let own = [self.domain(), self.rooms().service(), self.pubsub()];
+        let own = [
+            self.domain(),
+            self.rooms().service(),
+            self.pubsub(),
+            self.uploads().service(),
+        ];
         own.iter().any(|own| own.as_str() == domain)
     }
 

@@ -23,6 +23,7 @@ use crate::{
     router::Router,
     s2s::{Federation, dialback::Secret},
     session::{Session, waiting::Ended},
+    uploads::Uploads,
     world::{Clock, Dice, Timestamp, random_id},
 };
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -78,6 +79,7 @@ pub struct Server {
     /// The address of the publish-subscribe service.
     pubsub: Jid,
     rooms: Rooms,
+    pub(crate) uploads: Uploads,
     pub(crate) components: Components,
     config: ArcSwap<Config>,
     store: Arc<Store>,
@@ -134,6 +136,8 @@ impl Server {
         let pubsub = address(&format!("{}.{domain}", config.names.pubsub))?;
         let rooms = address(&format!("{}.{domain}", config.names.rooms))?;
         let rooms = Rooms::open(&store, &*dice, rooms).map_err(StartError::Store)?;
+        let uploads = address(&format!("{}.{domain}", config.names.upload))?;
+        let uploads = Uploads::open(&store, &*dice, uploads).map_err(StartError::Store)?;
         let capabilities = Known::load(&store).map_err(StartError::Store)?;
         let wakeable = push::Wakeable::load(&store).map_err(StartError::Store)?;
         let federation = Federation::new(Secret::new(&*dice), store.start_count());
@@ -141,6 +145,7 @@ impl Server {
             this: this.clone(),
             pubsub,
             rooms,
+            uploads,
             components: Components::default(),
             domain,
             capabilities,

@@ -112,15 +112,20 @@ fn condition(out: &mut String, name: &str, text: &str, ns: &str) {
 impl crate::StanzaError {
     /// The `<error/>` element (RFC 6120 §8.3.2), without `by`.
     pub fn to_xml(self) -> String {
-        self.element(None)
+        self.element(None, "")
+    }
+
+    /// The same, with an application-specific condition behind its own (§8.3.4), as XML.
+    pub fn to_xml_because(self, detail: &str) -> String {
+        self.element(None, detail)
     }
 
     /// The same, with the entity that answered in `by`.
     pub fn to_xml_by(self, by: &crate::Jid) -> String {
-        self.element(Some(by))
+        self.element(Some(by), "")
     }
 
-    fn element(self, by: Option<&crate::Jid>) -> String {
+    fn element(self, by: Option<&crate::Jid>, detail: &str) -> String {
         let mut out = String::from("<error");
         attribute(&mut out, "type", self.type_);
         if let Some(by) = by {
@@ -132,6 +137,7 @@ impl crate::StanzaError {
         out.push('>');
         condition(&mut out, self.condition, self.text, ns::STANZA_ERRORS);
         out.push_str(self.detail);
+        out.push_str(detail);
         end_tag(&mut out, &["error"]);
         out
     }

@@ -12,12 +12,14 @@ use crate::{
     room::record as room,
     roster,
     session::stored,
+    uploads,
 };
 use store::{Error, Key, Snapshot, Table, Value, Write, limits::SWEEP_ROWS_MAX};
 
 /// Every table with rows by account, but [`LAST_TABLES`]. What is missing here is kept for ever.
 const TABLES: &[&(dyn Owned + Sync)] = &[
     &Messages,
+    &Uploaded,
     &archive::KEEP,
     &mam::PREFERENCES,
     &roster::VERSION,
@@ -92,6 +94,19 @@ impl Owned for Messages {
 
     fn bytes_of(&self, snapshot: &Snapshot, id: u32) -> Result<u64, Error> {
         archive::bytes(snapshot, id)
+    }
+}
+
+/// Uploaded files, of which crate `web` removes the bytes when their rows are gone.
+struct Uploaded;
+
+impl Owned for Uploaded {
+    fn removals_of(&self, snapshot: &Snapshot, id: u32, max: usize) -> Result<Vec<Write>, Error> {
+        uploads::removals(snapshot, id, max)
+    }
+
+    fn bytes_of(&self, snapshot: &Snapshot, id: u32) -> Result<u64, Error> {
+        uploads::bytes(snapshot, id)
     }
 }
 

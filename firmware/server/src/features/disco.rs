@@ -10,8 +10,8 @@ use aws_lc_rs::digest;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use xmpp::{StanzaError, compose};
 
-const INFO: &str = "http://jabber.org/protocol/disco#info";
-const ITEMS: &str = "http://jabber.org/protocol/disco#items";
+pub(super) const INFO: &str = "http://jabber.org/protocol/disco#info";
+pub(super) const ITEMS: &str = "http://jabber.org/protocol/disco#items";
 
 pub(super) const FEATURE: Feature = Feature {
     spec: Spec::Xep(30, "2.5.0", "Service Discovery"),
@@ -67,13 +67,18 @@ fn account_info() -> Info {
 
 /// disco#info of an entity beside the server and its accounts.
 pub(super) fn entity_info(on: On) -> String {
+    service_info(on, Vec::new())
+}
+
+/// The same, with forms.
+pub(super) fn service_info(on: On, forms: Vec<DiscoForm>) -> String {
     let mut identities = identities(on);
     let (category, type_) = identities.next().unwrap_or_default();
     let info = Info {
         identity: (category, type_, "Hearth"),
         also: identities.collect(),
         features: sorted(announced(on)),
-        forms: Vec::new(),
+        forms,
     };
     info.to_xml(None)
 }
@@ -122,6 +127,9 @@ fn items_of_server(server: &Server, iq: &Iq<'_>) -> Answer {
     }
     let (rooms, pubsub) = (server.rooms().service(), server.pubsub());
     let mut items = format!("<item jid='{rooms}'/><item jid='{pubsub}'/>");
+    if server.uploads().port(&server.config()).is_some() {
+        items += &format!("<item jid='{}'/>", server.uploads().service());
+    }
     // Some clients give up where one of these does not answer, so only those that can.
     for component in server.components() {
         items += "<item";

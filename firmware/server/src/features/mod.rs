@@ -41,6 +41,7 @@ mod room_search;
 mod roster;
 mod stanza_ids;
 mod time;
+pub(crate) mod upload;
 pub(crate) mod vcard;
 mod vcard4;
 mod version;
@@ -103,6 +104,7 @@ pub(crate) const ALL: &[&Feature] = &[
     &bookmarks::LIST_FEATURE,
     &bookmarks::CONVERSION_FEATURE,
     &notification_settings::FEATURE,
+    &upload::FEATURE,
     &contact_addresses::FEATURE,
     &data_policy::FEATURE,
     &outage::FEATURE,

@@ -6,7 +6,7 @@ use crate::{
     account::Account,
     directory,
     feature::{Answer, IqHook, On},
-    features::muc,
+    features::{muc, upload},
     presence,
     server::Server,
 };
@@ -33,6 +33,9 @@ impl Router {
     pub(super) async fn find(&self, server: &Arc<Server>, passing: &Passing) -> Found {
         if passing.to.domainpart() == server.rooms().service().domainpart() {
             return self.find_room(server, passing).await;
+        }
+        if passing.to.domainpart() == server.uploads().service().as_str() {
+            return self.at_upload_service(server, passing).await;
         }
         let for_service = passing.to == *server.pubsub();
         if !for_service && passing.to.domainpart() == server.pubsub().domainpart() {
@@ -113,6 +116,22 @@ impl Router {
             return nobody(passing);
         };
         match self.hook(On::RoomService, &iq) {
+            Some(IqHook::Server(hook)) => Found::Answered(hook(server, &iq)),
+            _ => Found::Refused(StanzaError::SERVICE_UNAVAILABLE),
+        }
+    }
+
+    async fn at_upload_service(&self, server: &Arc<Server>, passing: &Passing) -> Found {
+        let iq = request(passing).filter(|_| passing.stanza.kind == Kind::Iq);
+        let is_request = matches!(passing.stanza.type_(), "get" | "set");
+        let is_service = passing.to == *server.uploads().service();
+        let Some(iq) = iq.filter(|_| is_service && is_request) else {
+            return nobody(passing);
+        };
+        if upload::asks_for_slot(&iq) {
+            return upload::slot(server, passing).await;
+        }
+        match self.hook(On::UploadService, &iq) {
             Some(IqHook::Server(hook)) => Found::Answered(hook(server, &iq)),
             _ => Found::Refused(StanzaError::SERVICE_UNAVAILABLE),
         }

@@ -201,6 +201,12 @@ impl Passing {
         self.error_reply(&format!("{returned}{}", error.to_xml()))
     }
 
+    /// The same with an application-specific condition that is known only now, as XML with its namespace
+    /// (RFC 6120 §8.3.4).
+    pub fn refused_because(&self, error: StanzaError, detail: &str) -> Passing {
+        self.error_reply(&error.to_xml_because(detail))
+    }
+
     /// The same from an entity that answers in the place of the addressee, and says so (§8.3.2): a room, for
     /// an occupant. `before` is XML that stands before the error.
     pub fn refused_by(&self, by: &Jid, before: &str, error: StanzaError) -> Passing {
