@@ -7,6 +7,7 @@
 mod attempt;
 mod fault;
 pub mod limits;
+mod source;
 
 use super::{
     dane::Tlsa,
@@ -16,7 +17,11 @@ use crate::world::Dice;
 use arc_swap::ArcSwap;
 use attempt::{Attempts, Candidate, Event, Looked, Rank};
 use fault::{Fault, Faults};
-use household::{Config, config::Network, denied::Denied};
+use household::{
+    Config,
+    config::Network,
+    denied::{Denied, Kind},
+};
 use limits::{ATTEMPT_DELAY_MS, ATTEMPT_MS_MAX, DIAL_MS_MAX, DIALS_MAX, RESOLUTION_DELAY_MS};
 use std::{
     collections::VecDeque,
@@ -31,7 +36,8 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-/// Dials other servers.
+/// Dials other servers. A clone is the same one.
+#[derive(Clone)]
 pub struct Dialer(Arc<Inner>);
 
 struct Inner {
@@ -41,6 +47,8 @@ struct Inner {
     dice: Arc<dyn Dice>,
     patience: Patience,
     turns: Arc<Semaphore>,
+    /// From which address of ours packets for another one would go.
+    source: fn(SocketAddr) -> Option<IpAddr>,
 }
 
 /// How long is waited for what. The default is that of [`limits`].
@@ -131,6 +139,7 @@ impl Dialer {
             dice,
             patience,
             turns: Arc::new(Semaphore::new(DIALS_MAX)),
+            source: source::towards,
         }))
     }
 
@@ -179,6 +188,15 @@ impl Inner {
     /// `None` only if the semaphore were closed, which nobody does.
     async fn turn(&self) -> Option<OwnedSemaphorePermit> {
         self.turns.clone().acquire_owned().await.ok()
+    }
+
+    /// Why an address is not dialled: by the table, and by what is around this machine now.
+    fn denies(&self, address: SocketAddr) -> Option<Kind> {
+        let denied = self.denied.load();
+        match (self.source)(address) {
+            Some(own) => denied.why_from(own, address.ip()),
+            None => denied.why(address.ip()),
+        }
     }
 }
 
@@ -262,7 +280,6 @@ impl Dialing {
     }
 
     fn learn(&mut self, looked: Looked) {
-        let denied = self.inner.denied.load();
         let host = &looked.endpoint.host;
         match looked.outcome {
             Err(NoAnswer::Nothing) => self.faults.add(Fault::NoAddress(host.clone())),
@@ -274,7 +291,8 @@ impl Dialing {
                 for (place, address) in known.addresses.iter().enumerate() {
                     // Judged here, where it came out of the DNS, and dialled as it is: a name that points
                     // somewhere else the next time gains nothing.
-                    if let Some(kind) = denied.why(*address) {
+                    let at = SocketAddr::new(*address, looked.endpoint.port);
+                    if let Some(kind) = self.inner.denies(at) {
                         self.faults.add(Fault::Denied(host.clone(), *address, kind));
                         continue;
                     }
@@ -290,7 +308,7 @@ impl Dialing {
                     self.attempts.add(
                         rank,
                         Candidate {
-                            address: SocketAddr::new(*address, looked.endpoint.port),
+                            address: at,
                             endpoint: looked.endpoint.clone(),
                             dnssec: known.secure,
                             tlsa: known.tlsa.clone(),
@@ -308,5 +326,49 @@ fn literal(domain: &str) -> Option<IpAddr> {
     match v6 {
         Some(v6) => v6.parse().ok().map(IpAddr::V6),
         None => domain.parse().ok().map(IpAddr::V4),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    struct Zeros;
+
+    impl Dice for Zeros {
+        fn fill(&self, bytes: &mut [u8]) {
+            bytes.fill(0);
+        }
+    }
+
+    fn dialer(source: fn(SocketAddr) -> Option<IpAddr>) -> Dialer {
+        let toml = "domain = 'home.example'";
+        let config = Config::from_texts([(Path::new("hearth.toml"), toml)]).unwrap();
+        let mut dialer = Dialer::new(&config, Arc::new(Zeros));
+        Arc::get_mut(&mut dialer.0).unwrap().source = source;
+        dialer
+    }
+
+    #[tokio::test]
+    async fn what_is_beside_us_is_in_the_house() {
+        let dialer = dialer(|to| {
+            Some(match to {
+                SocketAddr::V4(_) => [9, 9, 9, 9].into(),
+                SocketAddr::V6(_) => [0x2a02, 0, 0, 0x5600, 0, 0, 0, 9].into(),
+            })
+        });
+        for (domain, host) in [
+            ("9.9.9.9", "9.9.9.9"),
+            ("9.9.9.20", "9.9.9.20"),
+            ("[2a02:0:0:5601::1]", "2a02:0:0:5601::1"),
+        ] {
+            let mut dialing = dialer.begin(domain).await.unwrap();
+            assert!(dialing.next().await.is_none(), "{domain}");
+            let why = format!(
+                "{domain}: {host} has {host}, an address in this house's own network, which is never dialled"
+            );
+            assert_eq!(dialing.why(), Unreachable::NotFound(why));
+        }
     }
 }
