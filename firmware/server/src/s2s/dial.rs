@@ -22,7 +22,10 @@ use household::{
     config::Network,
     denied::{Denied, Kind},
 };
-use limits::{ATTEMPT_DELAY_MS, ATTEMPT_MS_MAX, DIAL_MS_MAX, DIALS_MAX, RESOLUTION_DELAY_MS};
+use limits::{
+    ANSWERING_DIALS_MAX, ATTEMPT_DELAY_MS, ATTEMPT_MS_MAX, DIAL_MS_MAX, DIALS_MAX, REACH_MS_MAX,
+    RESOLUTION_DELAY_MS, TURN_MS_MAX,
+};
 use std::{
     collections::VecDeque,
     fmt,
@@ -47,6 +50,8 @@ struct Inner {
     dice: Arc<dyn Dice>,
     patience: Patience,
     turns: Arc<Semaphore>,
+    /// Those of calls that only answer.
+    answering: Arc<Semaphore>,
     /// From which address of ours packets for another one would go.
     source: fn(SocketAddr) -> Option<IpAddr>,
 }
@@ -62,6 +67,10 @@ pub struct Patience {
     pub stagger: Duration,
     /// For addresses that should come before those that are there.
     pub resolution: Duration,
+    /// For a turn.
+    pub turn: Duration,
+    /// After which no further address is tried.
+    pub reach: Duration,
 }
 
 /// What is left to try for one domain.
@@ -73,6 +82,9 @@ pub struct Dialing {
     attempts: Attempts,
     faults: Faults,
     left: Duration,
+    /// Until when addresses are tried.
+    until: Instant,
+    turns: Arc<Semaphore>,
     turn: Option<OwnedSemaphorePermit>,
 }
 
@@ -114,6 +126,8 @@ impl Default for Patience {
             whole: Duration::from_millis(DIAL_MS_MAX),
             stagger: Duration::from_millis(ATTEMPT_DELAY_MS),
             resolution: Duration::from_millis(RESOLUTION_DELAY_MS),
+            turn: Duration::from_millis(TURN_MS_MAX),
+            reach: Duration::from_millis(REACH_MS_MAX),
         }
     }
 }
@@ -139,6 +153,7 @@ impl Dialer {
             dice,
             patience,
             turns: Arc::new(Semaphore::new(DIALS_MAX)),
+            answering: Arc::new(Semaphore::new(ANSWERING_DIALS_MAX)),
             source: source::towards,
         }))
     }
@@ -153,8 +168,22 @@ impl Dialer {
 
     /// Finds out where the server of a domain is. Waits while [`DIALS_MAX`] others are being dialled.
     pub async fn begin(&self, domain: &str) -> Result<Dialing, Unreachable> {
+        self.start(domain, &self.0.turns).await
+    }
+
+    /// The same for nothing but an answer to somebody there: of these fewer are dialled at a time, apart from
+    /// the others, since strangers decide how many there are.
+    pub async fn begin_to_answer(&self, domain: &str) -> Result<Dialing, Unreachable> {
+        self.start(domain, &self.0.answering).await
+    }
+
+    async fn start(&self, domain: &str, turns: &Arc<Semaphore>) -> Result<Dialing, Unreachable> {
         let inner = self.0.clone();
-        let turn = inner.turn().await;
+        let faults = Faults::new(domain);
+        let Some(turn) = inner.turn(turns).await else {
+            return Err(faults.with(Fault::NoTurn).why());
+        };
+        let until = Instant::now() + inner.patience.reach;
         let endpoints = match literal(domain) {
             Some(address) => Ok(vec![Endpoint {
                 host: address.to_string(),
@@ -165,7 +194,6 @@ impl Dialer {
             }]),
             None => inner.resolver.endpoints(domain, &*inner.dice).await,
         };
-        let faults = Faults::new(domain);
         match endpoints {
             Ok(endpoints) => Ok(Dialing {
                 domain: domain.to_owned(),
@@ -173,7 +201,9 @@ impl Dialer {
                 attempts: Attempts::default(),
                 faults,
                 left: inner.patience.whole,
-                turn,
+                until,
+                turns: turns.clone(),
+                turn: Some(turn),
                 inner,
             }),
             Err(NoAnswer::Nothing) => Err(Unreachable::NotFound(format!(
@@ -185,9 +215,10 @@ impl Dialer {
 }
 
 impl Inner {
-    /// `None` only if the semaphore were closed, which nobody does.
-    async fn turn(&self) -> Option<OwnedSemaphorePermit> {
-        self.turns.clone().acquire_owned().await.ok()
+    /// `None` when it does not come in time.
+    async fn turn(&self, turns: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+        let turn = timeout(self.patience.turn, turns.clone().acquire_owned());
+        turn.await.ok()?.ok()
     }
 
     /// Why an address is not dialled: by the table, and by what is around this machine now.
@@ -201,14 +232,19 @@ impl Inner {
 }
 
 impl Dialing {
-    /// The next socket that connected; `None` when all failed. For a caller that could not use the one
-    /// before; the time that the caller takes does not count.
+    /// The next socket that connected; `None` when all failed, or none may be tried any more. For a caller
+    /// that could not use the one before; of the time for attempts the caller takes nothing.
     pub async fn next(&mut self) -> Option<Dialed> {
         if self.turn.is_none() {
-            self.turn = self.inner.turn().await;
+            self.turn = self.inner.turn(&self.turns).await;
+            if self.turn.is_none() {
+                self.faults.add(Fault::NoTurn);
+                return None;
+            }
         }
         let began = Instant::now();
-        let dialed = timeout(self.left, self.connect()).await;
+        let left = self.left.min(self.until.saturating_duration_since(began));
+        let dialed = timeout(left, self.connect()).await;
         self.left = self.left.saturating_sub(began.elapsed());
         if dialed.is_err() {
             self.faults.add(Fault::NoTime);

@@ -40,10 +40,22 @@ pub const DIAL_MS_MAX: u64 = 25_000;
 /// Diallings at a time; others wait for their turn. A house that returns from a power cut has fewer friends,
 /// and a thousand dead servers must not take all file descriptors.
 pub const DIALS_MAX: usize = 64;
+/// Diallings at a time to servers that only get an answer. Anybody can ask from any domain, and must not keep
+/// our own people from theirs.
+pub const ANSWERING_DIALS_MAX: usize = 16;
+/// Milliseconds for which a dialling waits for its turn: whoever wrote is told afterwards, and may try again.
+pub const TURN_MS_MAX: u64 = 30_000;
+/// Milliseconds after which no further address of a domain is tried, whatever became of those before: each
+/// may take a whole negotiation, and a domain can have a hundred.
+pub const REACH_MS_MAX: u64 = 60_000;
 
 const _: () = assert!(
     QUESTION_MS_MAX * (QUESTIONS_AGAIN as u64 + 1) < LOOKUP_MS_MAX && LOOKUP_MS_MAX < DIAL_MS_MAX,
     "a slow name server leaves time for another one, and for dialling"
+);
+const _: () = assert!(
+    DIAL_MS_MAX < REACH_MS_MAX && ANSWERING_DIALS_MAX < DIALS_MAX,
+    "more than one address is negotiated with, and our own people come first"
 );
 const _: () = assert!(
     ATTEMPT_MS_MAX < DIAL_MS_MAX,
