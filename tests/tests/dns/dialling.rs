@@ -339,6 +339,41 @@ async fn who_does_not_exist_is_told_apart_from_who_does_not_answer() {
 }
 
 #[tokio::test]
+async fn a_dead_host_does_not_hide_the_one_for_this_case() {
+    // Twelve addresses that say nothing: one socket takes packets for all of loopback.
+    let dead = dead_at((Ipv4Addr::UNSPECIFIED, 0).into()).await;
+    let backup = alive(V4).await;
+    let mut zone = format!(
+        "_xmpp-server._tcp.far.example SRV 20 0 {} backup.example\nbackup.example A 127.0.0.1\n",
+        port(&backup)
+    );
+    for host in 1..=3 {
+        zone += &format!(
+            "_xmpp-server._tcp.far.example SRV 10 0 {} h{host}.example\n",
+            dead.port
+        );
+        for address in 1..=4 {
+            zone += &format!("h{host}.example A 127.0.{host}.{address}\n");
+        }
+    }
+    let names = NameServer::start(&zone).await.unwrap();
+    let attempt = Duration::from_secs(2);
+    let patience = Patience {
+        attempt,
+        // Three of the attempts one after the other take longer than this.
+        whole: attempt * 3,
+        stagger: Duration::from_millis(10),
+        ..Patience::default()
+    };
+    let mut dialing = dialer_of(ALONE, &names, patience)
+        .begin("far.example")
+        .await
+        .unwrap();
+    let (address, ..) = shown(&mut dialing).await.unwrap();
+    assert_eq!(address, SocketAddr::new(V4, port(&backup)));
+}
+
+#[tokio::test]
 async fn who_takes_too_long_gets_no_further_address() {
     let (one, two) = (alive(V4).await, alive(V4).await);
     let names = NameServer::start(&format!(

@@ -33,8 +33,9 @@ pub const RESOLUTION_DELAY_MS: u64 = 50;
 pub const ATTEMPT_DELAY_MS: u64 = 250;
 /// Milliseconds for one attempt: three SYN packets on a bad line.
 pub const ATTEMPT_MS_MAX: u64 = 8_000;
-/// Attempts of one dialling at a time: one of each family, and one more.
-pub const ATTEMPTS_MAX: usize = 3;
+/// Attempts of one dialling at a time: all addresses of two dead hosts, so that they leave time for the one
+/// that was published for this case. RFC 8305 §5 knows no limit; file descriptors have one.
+pub const ATTEMPTS_MAX: usize = 16;
 /// Milliseconds for all attempts of one dialling: the person who wrote wants to know.
 pub const DIAL_MS_MAX: u64 = 25_000;
 /// Diallings at a time; others wait for their turn. A house that returns from a power cut has fewer friends,
@@ -56,6 +57,10 @@ const _: () = assert!(
 const _: () = assert!(
     DIAL_MS_MAX < REACH_MS_MAX && ANSWERING_DIALS_MAX < DIALS_MAX,
     "more than one address is negotiated with, and our own people come first"
+);
+const _: () = assert!(
+    ADDRESSES_MAX * 2 * 2 <= ATTEMPTS_MAX,
+    "two hosts that are dead in both families are tried at once"
 );
 const _: () = assert!(
     ATTEMPT_MS_MAX < DIAL_MS_MAX,
