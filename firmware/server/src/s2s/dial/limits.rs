@@ -1,5 +1,7 @@
 //! Limits of finding and dialling other servers, with the reason for each number (house rule 8).
 
+use crate::s2s::limits::REMOTE_SETTLE_MS;
+
 /// SRV records of a domain that are looked at. Large services publish four of each kind.
 pub const SRV_RECORDS_MAX: usize = 16;
 /// Aliases that are followed from the name of a service: one to a provider, and one of the provider's own.
@@ -49,10 +51,17 @@ pub const TURN_MS_MAX: u64 = 30_000;
 /// Milliseconds after which no further address of a domain is tried, whatever became of those before: each
 /// may take a whole negotiation, and a domain can have a hundred.
 pub const REACH_MS_MAX: u64 = 60_000;
+/// Milliseconds that bytes may stay unacknowledged by another server's kernel. What was written counts as
+/// there after [`REMOTE_SETTLE_MS`], which a line that broke must not outlive.
+pub const SERVER_DEAD_LINE_MS: u32 = 20_000;
 
 const _: () = assert!(
     QUESTION_MS_MAX * (QUESTIONS_AGAIN as u64 + 1) < LOOKUP_MS_MAX && LOOKUP_MS_MAX < DIAL_MS_MAX,
     "a slow name server leaves time for another one, and for dialling"
+);
+const _: () = assert!(
+    SERVER_DEAD_LINE_MS as u64 + 5_000 < REMOTE_SETTLE_MS,
+    "a dead line is found, with the kernel's last attempt, before what went into it counts as there"
 );
 const _: () = assert!(
     DIAL_MS_MAX < REACH_MS_MAX && ANSWERING_DIALS_MAX < DIALS_MAX,
