@@ -26,6 +26,7 @@ use limits::{
     ANSWERING_DIALS_MAX, ATTEMPT_DELAY_MS, ATTEMPT_MS_MAX, DIAL_MS_MAX, DIALS_MAX, REACH_MS_MAX,
     RESOLUTION_DELAY_MS, TURN_MS_MAX,
 };
+use rustls_pki_types::ServerName;
 use std::{
     collections::VecDeque,
     fmt,
@@ -180,6 +181,11 @@ impl Dialer {
     async fn start(&self, domain: &str, turns: &Arc<Semaphore>) -> Result<Dialing, Unreachable> {
         let inner = self.0.clone();
         let faults = Faults::new(domain);
+        if tls_name(domain).is_none() {
+            return Err(Unreachable::NotFound(format!(
+                "{domain} is not a name that a certificate can have"
+            )));
+        }
         let Some(turn) = inner.turn(turns).await else {
             return Err(faults.with(Fault::NoTurn).why());
         };
@@ -356,6 +362,16 @@ impl Dialing {
     }
 }
 
+/// What TLS calls a domain: its name in A-labels, or the address that it is (RFC 6066 §3). `None` for what can
+/// be neither, and so has no certificate.
+pub(crate) fn tls_name(domain: &str) -> Option<ServerName<'static>> {
+    if let Some(address) = literal(domain) {
+        return Some(address.into());
+    }
+    let ascii = idna::domain_to_ascii(domain).ok()?;
+    ServerName::try_from(ascii).ok()
+}
+
 /// The address that a domain may be (RFC 7622 §3.2): IPv4, or IPv6 in brackets.
 fn literal(domain: &str) -> Option<IpAddr> {
     let v6 = domain.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
@@ -384,6 +400,28 @@ mod tests {
         let mut dialer = Dialer::new(&config, Arc::new(Zeros));
         Arc::get_mut(&mut dialer.0).unwrap().source = source;
         dialer
+    }
+
+    #[tokio::test]
+    async fn who_can_have_no_certificate_is_not_dialled() {
+        let long = format!("{}.example", "a".repeat(64));
+        for (domain, expected) in [
+            ("far.example", Some("far.example")),
+            ("bücher.example", Some("xn--bcher-kva.example")),
+            ("[2a01::1]", Some("2a01::1")),
+            ("8.8.8.8", Some("8.8.8.8")),
+            ("[2a01::1", None),
+            ("far..example", None),
+            (&long, None),
+        ] {
+            let name = tls_name(domain).map(|name| name.to_str().into_owned());
+            assert_eq!(name.as_deref(), expected, "{domain}");
+            if expected.is_none() {
+                let why = format!("{domain} is not a name that a certificate can have");
+                let refused = dialer(|_| None).begin(domain).await.err();
+                assert_eq!(refused, Some(Unreachable::NotFound(why)));
+            }
+        }
     }
 
     #[tokio::test]
