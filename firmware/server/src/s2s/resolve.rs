@@ -127,21 +127,23 @@ impl Resolver {
 
     async fn way(&self, name: &str) -> Result<Way, NoAnswer> {
         let asking = self.asking()?;
-        let (direct, starttls, proofs) = tokio::join!(
-            services(&asking, name, Service::Direct, Trusting::NameServers),
-            services(&asking, name, Service::Starttls, Trusting::NameServers),
-            asking.passes_proofs(),
+        // RFC 7673 §3.1: whether there are SRV records is the owner's to say, too. Where proofs come through,
+        // nothing is believed without one, and what is lost is not there for somebody else to replace.
+        let proofs = asking.passes_proofs().await;
+        let trusting = if proofs {
+            Trusting::Proofs
+        } else {
+            Trusting::NameServers
+        };
+        let (direct, starttls) = tokio::join!(
+            services(&asking, name, Service::Direct, trusting),
+            services(&asking, name, Service::Starttls, trusting),
         );
-        let (mut direct, mut starttls) = (direct?, starttls?);
-        // RFC 7673 §3.1: where there are SRV records, whether they are the owner's decides about DANE.
-        let some = |answer: &Answer| matches!(answer, Answer::Records(_));
-        if proofs && some(&direct) {
-            direct = services(&asking, name, Service::Direct, Trusting::Proofs).await?;
+        match order::way(direct, starttls, proofs) {
+            // A name server that fails on SRV records takes nothing from a domain that proves nothing.
+            Err(NoAnswer::Failed(_)) if asking.is_unsigned(name).await => Ok(Way::Itself),
+            way => way,
         }
-        if proofs && some(&starttls) {
-            starttls = services(&asking, name, Service::Starttls, Trusting::Proofs).await?;
-        }
-        Ok(order::way(direct, starttls))
     }
 
     /// Addresses of one family of a host, believing the name servers.
@@ -201,13 +203,8 @@ enum Trusting {
     Proofs,
 }
 
-/// The SRV records of a service. Only a forged answer is an error: others leave ways open.
-async fn services(
-    asking: &Asking,
-    domain: &str,
-    service: Service,
-    trusting: Trusting,
-) -> Result<Answer, NoAnswer> {
+/// The SRV records of a service.
+async fn services(asking: &Asking, domain: &str, service: Service, trusting: Trusting) -> Answer {
     let mut name = match service {
         Service::Direct => format!("_xmpps-server._tcp.{domain}"),
         Service::Starttls => format!("_xmpp-server._tcp.{domain}"),
@@ -230,10 +227,10 @@ async fn services(
                     direct,
                     secure,
                 });
-                return Ok(Answer::Records(records.collect()));
+                return Answer::Records(records.collect());
             }
-            Err(NoAnswer::Failed(why)) => return Ok(Answer::Failed(why)),
-            Err(NoAnswer::Forged) => return Err(NoAnswer::Forged),
+            Err(NoAnswer::Failed(why)) => return Answer::Failed(why),
+            Err(NoAnswer::Forged) => return Answer::Forged,
             Err(NoAnswer::Nothing) => {}
         }
         match ask(Question::Alias(&name)).await {
@@ -245,11 +242,12 @@ async fn services(
                 name = alias;
                 secure &= proven;
             }
-            Err(NoAnswer::Forged) => return Err(NoAnswer::Forged),
-            Ok(_) | Err(_) => break,
+            Err(NoAnswer::Failed(why)) => return Answer::Failed(why),
+            Err(NoAnswer::Forged) => return Answer::Forged,
+            Ok(_) | Err(NoAnswer::Nothing) => break,
         }
     }
-    Ok(Answer::Nothing)
+    Answer::Nothing
 }
 
 async fn proven_host(asking: &Asking, host: &str, port: u16) -> Result<Host, NoAnswer> {
