@@ -12,9 +12,9 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-/// Bits that all addresses of one house have in common: of IPv6 what a provider delegates to it (RFC 6177 §2),
-/// since a router's firewall lets its other networks talk to each other; of IPv4, where a public address is on
-/// a link at all, the usual size of a link.
+/// Bits that all addresses of one house have in common: of IPv6 what a provider delegates to it (RFC 6177
+/// §2), since a router's firewall lets its networks talk to each other; of IPv4, where a public address is
+/// on a link at all, the usual size of a link.
 const HOUSE_BITS_V6: u8 = 56;
 const HOUSE_BITS_V4: u8 = 24;
 
@@ -92,10 +92,11 @@ impl Denied {
     }
 
     /// For servers that are dialled. Loopback is one of them where every door for servers is on loopback:
-    /// such a house has no other neighbours. A house called `localhost` sends nothing beyond it.
+    /// such a house has no other neighbours, unless somebody else at this machine passes on to it what comes
+    /// from outside. A house called `localhost` sends nothing beyond it.
     pub fn to_servers(config: &Config, on_link: Vec<Network>) -> Denied {
         let mut doors = config.listen.s2s.iter().chain(&config.listen.s2s_tls);
-        let some = doors.clone().next().is_some();
+        let some = doors.clone().next().is_some() && config.proxy_protocol.from.is_empty();
         let public = &config.public;
         let own = [public.ipv4.map(IpAddr::from), public.ipv6.map(IpAddr::from)];
         Denied {
@@ -354,6 +355,8 @@ mod tests {
         const ALLOW: &str = "domain = 'home.example'\n[turn]\nallow_peers = ['10.1.0.0/16', '::1']";
         const ALONE: &str = "domain = 'home.example'\n\
              [listen]\ns2s = ['127.0.0.9:5269', '[::1]:5269']\ns2s_tls = []";
+        const BEHIND: &str = "domain = 'home.example'\n[proxy_protocol]\nfrom = ['127.0.0.1']\n\
+             [listen]\ns2s = ['127.0.0.9:5269']\ns2s_tls = []";
         const HALF: &str = "domain = 'home.example'\n[listen]\ns2s = ['127.0.0.9:5269']";
         const DEAF: &str = "domain = 'home.example'\n[listen]\ns2s = []\ns2s_tls = []";
         const LOCAL: &str = "[listen]\ns2s = ['127.0.0.1:5269']\ns2s_tls = []";
@@ -372,6 +375,7 @@ mod tests {
             (ALONE, "::1", None),
             (ALONE, "192.168.0.1", Some(Kind::Private)),
             (ALONE, "8.8.8.8", None),
+            (BEHIND, "127.0.0.1", Some(Kind::Loopback)),
             (HALF, "127.0.0.1", Some(Kind::Loopback)),
             (DEAF, "127.0.0.1", Some(Kind::Loopback)),
             (LOCAL, "127.0.0.1", None),
