@@ -1,12 +1,14 @@
 //! From places to sockets (RFC 8305, XEP-0495), and never into the house.
 
 use super::{ALONE, IMPATIENT, dialer, dialer_of};
+use household::Config;
 use server::s2s::dial::{
     Dialing, Patience, Unreachable,
     limits::{ANSWERING_DIALS_MAX, DIALS_MAX},
 };
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::Path,
     time::Duration,
 };
 use system_tests::dns::NameServer;
@@ -436,4 +438,24 @@ async fn strangers_do_not_keep_our_people_from_their_friends() {
     assert!(dialer.begin_to_answer("far.example").await.is_ok());
     assert!(wanted[0].next().await.is_none());
     assert!(dialer.begin("far.example").await.is_ok());
+}
+
+#[tokio::test]
+async fn what_is_denied_follows_the_configuration_and_the_network() {
+    let listener = alive(V4).await;
+    let names = NameServer::start(&format!(
+        "_xmpp-server._tcp.far.example SRV 0 0 {} far.example\nfar.example A 127.0.0.1",
+        port(&listener)
+    ))
+    .await
+    .unwrap();
+    let dialer = dialer_of(OPEN, &names, Patience::default());
+    for (toml, reached) in [(OPEN, false), (ALLOW, true), (ALONE, true), (OPEN, false)] {
+        let resolver = format!("[resolver]\nnameservers = ['{}']", names.address());
+        let toml = format!("{toml}\n{resolver}");
+        let config = Config::from_texts([(Path::new("hearth.toml"), &*toml)]).unwrap();
+        dialer.follow(&config);
+        let mut dialing = dialer.begin("far.example").await.unwrap();
+        assert_eq!(shown(&mut dialing).await.is_some(), reached, "{toml}");
+    }
 }

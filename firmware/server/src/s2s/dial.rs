@@ -31,7 +31,7 @@ use std::{
     collections::VecDeque,
     fmt,
     net::{IpAddr, SocketAddr},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use tokio::{
@@ -47,7 +47,7 @@ pub struct Dialer(Arc<Inner>);
 struct Inner {
     resolver: Resolver,
     denied: ArcSwap<Denied>,
-    config: Config,
+    around: Mutex<Around>,
     dice: Arc<dyn Dice>,
     patience: Patience,
     turns: Arc<Semaphore>,
@@ -55,6 +55,12 @@ struct Inner {
     answering: Arc<Semaphore>,
     /// From which address of ours packets for another one would go.
     source: fn(SocketAddr) -> Option<IpAddr>,
+}
+
+/// What decides which addresses are denied.
+struct Around {
+    config: Config,
+    on_link: Vec<Network>,
 }
 
 /// How long is waited for what. The default is that of [`limits`].
@@ -150,7 +156,10 @@ impl Dialer {
         Dialer(Arc::new(Inner {
             resolver,
             denied: ArcSwap::from_pointee(Denied::to_servers(config, Vec::new())),
-            config: config.clone(),
+            around: Mutex::new(Around {
+                config: config.clone(),
+                on_link: Vec::new(),
+            }),
             dice,
             patience,
             turns: Arc::new(Semaphore::new(DIALS_MAX)),
@@ -162,9 +171,21 @@ impl Dialer {
     /// The network is another one now: forgets the answers of name servers, and denies these networks, which
     /// are on our links or were delegated to the house.
     pub fn network_changed(&self, on_link: Vec<Network>) {
-        let denied = Denied::to_servers(&self.0.config, on_link);
-        self.0.denied.store(Arc::new(denied));
+        self.look_around(|around| around.on_link = on_link);
         self.0.resolver.forget();
+    }
+
+    /// The configuration is another one now.
+    pub fn follow(&self, config: &Config) {
+        self.look_around(|around| around.config = config.clone());
+        self.0.resolver.follow(&config.resolver.nameservers);
+    }
+
+    fn look_around(&self, change: impl FnOnce(&mut Around)) {
+        let around = &mut *self.0.around.lock().unwrap_or_else(PoisonError::into_inner);
+        change(around);
+        let denied = Denied::to_servers(&around.config, around.on_link.clone());
+        self.0.denied.store(Arc::new(denied));
     }
 
     /// Finds out where the server of a domain is. Waits while [`DIALS_MAX`] others are being dialled.
@@ -362,8 +383,8 @@ impl Dialing {
     }
 }
 
-/// What TLS calls a domain: its name in A-labels, or the address that it is (RFC 6066 §3). `None` for what can
-/// be neither, and so has no certificate.
+/// What TLS calls a domain: its name in A-labels, or the address that it is (RFC 6066 §3). `None` for what
+/// can be neither, and so has no certificate.
 pub(crate) fn tls_name(domain: &str) -> Option<ServerName<'static>> {
     if let Some(address) = literal(domain) {
         return Some(address.into());

@@ -10,7 +10,7 @@ mod order;
 
 use super::{
     dane::Tlsa,
-    dial::limits::{ADDRESSES_MAX, ALIASES_MAX, LOOKUP_MS_MAX, TLSA_RECORDS_MAX},
+    dial::limits::{ADDRESSES_MAX, ALIASES_MAX, DOUBT_MS_MIN, LOOKUP_MS_MAX, TLSA_RECORDS_MAX},
 };
 use crate::world::Dice;
 use ask::{Asking, Found, Question};
@@ -18,13 +18,16 @@ use hickory_resolver::proto::dnssec::TrustAnchors;
 use order::{Answer, Srv, Way};
 use std::{
     net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// The port of a server that publishes none (RFC 6120 §14.7).
 pub const PORT: u16 = 5269;
+
+const SILENT: &str = "no name server answers";
+const UNREACHABLE: &str = "the name servers cannot be reached";
 
 /// A place where the server of a domain may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,10 +74,17 @@ pub enum NoAnswer {
 
 /// Asks name servers.
 pub struct Resolver {
-    nameservers: Vec<SocketAddr>,
     anchors: Arc<TrustAnchors>,
     patience: Duration,
-    asking: Mutex<Option<Arc<Asking>>>,
+    whom: Mutex<Whom>,
+}
+
+/// Who is asked.
+struct Whom {
+    nameservers: Vec<SocketAddr>,
+    asking: Option<Arc<Asking>>,
+    /// When they were last doubted.
+    doubted: Option<Instant>,
 }
 
 impl Resolver {
@@ -91,16 +101,43 @@ impl Resolver {
         patience: Duration,
     ) -> Resolver {
         Resolver {
-            nameservers,
             anchors,
             patience,
-            asking: Mutex::new(None),
+            whom: Mutex::new(Whom {
+                nameservers,
+                asking: None,
+                doubted: None,
+            }),
         }
     }
 
     /// Forgets every answer and reads the system's name servers again: after the network changed.
     pub fn forget(&self) {
-        *self.asking.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.whom().asking = None;
+    }
+
+    /// Asks these name servers from now on, or the system's if there are none.
+    pub fn follow(&self, nameservers: &[SocketAddr]) {
+        let mut whom = self.whom();
+        if whom.nameservers != nameservers {
+            whom.nameservers = nameservers.to_vec();
+            whom.asking = None;
+        }
+    }
+
+    fn whom(&self) -> MutexGuard<'_, Whom> {
+        self.whom.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Nobody answers: perhaps others do by now, since a machine that comes to another network is told of its
+    /// name servers. A stranger's domain can be silent as well, so not each time.
+    fn doubt(&self) {
+        let mut whom = self.whom();
+        let kept = Duration::from_millis(DOUBT_MS_MIN);
+        if whom.doubted.is_none_or(|since| since.elapsed() >= kept) {
+            whom.doubted = Some(Instant::now());
+            whom.asking = None;
+        }
     }
 
     /// The places of a domain in the order in which they are tried. Where no SRV record exists, the domain's
@@ -166,28 +203,36 @@ impl Resolver {
 
     /// The two resolvers, made now if need be.
     fn asking(&self) -> Result<Arc<Asking>, NoAnswer> {
-        let mut asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(asking) = &*asking {
+        let mut whom = self.whom();
+        if let Some(asking) = &whom.asking {
             return Ok(asking.clone());
         }
-        let made = Arc::new(Asking::new(&self.nameservers, self.anchors.clone())?);
-        Ok(asking.insert(made).clone())
+        let made = Arc::new(Asking::new(&whom.nameservers, self.anchors.clone())?);
+        Ok(whom.asking.insert(made).clone())
     }
 
     async fn within<T>(
         &self,
         lookup: impl Future<Output = Result<T, NoAnswer>>,
     ) -> Result<T, NoAnswer> {
-        match timeout(self.patience, lookup).await {
-            Ok(answer) => answer,
-            Err(_) => Err(NoAnswer::silent()),
+        let answer = timeout(self.patience, lookup).await;
+        let answer = answer.unwrap_or_else(|_| Err(NoAnswer::silent()));
+        if let Err(NoAnswer::Failed(why)) = &answer
+            && [SILENT, UNREACHABLE].contains(&why.as_str())
+        {
+            self.doubt();
         }
+        answer
     }
 }
 
 impl NoAnswer {
     fn silent() -> NoAnswer {
-        NoAnswer::Failed("no name server answers".to_owned())
+        NoAnswer::Failed(SILENT.to_owned())
+    }
+
+    fn unreachable() -> NoAnswer {
+        NoAnswer::Failed(UNREACHABLE.to_owned())
     }
 }
 

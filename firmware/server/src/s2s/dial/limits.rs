@@ -28,6 +28,9 @@ pub const LOOKUP_MS_MAX: u64 = 6_000;
 /// Milliseconds for which it is kept that the name servers pass no proofs: they are asked for one now and
 /// then, since a laptop comes to other networks.
 pub const PROOFLESS_KEPT_MS: u64 = 600_000;
+/// Milliseconds between two times that name servers which say nothing are looked for anew, and what they said
+/// is forgotten.
+pub const DOUBT_MS_MIN: u64 = 60_000;
 /// Milliseconds for which it is kept that they pass proofs: one dialling after the other need not ask.
 pub const PROOFS_KEPT_MS: u64 = 60_000;
 /// Milliseconds after the first address until the one that should have come before it is no longer waited for

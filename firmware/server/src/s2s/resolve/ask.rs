@@ -98,8 +98,8 @@ impl Asking {
         ask(&self.verifying, question).await
     }
 
-    /// Whether it is proven that a name is in a zone without signatures: it has an address that nobody signed,
-    /// and that nobody had to sign.
+    /// Whether it is proven that a name is in a zone without signatures: it has an address that nobody
+    /// signed, and that nobody had to sign.
     pub(super) async fn is_unsigned(&self, name: &str) -> bool {
         for family in [Family::V4, Family::V6] {
             // Behind an alias it would be somebody else's zone.
@@ -268,6 +268,6 @@ fn no_answer(error: &NetError) -> NoAnswer {
             NoAnswer::Failed(format!("the name servers cannot tell: {code}"))
         }
         NetError::Timeout => NoAnswer::silent(),
-        _ => NoAnswer::Failed("the name servers cannot be reached".to_owned()),
+        _ => NoAnswer::unreachable(),
     }
 }

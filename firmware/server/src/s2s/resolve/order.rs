@@ -53,8 +53,8 @@ pub(super) enum Way {
 
 /// Chooses the way. A service with the root as its only target is not offered (RFC 6120 §3.2.1 step 3), and
 /// one record of either kind is enough to look nowhere else (XEP-0368 §5). Where there is no answer, the
-/// domain itself is tried (RFC 6120 §3.2.1 step 9), but not where proofs come through: whoever keeps an answer
-/// back would choose the way, one without proofs (RFC 7673 §3.1).
+/// domain itself is tried (RFC 6120 §3.2.1 step 9), but not where proofs come through: whoever keeps an
+/// answer back would choose the way, one without proofs (RFC 7673 §3.1).
 pub(super) fn way(direct: Answer, starttls: Answer, proofs: bool) -> Result<Way, NoAnswer> {
     let lost = direct.no_answer().or(starttls.no_answer());
     let mut usable = Vec::new();
