@@ -104,7 +104,7 @@ pub struct Dialed {
     pub direct: bool,
     /// The host that was dialled, in A-labels: another name for the certificate where `dnssec`.
     pub host: String,
-    /// Host and address have a DNSSEC proof.
+    /// That this host is one of the domain's has a DNSSEC proof (RFC 7673 §4.1).
     pub dnssec: bool,
     /// What the certificate must match (RFC 7673 §4), see [`super::dane::judge`].
     pub tlsa: Vec<Tlsa>,
@@ -351,18 +351,14 @@ impl Dialing {
                 self.faults.add(Fault::NoAddress(host.clone()));
             }
             Ok(known) => {
-                for (place, address) in known.addresses.iter().enumerate() {
+                for (place, family, address) in placed(&known.addresses) {
                     // Judged here, where it came out of the DNS, and dialled as it is: a name that points
                     // somewhere else the next time gains nothing.
-                    let at = SocketAddr::new(*address, looked.endpoint.port);
+                    let at = SocketAddr::new(address, looked.endpoint.port);
                     if let Some(kind) = self.inner.denies(at) {
-                        self.faults.add(Fault::Denied(host.clone(), *address, kind));
+                        self.faults.add(Fault::Denied(host.clone(), address, kind));
                         continue;
                     }
-                    let family = match address {
-                        IpAddr::V6(_) => Family::V6,
-                        IpAddr::V4(_) => Family::V4,
-                    };
                     let rank = Rank {
                         endpoint: looked.number,
                         place,
@@ -373,7 +369,6 @@ impl Dialing {
                         Candidate {
                             address: at,
                             endpoint: looked.endpoint.clone(),
-                            dnssec: known.secure,
                             tlsa: known.tlsa.clone(),
                         },
                     );
@@ -381,6 +376,19 @@ impl Dialing {
             }
         }
     }
+}
+
+/// The addresses of one host with their numbers within their families, which take turns by these (RFC 8305
+/// §4).
+fn placed(addresses: &[IpAddr]) -> impl Iterator<Item = (usize, Family, IpAddr)> {
+    let (mut v6, mut v4) = (0.., 0..);
+    addresses.iter().filter_map(move |address| {
+        let (family, places) = match address {
+            IpAddr::V6(_) => (Family::V6, &mut v6),
+            IpAddr::V4(_) => (Family::V4, &mut v4),
+        };
+        Some((places.next()?, family, *address))
+    })
 }
 
 /// What TLS calls a domain: its name in A-labels, or the address that it is (RFC 6066 §3). `None` for what
@@ -442,6 +450,25 @@ mod tests {
                 let refused = dialer(|_| None).begin(domain).await.err();
                 assert_eq!(refused, Some(Unreachable::NotFound(why)));
             }
+        }
+    }
+
+    #[test]
+    fn families_take_turns() {
+        for (addresses, expected) in [
+            (
+                "2::1 2::2 2::3 8.0.0.1 8.0.0.2",
+                "2::1 8.0.0.1 2::2 8.0.0.2 2::3",
+            ),
+            ("8.0.0.1 8.0.0.2 2::1", "2::1 8.0.0.1 8.0.0.2"),
+            ("8.0.0.1", "8.0.0.1"),
+        ] {
+            let addresses: Vec<IpAddr> =
+                addresses.split(' ').map(|it| it.parse().unwrap()).collect();
+            let mut placed: Vec<_> = placed(&addresses).collect();
+            placed.sort();
+            let texts: Vec<String> = placed.iter().map(|(.., it)| it.to_string()).collect();
+            assert_eq!(texts.join(" "), expected);
         }
     }
 

@@ -41,7 +41,6 @@ pub(super) struct Rank {
 pub(super) struct Candidate {
     pub(super) address: SocketAddr,
     pub(super) endpoint: Arc<Endpoint>,
-    pub(super) dnssec: bool,
     pub(super) tlsa: Vec<Tlsa>,
 }
 
@@ -225,7 +224,7 @@ impl Candidate {
             address: self.address,
             direct: self.endpoint.direct,
             host: self.endpoint.host.clone(),
-            dnssec: self.dnssec,
+            dnssec: self.endpoint.secure,
             tlsa: self.tlsa,
         }
     }
