@@ -28,6 +28,14 @@ mixed.example                    FORGED TLSA
 _xmpp-server._tcp.mixed.example  SRV 0 0 5269 mixed.example
 mixed.example                    A 127.0.0.1
 _5269._tcp.mixed.example         TLSA 3 1 1 00ff
+six.example                      A 127.0.0.1
+six.example                      FORGED AAAA
+six.example                      AAAA 64:ff9b::127.0.0.1
+six.example                      AAAA 64:ff9b::127.0.0.2
+six.example                      AAAA 2a01::127.0.0.1
+lie.example                      A 127.0.0.1
+lie.example                      FORGED AAAA
+lie.example                      AAAA ::1
 _xmpp-server._tcp.away.example   SRV 0 0 5269 xmpp.plain.example
 _xmpp-server._tcp.trap.example   SRV 0 0 5269 xmpp.false.example
 ";
@@ -148,6 +156,9 @@ async fn hosts() {
         ("xmpp.plain.example", "[127.0.0.1] false "),
         ("xmpp.false.example", "Forged"),
         ("mixed.example", "Forged"),
+        // RFC 6147: through a translator, whose answer nobody signs, to what is proven.
+        ("six.example", "[64:ff9b::7f00:1, 127.0.0.1] true "),
+        ("lie.example", "Forged"),
         ("missing.example", "[] false "),
     ] {
         let found = match resolver.host(host, 5269).await {

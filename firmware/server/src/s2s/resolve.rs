@@ -300,6 +300,13 @@ async fn proven_host(asking: &Asking, host: &str, port: u16) -> Result<Host, NoA
         asking.verify(Question::Addresses(host, Family::V6)),
         asking.verify(Question::Addresses(host, Family::V4)),
     );
+    let v6 = match (v6, &v4) {
+        // A translator's name server makes these up, and no signature is theirs.
+        (Err(none @ (NoAnswer::Nothing | NoAnswer::Forged)), Ok(v4)) if v4.secure => {
+            translated(asking, host, v4).await.ok_or(none)
+        }
+        (v6, _) => v6,
+    };
     let mut known = Host {
         secure: true,
         ..Host::default()
@@ -331,6 +338,25 @@ async fn proven_host(asking: &Asking, host: &str, port: u16) -> Result<Host, NoA
         known.tlsa.truncate(TLSA_RECORDS_MAX);
     }
     Ok(known)
+}
+
+/// Where proven IPv4 addresses are found in a network that has only IPv6 (RFC 6147, RFC 6052 §2.1): what the
+/// name servers say about IPv6, as far as it is nothing but these behind the prefix that everybody knows.
+async fn translated(asking: &Asking, host: &str, proven: &Found) -> Option<Found> {
+    let believed = asking.believe(Question::Addresses(host, Family::V6)).await;
+    let mut found = believed.ok()?;
+    found.addresses.retain(|address| {
+        let IpAddr::V6(address) = address else {
+            return false;
+        };
+        let inside = match address.octets() {
+            [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, inside @ ..] => IpAddr::from(inside),
+            _ => return false,
+        };
+        proven.addresses.contains(&inside)
+    });
+    found.secure = true;
+    (!found.addresses.is_empty()).then_some(found)
 }
 
 fn addresses_of(found: Found) -> Vec<IpAddr> {
