@@ -171,9 +171,10 @@ impl Account {
         (state.sessions(), occupants.unwrap_or_default())
     }
 
-    /// Whether a push service is still to be told something.
-    pub(crate) fn is_pushing(&self) -> bool {
-        self.lock().memory.push.is_busy()
+    /// Whether a push service is still to be told something, or a component what became of its request.
+    pub(crate) fn is_busy(&self) -> bool {
+        let state = self.lock();
+        state.memory.push.is_busy() || !state.memory.asked.is_empty()
     }
 
     /// Stanzas that wait to leave.

@@ -206,10 +206,11 @@ impl Component {
         self.stage = Stage::Closed;
         let Some(line) = self.line.take() else { return };
         info!(component = %line.name, "component disconnected");
-        self.server.detach_component(&line);
+        // Before its place is free: whoever gets that finds the queue whole.
         let sent = std::mem::take(&mut self.sent);
-        let server = &self.server;
-        server.component_lost(&line.queue, line.number, sent).await;
+        let over = sent.back_to(&line.queue, line.number);
+        self.server.detach_component(&line);
+        self.server.give_up_on_component(over).await;
     }
 
     /// Ready when there is something for the component, which the next step puts into the output.
@@ -343,9 +344,13 @@ impl Component {
             self.stage = Stage::Refused { at };
             return self.tick();
         }
-        let Some(line) = self.server.attach_component(name) else {
-            warn!(component = %name, address = %self.address, "a second component of the same name");
-            return self.end(StreamError::CONFLICT);
+        let line = match self.server.attach_component(name) {
+            Ok(line) => line,
+            Err(error) => {
+                let condition = error.condition;
+                warn!(component = %name, address = %self.address, condition, "no place for a component");
+                return self.end(error);
+            }
         };
         info!(component = %name, address = %self.address, "component connected");
         self.output.extend(b"<handshake/>");

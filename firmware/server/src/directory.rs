@@ -106,7 +106,7 @@ impl Directory {
             Arc::strong_count(account) > 1
                 || account.is_occupied()
                 || account.leaving() > 0
-                || account.is_pushing()
+                || account.is_busy()
                 || account.ticket() > store.applied()
         });
         drop(accounts);

@@ -464,19 +464,21 @@ fn subscription_in(cx: &mut Cx<'_>, verb: Verb, passing: &Passing) {
     }
 }
 
-/// Both sides agree on a subscription without a word to each other: who answers for the contact said so.
-pub(crate) fn agree(cx: &mut Cx<'_>, contact: &Jid, (to, from): (bool, bool)) {
-    let old = cx.state.roster.get(contact).cloned().unwrap_or_default();
-    let before = old.subscription;
+/// Both sides agree on a subscription without a word to each other: who answers for the contact said so, and
+/// what the item is to be otherwise.
+pub(crate) fn agree(cx: &mut Cx<'_>, contact: &Jid, item: Item, (to, from): (bool, bool)) {
+    let before = cx.state.roster.subscription(contact);
     if before.from && !from {
         show_unavailable(cx, contact); // while the contact may still see it
     }
-    let state = Subscription {
+    let mut item = item.with_request(None);
+    item.subscription = Subscription {
         to,
         from,
         ..Subscription::default()
     };
-    change(cx, contact, &old, state, old.clone());
+    put(cx, contact, item);
+    push_item(cx, contact);
     if to && !before.to {
         for hook in ALL.iter().filter_map(|feature| feature.subscribed) {
             hook(cx, contact);

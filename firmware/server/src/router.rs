@@ -374,7 +374,9 @@ impl Router {
             return None;
         }
         let connected = cx.state.resource(&passing.to).is_some();
-        if request && !presence::is_shared(cx, &passing.to, &passing.from) {
+        if request && on_behalf::is_on_behalf(&passing) {
+            cx.refuse(&passing, StanzaError::FORBIDDEN); // XEP-0356 §6.3: devices get none
+        } else if request && !presence::is_shared(cx, &passing.to, &passing.from) {
             // Connected or not: that is what must not be told.
             let answer = self.answer(cx, On::HiddenResource, &passing);
             cx.route(answered(&passing, answer));
@@ -552,7 +554,7 @@ pub(crate) fn may_be_refused(passing: &Passing) -> bool {
     !note && !is_an_answer(passing)
 }
 
-fn is_an_answer(passing: &Passing) -> bool {
+pub(crate) fn is_an_answer(passing: &Passing) -> bool {
     matches!(
         (passing.stanza.kind, passing.stanza.type_()),
         (_, "error") | (Kind::Iq, "result")

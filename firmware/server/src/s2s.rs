@@ -12,6 +12,7 @@ mod certificate;
 pub mod dane;
 pub mod dial;
 pub(crate) mod dialback;
+mod holding;
 pub mod limits;
 mod link;
 mod local;
@@ -34,10 +35,13 @@ pub use remote::Remote;
 pub(crate) use remote::Waiting;
 
 use crate::{
+    connection::Rate,
     features::{worth_keeping, worth_keeping_in_room},
     roster::Verb,
-    router::may_be_refused,
-    s2s::limits::{REMOTES_MAX, VERIFICATIONS_MAX},
+    router::{is_an_answer, may_be_refused},
+    s2s::limits::{
+        LINKS_MAX, LINKS_PER_DOMAIN_MAX, REMOTES_ASKED_MAX, REMOTES_MAX, VERIFICATIONS_MAX,
+    },
     server::Server,
     session::intake::Cause,
     world::Timestamp,
@@ -49,7 +53,7 @@ use rustls_pki_types::CertificateDer;
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     task::Waker,
@@ -97,6 +101,8 @@ pub(crate) struct Federation {
     /// The next row of what waits on disk.
     rows: AtomicU64,
     verifications: Arc<AtomicUsize>,
+    /// What each domain has sent lately, on all its streams: they hold it.
+    rates: Mutex<BTreeMap<Jid, Weak<Mutex<Rate>>>>,
 }
 
 /// A link that is open.
@@ -134,6 +140,7 @@ impl Federation {
             // A start never gives a number that an earlier one gave.
             rows: AtomicU64::new(u64::from(start_count) << 32),
             verifications: Arc::default(),
+            rates: Mutex::default(),
         }
     }
 
@@ -145,16 +152,36 @@ impl Federation {
         self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The queue from one of our domains to another one; `None` where there are too many already.
-    fn remote(&self, ours: Jid, theirs: Jid, now: u64) -> Option<Arc<Remote>> {
+    /// What this domain has sent lately.
+    fn rate_of(&self, domain: &Jid) -> Arc<Mutex<Rate>> {
+        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(rate) = rates.get(domain).and_then(Weak::upgrade) {
+            return rate;
+        }
+        rates.retain(|_, rate| rate.strong_count() > 0);
+        let rate = Arc::default();
+        rates.insert(domain.clone(), Arc::downgrade(&rate));
+        rate
+    }
+
+    /// Whether there are so many streams already, of this domain or in all, that one more is refused.
+    fn is_crowded(&self, domain: &Jid) -> bool {
+        let rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = rates.get(domain).map_or(0, Weak::strong_count);
+        drop(rates);
+        same >= LINKS_PER_DOMAIN_MAX || self.links().len() >= LINKS_MAX
+    }
+
+    /// The queue from one of our domains to another one; `None` where there are so many already.
+    fn remote(&self, ours: Jid, theirs: Jid, max: usize, now: u64) -> Option<Arc<Remote>> {
         let mut remotes = self.remotes();
         if let Some(remote) = remotes.get(&(ours.clone(), theirs.clone())) {
             return Some(remote.clone());
         }
-        if remotes.len() >= REMOTES_MAX {
+        if remotes.len() >= max {
             remotes.retain(|_, remote| Arc::strong_count(remote) > 1 || !remote.is_idle(now));
         }
-        if remotes.len() >= REMOTES_MAX {
+        if remotes.len() >= max {
             return None;
         }
         let remote = Arc::new(Remote::new(ours.clone(), theirs.clone()));
@@ -196,7 +223,13 @@ impl Server {
         let outside = outside.ok_or(StanzaError::REMOTE_SERVER_NOT_FOUND)?;
         policy::may_talk(&self.config(), theirs.as_str())?;
         let now = self.clock().elapsed_ms();
-        let remote = federation.remote(passing.from.domain(), theirs, now);
+        // What is caused by others leaves room for what people want.
+        let max = if is_an_answer(passing) {
+            REMOTES_ASKED_MAX
+        } else {
+            REMOTES_MAX
+        };
+        let remote = federation.remote(passing.from.domain(), theirs, max, now);
         let remote = remote.ok_or(
             StanzaError::RESOURCE_CONSTRAINT.with_text("too many servers are written to at once"),
         )?;
@@ -221,10 +254,11 @@ impl Server {
             entry: entry.clone(),
             row,
             broken: 0,
+            at: self.now(),
         };
         // The row goes first: whoever carries the stanza may hear at once that it has arrived.
         if let Some(row) = row {
-            let write = waiting::keep(row, &remote.ours, &entry, self.now());
+            let write = waiting::keep(row, &remote.ours, &entry, waiting.at);
             let ticket = self.store().queue(vec![write], Urgency::Now);
             if let Some(cause) = cause {
                 cause.note(ticket);
@@ -260,13 +294,25 @@ impl Server {
     /// Nobody gets through to a remote: whoever waits is told why, and how long nobody tries again is
     /// decided.
     pub async fn remote_failed(self: &Arc<Self>, remote: &Remote, error: StanzaError, why: &str) {
-        let lost = remote.fail(error, self.clock().elapsed_ms(), self.dice());
+        let waiting = self.gave_up(remote, error, why);
+        let lost = self.hold_for_the_absent(remote, waiting);
+        self.bounce(lost, error).await;
+    }
+
+    /// The same for good: nobody will ever try again.
+    async fn remote_gone(self: &Arc<Self>, remote: &Remote, error: StanzaError, why: &str) {
+        let lost = self.gave_up(remote, error, why);
+        self.bounce(lost, error).await;
+    }
+
+    fn gave_up(&self, remote: &Remote, error: StanzaError, why: &str) -> Vec<Waiting> {
+        let waiting = remote.fail(error, self.clock().elapsed_ms(), self.dice());
         warn!(
             remote = %remote.theirs,
-            stanzas = lost.len(),
+            stanzas = waiting.len(),
             "no connection: {why}"
         );
-        self.bounce(lost, error).await;
+        waiting
     }
 
     /// Tells senders that a stanza did not arrive.

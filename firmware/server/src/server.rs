@@ -511,6 +511,7 @@ impl Server {
         self.sweep_archives();
         self.forget_resends();
         self.keep_components().await;
+        self.call_for_the_held();
     }
 
     /// The connection should stop reading from this session for a moment: the card or a queue is behind

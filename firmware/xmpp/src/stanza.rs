@@ -197,6 +197,16 @@ impl Stanza {
             .transpose()
     }
 
+    /// What stands in `to`, unescaped, also where that is no address.
+    pub fn to_as_written(&self) -> Option<Cow<'_, str>> {
+        self.value(self.index.to)
+    }
+
+    /// What stands in `from`, unescaped, also where that is no address.
+    pub fn from_as_written(&self) -> Option<Cow<'_, str>> {
+        self.value(self.index.from)
+    }
+
     /// The direct child elements.
     pub fn children(&self) -> impl Iterator<Item = Child<'_>> {
         (0..self.places().len()).map(|index| Child::new(self, index))

@@ -22,7 +22,9 @@ impl Server {
         name: &Jid,
         stanza: Stanza,
     ) -> Result<Option<Arc<Account>>, StreamError> {
-        let from = stanza.from().map_err(|_| StreamError::INVALID_FROM)?;
+        let Ok(from) = stanza.from() else {
+            return self.refuse_unreadable(name, stanza).map(|()| None);
+        };
         let from = from.ok_or(StreamError::IMPROPER_ADDRESSING)?;
         if from.domainpart() != name.as_str() {
             return Err(StreamError::INVALID_FROM);
@@ -57,6 +59,18 @@ impl Server {
         Ok(touched.filter(|account| account.leaving() > LEAVING_MAX))
     }
 
+    /// The sender is no address. Where it is somebody at the component's own domain nevertheless, that one
+    /// stanza is refused (RFC 6120 §8.3.3.8), as those to addresses that are none.
+    fn refuse_unreadable(self: &Arc<Self>, name: &Jid, stanza: Stanza) -> Result<(), StreamError> {
+        let from = stanza.from_as_written().unwrap_or_default();
+        if Jid::domain_as_written(&from).as_ref() != Some(name) {
+            return Err(StreamError::INVALID_FROM);
+        }
+        let unreadable = Passing::new(Arc::new(stanza), name.clone(), self.domain().clone());
+        self.refuse_to_component(&unreadable, StanzaError::JID_MALFORMED);
+        Ok(())
+    }
+
     fn refuse_to_component(self: &Arc<Self>, passing: &Passing, error: StanzaError) {
         if router::may_be_refused(passing) {
             // It is connected: this is what it sent.
@@ -70,4 +84,29 @@ fn is_on_behalf(server: &Server, passing: &Passing) -> bool {
     let is_message = passing.stanza.kind == Kind::Message && passing.stanza.type_() != "error";
     let is_for_server = is_message && passing.to == *server.domain();
     is_for_server && passing.stanza.child(privilege::NS, "privilege").is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_domain_of_what_is_no_address() {
+        for (text, expected) in [
+            ("irc.example", Some("irc.example")),
+            ("irc.example/", Some("irc.example")),
+            ("ty balt@IRC.example", Some("irc.example")),
+            ("ty@balt@irc.example/x@y.example", Some("irc.example")),
+            ("a@irc.example/b/c@y.example", Some("irc.example")),
+            ("ty balt@sub.irc.example", Some("sub.irc.example")),
+            ("a@y.example/b@irc.example", Some("y.example")),
+            ("a@irc.exam ple", None),
+            ("@", None),
+            ("/irc.example", None),
+            ("", None),
+        ] {
+            let domain = Jid::domain_as_written(text);
+            assert_eq!(domain.as_ref().map(Jid::as_str), expected, "{text}");
+        }
+    }
 }

@@ -9,5 +9,6 @@ pub const ASKED_ON_BEHALF_MAX: usize = 64;
 /// Milliseconds in which their answers come, or the component is told that they do not: other servers have
 /// half of it to be reached.
 pub const ON_BEHALF_MS_MAX: u64 = 60_000;
-/// Resources of which components were told: those of a household and of all its contacts, many times over.
+/// Available resources of which one component is told once each: those of a household and of all its
+/// contacts, many times over.
 pub const TOLD_MAX: usize = 16_384;

@@ -1,7 +1,7 @@
 //! Which components are configured, which of them are connected, and since when the others are not.
 
 use super::{line::Line, privilege::Told};
-use crate::{server::Server, world::Timestamp};
+use crate::{s2s::Remote, server::Server, world::Timestamp};
 use household::Config;
 use std::{
     collections::BTreeMap,
@@ -15,6 +15,9 @@ use xmpp::{Jid, StreamError};
 pub(crate) struct Components {
     pub(super) told: Told,
     known: Mutex<BTreeMap<String, Known>>,
+    /// Queues of those that were configured, until senders of what waits there are told: as many as changes
+    /// of the configuration within a minute leave.
+    forsaken: Mutex<Vec<Arc<Remote>>>,
 }
 
 enum Known {
@@ -29,6 +32,18 @@ impl Components {
         let known = self.known();
         let lines = known.values().filter_map(Known::line);
         lines.map(|line| line.name.clone()).collect()
+    }
+
+    /// Queues of components that are configured no more and whose lines are gone.
+    pub(crate) fn take_forsaken(&self) -> Vec<Arc<Remote>> {
+        let mut forsaken = self.forsaken();
+        forsaken
+            .extract_if(.., |queue| !queue.is_carried())
+            .collect()
+    }
+
+    fn forsaken(&self) -> MutexGuard<'_, Vec<Arc<Remote>>> {
+        self.forsaken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn known(&self) -> MutexGuard<'_, BTreeMap<String, Known>> {
@@ -56,19 +71,25 @@ impl Server {
         self.components.connected()
     }
 
-    /// Makes it the connected one; `None` where there is one already, which is tried whether it is alive.
-    pub(super) fn attach_component(&self, name: &Jid) -> Option<Arc<Line>> {
-        let queue = self.component_queue(name)?;
+    /// Makes it the connected one.
+    ///
+    /// # Errors
+    /// `conflict` where there is one already, which is tried whether it is alive; `resource-constraint` where
+    /// there is no room for its queue (RFC 6120 §4.9.3.17).
+    pub(super) fn attach_component(&self, name: &Jid) -> Result<Arc<Line>, StreamError> {
+        let queue = self.component_queue(name);
+        let queue = queue.ok_or(StreamError::RESOURCE_CONSTRAINT)?;
         let mut known = self.components.known();
         if let Some(there) = known.get(name.as_str()).and_then(Known::line) {
             there.doubt();
-            return None;
+            return Err(StreamError::CONFLICT);
         }
         let number = self.next_number();
-        queue.attach(number);
+        // Perhaps from another server, whose domain this was before it became a component's.
+        queue.take_over(number);
         let line = Arc::new(Line::new(name.clone(), queue, number));
         known.insert(name.as_str().to_owned(), Known::Connected(line.clone()));
-        Some(line)
+        Ok(line)
     }
 
     /// It is gone.
@@ -101,18 +122,25 @@ impl Server {
             .collect()
     }
 
-    /// The configuration is another one: a component that it does not have any more is told so, and one that
-    /// now has another secret shows that it knows it.
+    /// The configuration is another one: a component that it does not have any more is told so, and nothing
+    /// waits for it. One that now has another secret shows that it knows it; one that may do something else
+    /// comes again and hears what, and who is there (XEP-0356 §4.2, §8 rule 1).
     pub(crate) fn follow_components(&self, before: &Config) {
         let now = self.config();
         for (name, known) in &*self.components.known() {
             let Some(line) = known.line() else { continue };
-            match (before.components.get(name), now.components.get(name)) {
-                (_, None) => line.end(StreamError::HOST_GONE),
-                (before, after) if before != after => line.end(StreamError::RESET),
-                _ => {}
+            let is_same = before.components.get(name) == now.components.get(name)
+                && before.privileges.get(name) == now.privileges.get(name);
+            if !now.components.contains_key(name) {
+                line.end(StreamError::HOST_GONE);
+            } else if !is_same {
+                line.end(StreamError::RESET);
             }
         }
+        let names = before.components.keys();
+        let gone = names.filter(|name| !now.components.contains_key(*name));
+        let queues = gone.filter_map(|name| self.forsake_queue(&Jid::parse(name).ok()?));
+        self.components.forsaken().extend(queues);
     }
 
     /// A component showed the wrong secret: for how many milliseconds the answer has to wait.

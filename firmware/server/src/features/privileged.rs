@@ -20,8 +20,6 @@ pub(super) const FEATURE: Feature = Feature {
         refuse(On::Server, "set", REQUEST, forbidden),
         refuse(On::NoAccount, "get", REQUEST, forbidden),
         refuse(On::NoAccount, "set", REQUEST, forbidden),
-        refuse(On::HiddenResource, "get", REQUEST, forbidden),
-        refuse(On::HiddenResource, "set", REQUEST, forbidden),
     ],
     unavailable: Some(privilege::went),
     presence_in: Some(privilege::contact_is),

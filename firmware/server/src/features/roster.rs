@@ -60,26 +60,23 @@ fn change_by_component(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Answer {
         .child(NS, "item")
         .and_then(|item| item.attr("subscription"));
     let wanted = Wanted::parse(&query)?;
-    let contact = wanted.contact.clone();
-    put(cx, wanted)?;
-    let subscription = match said {
-        Some("both") => (true, true),
-        Some("to") => (true, false),
-        Some("from") => (false, true),
-        _ => return Ok(String::new()),
+    let answers_for_it = wanted.contact.domainpart() == iq.passing.from.domainpart();
+    let agreed = match said {
+        Some("both") => Some((true, true)),
+        Some("to") => Some((true, false)),
+        Some("from") => Some((false, true)),
+        _ => None,
     };
-    if contact.domainpart() == iq.passing.from.domainpart() {
-        presence::agree(cx, &contact, subscription);
-    }
-    Ok(String::new())
+    put(cx, wanted, agreed.filter(|_| answers_for_it))
 }
 
 fn change(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Answer {
     let wanted = Wanted::parse(&iq.payload.element())?;
-    put(cx, wanted)
+    put(cx, wanted, None)
 }
 
-fn put(cx: &mut Cx<'_>, wanted: Wanted) -> Answer {
+/// Where it is known who sees whom, that goes into the same change, and the same push (§2.1.6).
+fn put(cx: &mut Cx<'_>, wanted: Wanted, agreed: Option<(bool, bool)>) -> Answer {
     if wanted.contact == *cx.jid() {
         return Err(StanzaError::NOT_ALLOWED); // §2.3.3, interoperability note: nobody is their own contact
     }
@@ -93,8 +90,12 @@ fn put(cx: &mut Cx<'_>, wanted: Wanted) -> Answer {
             if !cx.state.roster.has_room(&wanted.contact, &item) {
                 return Err(StanzaError::RESOURCE_CONSTRAINT.with_text("the contact list is full"));
             }
-            presence::put(cx, &wanted.contact, item);
-            presence::push_item(cx, &wanted.contact);
+            if let Some(subscription) = agreed {
+                presence::agree(cx, &wanted.contact, item, subscription);
+            } else {
+                presence::put(cx, &wanted.contact, item);
+                presence::push_item(cx, &wanted.contact);
+            }
         }
     }
     Ok(String::new())

@@ -19,7 +19,8 @@ const DANE_EE: u8 = 3;
 /// What the DNS proves about the host that a call went to, and so about its certificate (RFC 7673 §4).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Published {
-    /// The host, in A-labels, where the way from the domain to it is proven: another name for the certificate.
+    /// The host, in A-labels, where the way from the domain to it is proven: another name that may be in the
+    /// certificate.
     pub host: Option<String>,
     /// What the certificate must match: usable records only.
     pub tlsa: Vec<Tlsa>,
@@ -129,9 +130,16 @@ pub fn judge(
                     && anchored(&CertificateDer::from(record.data.as_slice()));
                 enclosed || named.any(&anchored)
             }
-            _ if issuers.iter().any(|issuer| record.matches(issuer)) => trusted,
-            // Servers leave out the root, which may be the one that is meant: as if not understood.
-            _ => continue,
+            _ => {
+                let mut named = issuers
+                    .iter()
+                    .filter(|issuer| record.matches(issuer))
+                    .peekable();
+                if named.peek().is_none() {
+                    continue; // servers leave out the root, which may be the one that is meant
+                }
+                trusted && named.any(&anchored) // and not only shown beside the path
+            }
         };
         if good {
             return Dane::Match;
@@ -226,7 +234,8 @@ mod tests {
                     (PKIX_EE, &other[0], true, true, Dane::Mismatch),
                     (DANE_TA, &chain[1], false, true, Dane::Match),
                     (DANE_TA, &chain[1], true, false, Dane::Mismatch),
-                    (PKIX_TA, &chain[1], true, false, Dane::Match),
+                    (PKIX_TA, &chain[1], true, true, Dane::Match),
+                    (PKIX_TA, &chain[1], true, false, Dane::Mismatch),
                     (PKIX_TA, &chain[1], false, true, Dane::Mismatch),
                     (PKIX_TA, &other[1], true, true, Dane::None),
                 ] {

@@ -12,9 +12,18 @@ pub const REMOTE_REST_MS_FIRST: u64 = 2_000;
 /// Milliseconds in which nobody calls it at most. What can wait on disk waits no longer than that before its
 /// sender is told.
 pub const REMOTE_REST_MS_MAX: u64 = 60_000;
+/// Milliseconds until a server is called again for what waits on disk because nobody hears that it cannot be
+/// sent; twice as long after each further failure. Somebody who looks after their server waits about as long.
+pub const REMOTE_HOLD_MS_FIRST: u64 = 30_000;
+/// Milliseconds until it is called again at most: a dead server costs four calls in an hour.
+pub const REMOTE_HOLD_MS_MAX: u64 = 900_000;
+/// Milliseconds that a stanza may wait in that way: a weekend without power at a friend's.
+pub const REMOTE_HELD_MS_MAX: u64 = 172_800_000;
 /// Pairs of a domain of ours and one of theirs of which something is known. A family with friends on a
 /// hundred servers stays far below; a client that writes to made-up domains ends here.
 pub const REMOTES_MAX: usize = 1_024;
+/// How many of them may be there for what other servers asked for: strangers leave room for the family.
+pub const REMOTES_ASKED_MAX: usize = REMOTES_MAX / 2;
 /// Milliseconds from a connection to a stream over which stanzas may go: DNS, TLS and dialback of a slow
 /// server on the other side of the world. Senders wait for it.
 pub const REMOTE_NEGOTIATION_MS_MAX: u64 = 30_000;
@@ -35,8 +44,25 @@ pub const REMOTE_BROKEN_MAX: u8 = 2;
 pub const REMOTE_IDLE_MS: u64 = 900_000;
 /// Stanzas that one link has sent without being told that they arrived, above which no more are sent.
 pub const REMOTE_SENT_MAX: usize = 1_024;
+/// Bytes of these, likewise: as many as may wait.
+pub const REMOTE_SENT_BYTES_MAX: usize = REMOTE_BYTES_MAX;
 /// Attempts of one stream to say who it is.
 pub const REMOTE_ATTEMPTS_MAX: u8 = 4;
 /// Milliseconds from asking another server for an acknowledgement to taking the line for dead. Servers have
 /// better lines than phones, and whoever writes meanwhile waits.
 pub const REMOTE_ACK_TIMEOUT_MS: u64 = 30_000;
+/// Bytes in a millisecond that a peer reads at the least: what is on the line goes before its answer, and
+/// some servers take no more than 30 kB in a second from each other.
+pub const REMOTE_BYTES_PER_MS_MIN: u64 = 10;
+/// Milliseconds in which a peer has to acknowledge something, whatever else it says meanwhile.
+pub const REMOTE_ACK_MS_MAX: u64 = 300_000;
+/// Milliseconds after which what was written before a peer closed the stream in order counts as read. What
+/// crossed its goodbye is sent again.
+pub const REMOTE_CROSSING_MS: u64 = 5_000;
+/// Keys and names of one stream that are refused before it ends: each may cost a check of certificates.
+pub const REMOTE_REFUSALS_MAX: u8 = 8;
+/// Streams on which one domain may speak at a time: one for each pair of its and our domains, and those that
+/// broke without a word.
+pub const LINKS_PER_DOMAIN_MAX: usize = 16;
+/// Streams of other servers, in all, that have said who they are.
+pub const LINKS_MAX: usize = 512;

@@ -11,15 +11,15 @@ mod carrying;
 mod dialback;
 mod header;
 mod managed;
+mod receiving;
 #[cfg(test)]
 mod tests;
 
 use super::{Remote, Verification, Verified, dane::Published, dial, policy, remote::Waiting};
 use crate::{
     connection::{Rate, Todo},
-    limits::{CONGESTION_MS, IDLE_MS, OUTPUT_BYTES_PAUSE, UNDURABLE_MAX},
-    router::{fault, may_be_refused},
-    s2s::limits::{REMOTE_IDLE_MS, REMOTE_NEGOTIATION_MS_MAX, REMOTE_SENT_MAX},
+    limits::{CONGESTION_MS, IDLE_MS, OUTPUT_BYTES_PAUSE},
+    s2s::limits::{REMOTE_IDLE_MS, REMOTE_NEGOTIATION_MS_MAX},
     server::Server,
     session::intake::{Counted, Intake},
     world::random_id,
@@ -31,13 +31,13 @@ use managed::Managed;
 use rustls_pki_types::{CertificateDer, ServerName};
 use std::{
     net::IpAddr,
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
 };
 use tokio::sync::oneshot;
 use tracing::{debug, info};
 use xmpp::{
-    Element, Jid, Passing, Stanza, StanzaError, StreamError,
+    Element, Jid, StanzaError, StreamError,
     limits::{STANZA_BYTES_MAX, UNAUTHENTICATED_BYTES_MAX},
     ns,
     stream::{Event, Header, Reader},
@@ -87,7 +87,12 @@ pub struct Link {
     takes: Option<usize>,
     managed: Managed,
     line: Arc<Line>,
-    rate: Rate,
+    /// What it may send in a second, together with the others of its domain.
+    rate: Arc<Mutex<Rate>>,
+    /// Keys and names that were refused.
+    refusals: u8,
+    /// We have said goodbye, and read until then, in elapsed milliseconds.
+    goodbye: Option<u64>,
     /// Until when nothing is read, in elapsed milliseconds.
     pause: Option<u64>,
     /// Until when it has to be known who speaks, likewise.
@@ -178,7 +183,9 @@ impl Link {
             line: Arc::new(Line {
                 intake: Intake::default(),
             }),
-            rate: Rate::default(),
+            rate: Arc::default(),
+            refusals: 0,
+            goodbye: None,
             pause: None,
             patience: Some(now + REMOTE_NEGOTIATION_MS_MAX),
             quiet_since: now,
@@ -254,7 +261,7 @@ impl Link {
         self.quiet_since = now;
         self.managed.heard();
         let rate = self.server.config().limits.s2s_rate;
-        self.rate.spend(bytes.len(), rate, now);
+        self.rate().spend(bytes.len(), rate, now);
         if !self.closed {
             self.reader.push(bytes);
         }
@@ -297,6 +304,7 @@ impl Link {
     /// All the output that was there was written to the socket.
     pub fn written(&mut self) {
         self.quiet_since = self.now();
+        self.managed.written(self.quiet_since);
     }
 
     /// Whether somebody has shown who they are.
@@ -309,12 +317,16 @@ impl Link {
         if self.closed {
             return None;
         }
+        if self.goodbye.is_some() {
+            return self.goodbye;
+        }
         let line = self.quiet_since + IDLE_MS;
         let dues = [
             self.pause,
             self.patience,
             self.managed.deadline(),
-            Some(line.min(self.used + REMOTE_IDLE_MS)),
+            self.has_header
+                .then_some(line.min(self.used + REMOTE_IDLE_MS)),
         ];
         dues.into_iter().flatten().min()
     }
@@ -323,6 +335,10 @@ impl Link {
     pub fn tick(&mut self) {
         let now = self.now();
         self.pause = self.pause.filter(|pause| *pause > now);
+        if let Some(until) = self.goodbye {
+            self.closed |= until <= now;
+            return;
+        }
         if self.patience.is_some_and(|patience| patience <= now) {
             self.fail(
                 StanzaError::REMOTE_SERVER_TIMEOUT,
@@ -340,7 +356,7 @@ impl Link {
         if self.used + REMOTE_IDLE_MS <= now {
             self.used = now;
             if self.managed.is_empty() && self.is_calling() {
-                return self.close();
+                return self.take_leave();
             }
         }
         // RFC 6120 §4.6.1: a space shows whether the line is dead.
@@ -363,27 +379,32 @@ impl Link {
             condition = error.condition,
             "a stream of another server ends"
         );
-        if !self.is_clear_for_words() {
+        if !self.is_clear_for_words() || self.goodbye.is_some() {
             self.closed = true;
             return;
         }
         if !self.has_header {
             self.open();
         }
+        self.last_acknowledgement();
         self.output.extend(error.to_xml().as_bytes());
-        self.close();
+        self.output.extend(b"</stream:stream>");
+        self.closed = true;
     }
 
     /// Ready when a remote or the disk has something for this link, which the next step puts into the output.
     pub fn poll_wake(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.goodbye.is_some() {
+            return Poll::Pending;
+        }
         if self.poll_checks(cx).is_ready() {
             return Poll::Ready(());
         }
         if self.wants_renewal(cx) {
-            self.close();
+            self.take_leave();
             return Poll::Ready(());
         }
-        if self.managed.len() < REMOTE_SENT_MAX {
+        if self.has_header && !self.managed.is_full() {
             for remote in &self.carries {
                 if remote.poll(self.number, cx).is_ready() {
                     return Poll::Ready(());
@@ -430,12 +451,11 @@ impl Link {
     }
 
     fn close(&mut self) {
-        if !self.closed {
-            if self.has_header {
-                self.output.extend(b"</stream:stream>");
-            }
-            self.closed = true;
+        if !self.closed && self.goodbye.is_none() && self.has_header {
+            self.last_acknowledgement();
+            self.output.extend(b"</stream:stream>");
         }
+        self.closed = true;
     }
 
     async fn take(&mut self, event: Event) -> Option<Todo> {
@@ -449,7 +469,7 @@ impl Link {
                     StanzaError::REMOTE_SERVER_TIMEOUT,
                     "it closed the stream".to_owned(),
                 );
-                for arrived in self.managed.closed() {
+                for arrived in self.managed.closed(self.now()) {
                     self.server.forget_row(&arrived.waiting);
                 }
                 self.close();
@@ -487,6 +507,9 @@ impl Link {
             self.close();
             return None;
         }
+        if self.goodbye.is_some() && !element.is(managed::NS, "a") {
+            return None; // nothing is answered any more
+        }
         let taken = if element.ns == ns::DIALBACK {
             self.dialback(element).map(|()| None)
         } else if element.ns == managed::NS {
@@ -506,34 +529,8 @@ impl Link {
         }
     }
 
-    /// §8.1.1.2, §8.1.2.2: both addresses are there, the sender is of a domain that was proven on this
-    /// stream, and the recipient is ours.
-    async fn stanza(&mut self, stanza: Stanza) {
-        if self.speakers.is_empty() {
-            return self.end(StreamError::NOT_AUTHORIZED);
-        }
-        self.used = self.now();
-        let cause = Intake::begin(&self.line);
-        let (Ok(Some(from)), Ok(Some(to))) = (stanza.from(), stanza.to()) else {
-            return self.end(StreamError::IMPROPER_ADDRESSING);
-        };
-        let domain = from.domain();
-        if !self.speakers.contains(&domain) {
-            return self.end(StreamError::INVALID_FROM);
-        }
-        if !self.server.speaks_for(to.domainpart()) {
-            return self.end(StreamError::HOST_UNKNOWN);
-        }
-        let passing = Passing::new(Arc::new(stanza), from, to);
-        let server = self.server.clone();
-        match fault(&server, &passing) {
-            None => Box::pin(server.receive_remote(passing, cause)).await,
-            Some(fault) if may_be_refused(&passing) => {
-                // Where that cannot go either, nobody is left to be told.
-                let _ = server.send_away(&passing.refused(fault), None);
-            }
-            Some(_) => {}
-        }
+    fn rate(&self) -> MutexGuard<'_, Rate> {
+        self.rate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether whoever speaks for a domain showed a certificate for it.
@@ -551,42 +548,15 @@ impl Link {
 
     /// The same, where this house insists on it, or the domain itself by what it published (RFC 6698 §4.1).
     fn is_trusted(&self, domain: &Jid) -> Result<(), String> {
-        let insists =
-            matches!(&self.side, Side::Calling(calling) if !calling.published.tlsa.is_empty());
-        if insists || policy::needs_certificate(&self.server.config(), domain.as_str()) {
+        if self.insists_on_certificate(domain) {
             self.has_certificate_for(domain)
         } else {
             Ok(())
         }
     }
 
-    fn acknowledge(&mut self) {
-        if !self.closed && self.managed.owes() {
-            if self.line.intake.is_broken(self.server.store()) {
-                // It would wait for ever. On another stream the peer sends again what was not handled.
-                return self.end(StreamError::INTERNAL);
-            }
-            let now = self.now();
-            self.managed.answer(
-                &self.line.intake,
-                self.server.store(),
-                now,
-                &mut self.output,
-            );
-        }
-    }
-
-    fn is_congested(&self) -> bool {
-        let store = self.server.store();
-        let intake = &self.line.intake;
-        store.is_congested()
-            || intake.pending() > UNDURABLE_MAX && intake.is_behind(store, UNDURABLE_MAX)
-    }
-
-    fn read_or_wait(&mut self) -> Todo {
-        let limits = &self.server.config().limits;
-        let allowed = (limits.s2s_rate, limits.s2s_burst);
-        self.pause = self.rate.pause_until(allowed, self.now());
-        Todo::read_unless(self.pause)
+    fn insists_on_certificate(&self, domain: &Jid) -> bool {
+        matches!(&self.side, Side::Calling(calling) if !calling.published.tlsa.is_empty())
+            || policy::needs_certificate(&self.server.config(), domain.as_str())
     }
 }

@@ -3,7 +3,7 @@
 
 use super::{
     Remote, Waiting,
-    limits::{REMOTE_BROKEN_MAX, REMOTE_SETTLE_MS},
+    limits::{REMOTE_SETTLE_MS, REMOTES_MAX},
     remote::Queued,
 };
 use crate::{component::limits::COMPONENT_ABSENT_MS_MAX, server::Server, session::intake::Cause};
@@ -49,6 +49,14 @@ impl Sent {
     pub(crate) fn settle_all(&mut self, server: &Server) {
         self.settle(server, u64::MAX);
     }
+
+    /// The stream of that number does not carry the queue any more: what may not have arrived waits there for
+    /// the next one. What was on the line each time that broke is given back.
+    pub(crate) fn back_to(self, queue: &Remote, link: u64) -> Vec<Waiting> {
+        let sent = self.0.into_iter().map(|(_, waiting)| waiting);
+        let (_, over) = queue.lost(link, sent); // nobody calls a component
+        over
+    }
 }
 
 impl Server {
@@ -56,7 +64,7 @@ impl Server {
     pub(crate) fn component_queue(&self, name: &Jid) -> Option<Arc<Remote>> {
         let now = self.clock().elapsed_ms();
         self.federation()
-            .remote(self.domain().clone(), name.clone(), now)
+            .remote(self.domain().clone(), name.clone(), REMOTES_MAX, now)
     }
 
     /// Sends a stanza to the component at its domain. While that is not connected, what must not be lost
@@ -90,27 +98,29 @@ impl Server {
         }
     }
 
-    /// The stream of that number does not carry the queue any more. What may not have arrived goes first when
-    /// the component is back, unless it was on the line each time that broke.
-    pub(crate) async fn component_lost(self: &Arc<Self>, queue: &Remote, link: u64, sent: Sent) {
-        let mut lost = Vec::new();
-        let mut back = Vec::new();
-        for (_, mut waiting) in sent.0 {
-            waiting.broken += 1;
-            if waiting.broken >= REMOTE_BROKEN_MAX {
-                lost.push(waiting);
-            } else {
-                back.push(waiting);
-            }
-        }
-        queue.detach(link, back);
-        self.bounce(lost, StanzaError::REMOTE_SERVER_TIMEOUT).await;
+    /// Tells senders of what a component's line broke under.
+    pub(crate) async fn give_up_on_component(self: &Arc<Self>, over: Vec<Waiting>) {
+        self.bounce(over, StanzaError::REMOTE_SERVER_TIMEOUT).await;
     }
 
-    /// Tells senders of what waits for components that have not come for too long, and components of answers
-    /// that have not.
+    /// The domain is a component's no longer: whoever writes to it from now on writes to another server.
+    /// Gives the queue of the component, if there was one.
+    pub(crate) fn forsake_queue(&self, name: &Jid) -> Option<Arc<Remote>> {
+        let pair = (self.domain().clone(), name.clone());
+        self.federation().remotes().remove(&pair)
+    }
+
+    /// Tells senders of what waits for components that have not come for too long or are configured no more,
+    /// and components of answers that have not come.
     pub(crate) async fn keep_components(self: &Arc<Self>) {
         self.give_up_on_behalf().await;
+        for queue in self.components.take_forsaken() {
+            if queue.waiting() > 0 {
+                let error = StanzaError::REMOTE_SERVER_NOT_FOUND;
+                self.remote_gone(&queue, error, "the component is not configured any more")
+                    .await;
+            }
+        }
         for (name, away) in self.components_away() {
             if away <= COMPONENT_ABSENT_MS_MAX {
                 continue;

@@ -4,8 +4,11 @@
 //! last one anybody takes; nothing is called while it is held.
 
 use crate::{
-    s2s::limits::{REMOTE_BYTES_MAX, REMOTE_REST_MS_FIRST, REMOTE_REST_MS_MAX, REMOTE_STANZAS_MAX},
-    world::Dice,
+    s2s::limits::{
+        REMOTE_BROKEN_MAX, REMOTE_BYTES_MAX, REMOTE_HOLD_MS_FIRST, REMOTE_HOLD_MS_MAX,
+        REMOTE_REST_MS_FIRST, REMOTE_REST_MS_MAX, REMOTE_STANZAS_MAX,
+    },
+    world::{Dice, Timestamp},
 };
 use std::{
     collections::VecDeque,
@@ -31,6 +34,8 @@ struct Inner {
     waker: Option<Waker>,
     /// After a failure.
     rest: Option<Rest>,
+    /// From when on somebody calls again for what waits here without a carrier, in elapsed milliseconds.
+    held_until: u64,
 }
 
 /// Who sends what waits.
@@ -52,6 +57,8 @@ pub(crate) struct Waiting {
     pub(crate) row: Option<u64>,
     /// How many links broke while they had it.
     pub(crate) broken: u8,
+    /// When it was sent, milliseconds since 1970.
+    pub(crate) at: Timestamp,
 }
 
 /// Nobody gets through: what is known about it.
@@ -120,11 +127,25 @@ impl Remote {
         true
     }
 
-    /// Their server is there: nobody needs to wait any longer before calling it.
-    pub(crate) fn is_alive(&self) {
+    /// The same, whoever sends it now: a component of this house has the queue before any server that says
+    /// it is of that name.
+    pub(crate) fn take_over(&self, link: u64) {
         let mut inner = self.lock();
+        inner.carrier = Carrier::Link(link);
         inner.rest = None;
         wake(inner);
+    }
+
+    /// Their server is there: nobody needs to wait any longer before calling it. Whether somebody has to.
+    pub(crate) fn is_alive(&self) -> bool {
+        let mut inner = self.lock();
+        inner.rest = None;
+        let call = inner.carrier == Carrier::Nobody && !inner.waiting.is_empty();
+        if call {
+            inner.carrier = Carrier::Caller;
+        }
+        wake(inner);
+        call
     }
 
     /// Ready when it is known that their server is there, or nothing is known against it.
@@ -151,8 +172,25 @@ impl Remote {
         let call = inner.carrier == Carrier::Nobody && !inner.waiting.is_empty();
         if call {
             inner.carrier = Carrier::Caller;
+        } else {
+            wake(inner); // another link has it, and something to send
         }
         call
+    }
+
+    /// The link broke with all that under way: it goes first over the next one, but for what was on the line
+    /// each time that broke. Whether somebody has to call, and that of which senders are to be told.
+    pub(crate) fn lost(
+        &self,
+        link: u64,
+        sent: impl IntoIterator<Item = Waiting>,
+    ) -> (bool, Vec<Waiting>) {
+        let sent = sent.into_iter().map(|waiting| Waiting {
+            broken: waiting.broken + 1,
+            ..waiting
+        });
+        let (over, back) = sent.partition(|waiting| waiting.broken >= REMOTE_BROKEN_MAX);
+        (self.detach(link, back), over)
     }
 
     /// What waits, for the link that has it, up to about so many bytes.
@@ -211,9 +249,41 @@ impl Remote {
         std::mem::take(&mut inner.waiting).into()
     }
 
+    /// Takes back what can wait longer than anybody tried, and comes before what came meanwhile. The longer
+    /// nobody gets through, the less often it is tried.
+    pub(crate) fn hold(&self, held: Vec<Waiting>, now: u64) {
+        let mut inner = self.lock();
+        let failures = inner.rest.map_or(0, |rest| rest.failures);
+        let pause = (REMOTE_HOLD_MS_FIRST << failures.min(16)).min(REMOTE_HOLD_MS_MAX);
+        inner.held_until = now + pause;
+        for waiting in held.into_iter().rev() {
+            inner.bytes += waiting.entry.len();
+            inner.waiting.push_front(waiting);
+        }
+    }
+
+    /// Whether somebody has to call now for what is held.
+    pub(crate) fn is_due(&self, now: u64) -> bool {
+        let mut inner = self.lock();
+        let is_resting = inner.rest.is_some_and(|rest| rest.until > now);
+        let is_due = inner.carrier == Carrier::Nobody
+            && !inner.waiting.is_empty()
+            && !is_resting
+            && inner.held_until <= now;
+        if is_due {
+            inner.carrier = Carrier::Caller;
+        }
+        is_due
+    }
+
     /// Whether it is still a caller's: nobody called us meanwhile.
     pub(crate) fn is_called(&self) -> bool {
         self.lock().carrier == Carrier::Caller
+    }
+
+    /// Whether some link has it.
+    pub(crate) fn is_carried(&self) -> bool {
+        matches!(self.lock().carrier, Carrier::Link(_))
     }
 
     /// Until when whoever calls has to wait, in elapsed milliseconds.
@@ -275,6 +345,22 @@ fn wake(mut inner: MutexGuard<'_, Inner>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicBool, Ordering},
+        },
+        task::Wake,
+    };
+
+    #[derive(Default)]
+    struct Woken(AtomicBool);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
 
     struct Same(u8);
 
@@ -294,6 +380,7 @@ mod tests {
             entry: Entry::compose(Kind::Message, None, &[], String::new()),
             row,
             broken: 0,
+            at: 0,
         }
     }
 
@@ -315,6 +402,38 @@ mod tests {
         assert!(!remote.is_idle(0));
         assert!(remote.detach(1, taken)); // what broke is called for again
         assert_eq!(remote.waiting(), 2);
+    }
+
+    #[test]
+    fn a_component_takes_over_and_gets_what_comes_back() {
+        let remote = remote();
+        push(&remote, Some(1), 0).unwrap();
+        assert!(remote.attach(1));
+        let taken = remote.take(1, usize::MAX);
+        remote.take_over(2);
+        assert!(remote.take(1, usize::MAX).is_empty());
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(woken.clone());
+        let mut cx = Context::from_waker(&waker);
+        assert!(remote.poll(2, &mut cx).is_pending());
+        let (call, over) = remote.lost(1, taken);
+        assert!(!call && over.is_empty());
+        assert!(woken.0.load(Ordering::Relaxed));
+        assert!(remote.poll(2, &mut cx).is_ready());
+        assert!(remote.is_carried());
+    }
+
+    #[test]
+    fn what_was_under_way_when_two_links_broke_is_given_up() {
+        let remote = remote();
+        push(&remote, Some(1), 0).unwrap();
+        for (link, call, over) in [(1, true, 0), (2, false, 1)] {
+            assert!(remote.attach(link));
+            let taken = remote.take(link, usize::MAX);
+            let (called, lost) = remote.lost(link, taken);
+            assert_eq!((called, lost.len()), (call, over), "link {link}");
+        }
+        assert!(remote.is_idle(0));
     }
 
     #[test]
@@ -366,12 +485,11 @@ mod tests {
                 &type_
             };
             let entry = Entry::compose(kind, None, type_, String::new());
-            let waiting = Waiting {
+            let entry = Waiting {
                 entry,
-                row: None,
-                broken: 0,
+                ..waiting(None)
             };
-            remote.push(waiting, 0).map_err(|(_, error)| error).unwrap();
+            remote.push(entry, 0).map_err(|(_, error)| error).unwrap();
         };
         for it in wanted {
             let remote = remote();
@@ -382,6 +500,34 @@ mod tests {
             push(&remote, it);
             assert!(!remote.only_answers(), "{it:?}");
         }
+    }
+
+    #[test]
+    fn what_is_held_is_called_for_seldom_and_goes_first() {
+        let remote = remote();
+        let error = StanzaError::REMOTE_SERVER_TIMEOUT;
+        push(&remote, Some(1), 0).unwrap();
+        let mut now = 0;
+        let mut pauses = Vec::new();
+        for _ in 0..7 {
+            let held = remote.fail(error, now, &Same(0));
+            remote.hold(held, now);
+            let last = now;
+            now = remote.lock().held_until;
+            assert!(!remote.is_due(now - 1));
+            assert!(remote.is_due(now));
+            assert!(!remote.is_due(now), "one caller is enough");
+            pauses.push((now - last) / 1_000);
+        }
+        assert_eq!(pauses, [60, 120, 240, 480, 900, 900, 900]);
+        remote.hold(remote.fail(error, now, &Same(0)), now);
+        assert!(remote.is_alive(), "somebody has to call");
+        assert!(!remote.is_idle(u64::MAX));
+        push(&remote, Some(2), now).unwrap();
+        remote.attach(1);
+        let taken = remote.take(1, usize::MAX);
+        let rows: Vec<_> = taken.iter().map(|waiting| waiting.row).collect();
+        assert_eq!(rows, [Some(1), Some(2)]);
     }
 
     #[test]

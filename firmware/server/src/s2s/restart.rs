@@ -1,7 +1,9 @@
 //! What a restart finds waiting for other servers: it is sent, or its sender is told (DESIGN §6).
 
 use super::{
-    Call, policy,
+    Call,
+    limits::REMOTES_MAX,
+    policy,
     remote::{Queued, Waiting},
     waiting::{self, Kept},
 };
@@ -37,6 +39,7 @@ impl Server {
             entry,
             row: Some(kept.number),
             broken: 0,
+            at: kept.at,
         };
         if let Some(to) = to.as_ref().filter(|to| self.is_component(to.as_str())) {
             return self.resume_for_component(to, waiting).await;
@@ -51,7 +54,7 @@ impl Server {
             return self.bounce(vec![waiting], error).await;
         }
         let now = self.clock().elapsed_ms();
-        let Some(remote) = self.federation().remote(kept.ours, to, now) else {
+        let Some(remote) = self.federation().remote(kept.ours, to, REMOTES_MAX, now) else {
             return self
                 .bounce(vec![waiting], StanzaError::RESOURCE_CONSTRAINT)
                 .await;

@@ -96,6 +96,8 @@ impl Trust {
         now: Timestamp,
     ) -> Result<(), Flaw> {
         let shown = Shown::read(chain, now)?;
+        // First what costs little: names can be made up faster than paths are checked.
+        shown.is_for(domain, Believed::Everything)?;
         let believed = if self.extra.contains(shown.leaf) {
             Believed::Everything
         } else {

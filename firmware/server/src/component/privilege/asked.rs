@@ -24,6 +24,13 @@ struct Open {
     until: u64,
 }
 
+impl Asked {
+    /// Whether no component waits for an answer.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 /// Sends the inner request on its way, and remembers what its answer is for.
 pub(crate) fn ask(cx: &mut Cx<'_>, outer: Passing, inner: Passing) {
     if cx.state.memory.asked.0.len() >= ASKED_ON_BEHALF_MAX {

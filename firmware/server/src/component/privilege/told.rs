@@ -11,28 +11,40 @@ use std::{
 use tracing::error;
 use xmpp::{Jid, Kind, Passing, Stanza};
 
-/// A hash of what each component was told last of each resource (§8, rule 2: once, however many rosters the
-/// resource is in). Forgotten altogether when there are [`TOLD_MAX`]; then something may be told twice.
+/// What each component was told (§8, rule 2: once, however many rosters a resource is in).
 #[derive(Default)]
-pub(crate) struct Told(Mutex<BTreeMap<(Jid, Jid), u64>>);
+pub(crate) struct Told(Mutex<BTreeMap<Jid, Present>>);
+
+/// Who is there, as one component knows it.
+#[derive(Default)]
+struct Present {
+    /// A hash of what it was told last of each resource that is available; no more than [`TOLD_MAX`].
+    last: BTreeMap<Jid, u64>,
+    /// There were more of them. Of those it is told as often as something comes.
+    has_others: bool,
+}
 
 impl Told {
     /// Whether that is news for the component.
     fn is_news(&self, component: &Jid, presence: &Passing) -> bool {
-        let mut hasher = DefaultHasher::new();
-        (presence.stanza.type_(), presence.content()).hash(&mut hasher);
-        let hash = hasher.finish();
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.len() >= TOLD_MAX {
-            told.clear();
+        let present = told.entry(component.clone()).or_default();
+        if presence.stanza.type_() == "unavailable" {
+            return present.last.remove(&presence.from).is_some() || present.has_others;
         }
-        let key = (component.clone(), presence.from.clone());
-        told.insert(key, hash) != Some(hash)
+        let mut hasher = DefaultHasher::new();
+        presence.content().hash(&mut hasher);
+        let hash = hasher.finish();
+        if present.last.len() >= TOLD_MAX && !present.last.contains_key(&presence.from) {
+            present.has_others = true;
+            return true;
+        }
+        present.last.insert(presence.from.clone(), hash) != Some(hash)
     }
 
     fn forget(&self, component: &Jid) {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        told.retain(|(other, _), _| other != component);
+        told.remove(component);
     }
 }
 
@@ -140,5 +152,65 @@ fn ask_contacts(cx: &mut Cx<'_>) {
     let probe = Arc::new(Stanza::compose(Kind::Presence, &[("type", "probe")], ""));
     for contact in contacts {
         cx.route(Passing::new(probe.clone(), cx.jid().clone(), contact));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_news(told: &Told, component: &str, from: &str, type_: &str) -> bool {
+        let attributes = [("type", type_)];
+        let attributes = &attributes[usize::from(type_.is_empty())..];
+        let stanza = Arc::new(Stanza::compose(Kind::Presence, attributes, ""));
+        let jid = |text| Jid::parse(text).unwrap();
+        let presence = Passing::new(stanza, jid(from), jid("juliet@home.example"));
+        told.is_news(&jid(component), &presence)
+    }
+
+    #[test]
+    fn each_is_told_once_of_each() {
+        let told = Told::default();
+        for (component, from, type_, expected) in [
+            ("a.example", "romeo@far.example/x", "unavailable", false),
+            ("a.example", "romeo@far.example/x", "", true),
+            ("a.example", "romeo@far.example/x", "", false),
+            ("b.example", "romeo@far.example/x", "", true),
+            ("a.example", "romeo@far.example/y", "", true),
+            ("a.example", "romeo@far.example/x", "unavailable", true),
+            ("a.example", "romeo@far.example/x", "unavailable", false),
+            ("a.example", "romeo@far.example/x", "", true),
+        ] {
+            let is_news = is_news(&told, component, from, type_);
+            assert_eq!(is_news, expected, "{component} {from} {type_}");
+        }
+        told.forget(&Jid::parse("a.example").unwrap());
+        assert!(is_news(&told, "a.example", "romeo@far.example/y", ""));
+        assert!(!is_news(&told, "b.example", "romeo@far.example/x", ""));
+    }
+
+    #[test]
+    fn those_who_left_take_no_room() {
+        let told = Told::default();
+        assert!(is_news(&told, "a.example", "romeo@far.example", ""));
+        for number in 0..=TOLD_MAX {
+            let resource = format!("tybalt@far.example/{number}");
+            assert!(is_news(&told, "a.example", &resource, ""));
+            assert!(is_news(&told, "a.example", &resource, "unavailable"));
+        }
+        assert!(!is_news(&told, "a.example", "romeo@far.example", ""));
+    }
+
+    #[test]
+    fn who_is_there_without_being_remembered_is_told_to_go() {
+        let told = Told::default();
+        for number in 0..TOLD_MAX + 2 {
+            let resource = format!("tybalt@far.example/{number}");
+            assert!(is_news(&told, "a.example", &resource, ""));
+        }
+        for number in (0..TOLD_MAX + 2).rev() {
+            let resource = format!("tybalt@far.example/{number}");
+            assert!(is_news(&told, "a.example", &resource, "unavailable"));
+        }
     }
 }

@@ -7,20 +7,20 @@ use super::{
     calling::{BIDI, BIDI_FEATURE, LIMITS},
     managed,
 };
-use crate::{connection::Todo, s2s::limits::REMOTE_ATTEMPTS_MAX};
+use crate::{
+    connection::Todo,
+    s2s::limits::{REMOTE_ATTEMPTS_MAX, REMOTES_ASKED_MAX},
+};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use tracing::{debug, info};
-use xmpp::{
-    Element, Jid, SaslFailure, StreamError,
-    limits::{STANZA_BYTES_MAX, UNAUTHENTICATED_BYTES_MAX},
-    ns,
-    stream::Header,
-};
+use xmpp::{Element, Jid, SaslFailure, StreamError, limits::STANZA_BYTES_MAX, ns, stream::Header};
 
 #[derive(Default)]
 pub(super) struct Called {
     /// SASL is over.
     is_authenticated: bool,
+    /// Who they are, from there until the stream has begun anew.
+    proven: Option<Jid>,
     attempts: u8,
 }
 
@@ -53,6 +53,13 @@ impl Link {
         }
         self.theirs = theirs.or(self.theirs.take());
         self.open();
+        if self
+            .theirs
+            .as_ref()
+            .is_some_and(|it| self.server.speaks_for(it.as_str()))
+        {
+            return Err(StreamError::INVALID_FROM); // nobody else is us
+        }
         if known.is_none() {
             // §4.7.2; a name that is none is nobody's.
             return Err(match to? {
@@ -72,6 +79,9 @@ impl Link {
         }
         let features = self.features(is_authenticated);
         self.output.extend(features.as_bytes());
+        if let Some(theirs) = self.side_called().and_then(|called| called.proven.take()) {
+            self.believe(self.ours.clone(), theirs, "certificate");
+        }
         Ok(())
     }
 
@@ -100,13 +110,9 @@ impl Link {
             out.push_str("<dialback xmlns='urn:xmpp:features:dialback'><errors/></dialback>");
             out.push_str(&format!("<sm xmlns='{}'/>", managed::NS));
         }
-        let bytes = if self.is_authenticated() {
-            STANZA_BYTES_MAX
-        } else {
-            UNAUTHENTICATED_BYTES_MAX
-        };
+        // For what may be sent once it is known who sends: dialback brings no further features (XEP-0478 §4).
         out.push_str(&format!(
-            "<limits xmlns='{LIMITS}'><max-bytes>{bytes}</max-bytes></limits>"
+            "<limits xmlns='{LIMITS}'><max-bytes>{STANZA_BYTES_MAX}</max-bytes></limits>"
         ));
         out.push_str("</stream:features>");
         out
@@ -151,11 +157,10 @@ impl Link {
                     .extend(format!("<success xmlns='{}'/>", ns::SASL).as_bytes());
                 if let Some(called) = self.side_called() {
                     called.is_authenticated = true;
+                    called.proven = Some(theirs.clone());
                 }
-                self.theirs = Some(theirs.clone());
+                self.theirs = Some(theirs);
                 self.restart();
-                let ours = self.ours.clone();
-                self.believe(ours, theirs, "certificate");
                 Ok(())
             }
             Err(failure) => {
@@ -195,7 +200,10 @@ impl Link {
         if theirs.is_some_and(|theirs| theirs != wanted) {
             return Err(SaslFailure::INVALID_AUTHZID);
         }
-        if policy::may_talk(&self.server.config(), wanted.as_str()).is_err() {
+        // A certificate for this house may be on many machines; nobody else is us.
+        if self.server.speaks_for(wanted.as_str())
+            || policy::may_talk(&self.server.config(), wanted.as_str()).is_err()
+        {
             return Err(SaslFailure::NOT_AUTHORIZED);
         }
         self.has_certificate_for(&wanted).map_err(|why| {
@@ -218,12 +226,21 @@ impl Link {
             self.proven_by = proven_by;
         }
         let now = self.now();
-        self.may_speak(theirs.clone());
         let server = self.server.clone();
-        if let Some(remote) = server.federation().remote(ours, theirs, now) {
-            remote.is_alive();
+        if self.speakers.is_empty() && server.federation().is_crowded(&theirs) {
+            return self.end(StreamError::RESOURCE_CONSTRAINT);
+        }
+        self.may_speak(theirs.clone());
+        self.patience = None;
+        if let Some(remote) = server
+            .federation()
+            .remote(ours, theirs, REMOTES_ASKED_MAX, now)
+        {
             if self.bidi {
-                self.carry(remote);
+                self.carry(remote.clone());
+            }
+            if remote.is_alive() {
+                server.call_again(remote);
             }
         }
     }

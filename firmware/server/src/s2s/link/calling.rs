@@ -12,7 +12,9 @@ use crate::connection::Todo;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use tokio::sync::oneshot;
 use tracing::{debug, info};
-use xmpp::{Element, StanzaError, StreamError, ns, stream::Header};
+use xmpp::{
+    Element, StanzaError, StreamError, limits::UNAUTHENTICATED_BYTES_MAX, ns, stream::Header,
+};
 
 pub(super) const BIDI: &str = "urn:xmpp:bidi";
 pub(super) const BIDI_FEATURE: &str = "urn:xmpp:features:bidi";
@@ -75,6 +77,11 @@ impl Link {
             Side::Calling(calling) => Some(calling),
             Side::Called(_) => None,
         }
+    }
+
+    /// Everything is said, and both may send.
+    pub(super) fn is_open_both_ways(&self) -> bool {
+        self.bidi && self.stage() == Stage::Open
     }
 
     fn stage(&self) -> Stage {
@@ -141,6 +148,7 @@ impl Link {
                 self.restart();
                 self.open();
                 self.enter(Stage::Authenticated);
+                self.let_them_answer();
             }
             (Stage::External, ns::SASL, "failure") => {
                 debug!(peer = ?self.theirs, "our certificate was refused; trying dialback");
@@ -246,6 +254,13 @@ impl Link {
         }
     }
 
+    /// XEP-0288 §2.2: from here on they may send, too.
+    fn let_them_answer(&mut self) {
+        if let (true, Some(theirs)) = (self.bidi, self.theirs.clone()) {
+            self.may_speak(theirs);
+        }
+    }
+
     /// They know who we are.
     fn reached(&mut self) {
         let counts = self.call_mut().is_some_and(|calling| calling.counts);
@@ -275,9 +290,7 @@ impl Link {
                 both_ways = self.bidi,
                 "connected to another server"
             );
-            if self.bidi {
-                self.may_speak(remote.theirs.clone());
-            }
+            self.patience = None;
             self.carry(remote);
         }
     }
@@ -292,6 +305,9 @@ impl Link {
             (Step::Verify, said) => self.verified(&word.id, said),
             (Step::Result, Said::Valid) => {
                 self.proven_by = "dialback";
+                // What they take from strangers they said before they knew us.
+                self.takes = self.takes.filter(|max| *max > UNAUTHENTICATED_BYTES_MAX);
+                self.let_them_answer();
                 self.reached();
             }
             (Step::Result, Said::Error(error)) => self.give_up(

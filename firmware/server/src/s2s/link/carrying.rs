@@ -2,12 +2,12 @@
 //! ends; and how it is shown to people.
 
 use super::{
-    super::{Known, LinkStatus, Remote},
+    super::{Known, LinkStatus, Remote, Waiting},
     Link,
 };
 use crate::{
-    limits::OUTPUT_BYTES_PAUSE,
-    s2s::limits::{DOMAINS_PER_LINK_MAX, REMOTE_BROKEN_MAX, REMOTE_SENT_MAX},
+    limits::{CLOSE_MS_MAX, OUTPUT_BYTES_PAUSE},
+    s2s::limits::{DOMAINS_PER_LINK_MAX, REMOTE_BROKEN_MAX},
 };
 use std::{sync::Arc, task::Context};
 use xmpp::{Jid, StanzaError, limits::STANZA_BYTES_MAX};
@@ -19,23 +19,29 @@ impl Link {
         self.closed = true;
         let server = self.server.clone();
         server.federation().links().remove(&self.number);
+        let is_counted = self.managed.is_counted();
         let mut lost = Vec::new();
-        let sent = self.managed.lost();
+        let mut back: Vec<(Arc<Remote>, Vec<Waiting>)> = Vec::new();
         for remote in std::mem::take(&mut self.carries) {
-            let mut back = Vec::new();
-            for sent in sent
-                .iter()
-                .filter(|sent| Arc::ptr_eq(&sent.remote, &remote))
-            {
-                let mut waiting = sent.waiting.clone();
-                waiting.broken += 1;
-                if waiting.broken >= REMOTE_BROKEN_MAX {
-                    lost.push(waiting);
-                } else {
-                    back.push(waiting);
-                }
+            back.push((remote, Vec::new()));
+        }
+        for mut sent in self.managed.lost() {
+            let may_have_arrived = sent.written.is_some();
+            // A request may have been carried out: whoever made it has to decide whether to make it again.
+            let is_over = may_have_arrived && !is_counted && sent.waiting.row.is_none();
+            sent.waiting.broken += u8::from(may_have_arrived);
+            if is_over || sent.waiting.broken >= REMOTE_BROKEN_MAX {
+                lost.push(sent.waiting);
+                continue;
             }
-            if remote.detach(self.number, back) {
+            let mut known = back.iter_mut();
+            match known.find(|(remote, _)| Arc::ptr_eq(remote, &sent.remote)) {
+                Some((_, waiting)) => waiting.push(sent.waiting),
+                None => back.push((sent.remote, vec![sent.waiting])),
+            }
+        }
+        for (remote, waiting) in back {
+            if remote.detach(self.number, waiting) {
                 server.call_again(remote);
             }
         }
@@ -44,12 +50,35 @@ impl Link {
             .await;
     }
 
-    /// Somebody may speak for this domain from now on.
+    /// §4.4: says goodbye, and reads on until the peer has said so, too. What waits goes another way.
+    pub(super) fn take_leave(&mut self) {
+        if self.closed || self.goodbye.is_some() {
+            return;
+        }
+        if !self.has_header {
+            self.closed = true;
+            return;
+        }
+        self.last_acknowledgement();
+        self.output.extend(b"</stream:stream>");
+        self.goodbye = Some(self.now() + CLOSE_MS_MAX);
+        self.checks.clear();
+        for remote in std::mem::take(&mut self.carries) {
+            if remote.detach(self.number, Vec::new()) {
+                self.server.call_again(remote);
+            }
+        }
+    }
+
+    /// Somebody may speak for this domain from now on. What one domain may send in a second is for all its
+    /// streams together.
     pub(super) fn may_speak(&mut self, domain: Jid) {
+        if self.speakers.is_empty() {
+            self.rate = self.server.federation().rate_of(&domain);
+        }
         if self.speakers.len() < DOMAINS_PER_LINK_MAX && !self.speakers.contains(&domain) {
             self.speakers.push(domain);
         }
-        self.patience = None;
         self.reader.allow(STANZA_BYTES_MAX);
         self.note_status();
     }
@@ -59,7 +88,6 @@ impl Link {
         if remote.attach(self.number) {
             self.carries.push(remote);
         }
-        self.patience = None;
         self.reader.allow(STANZA_BYTES_MAX);
         self.note_status();
     }
@@ -109,12 +137,13 @@ impl Link {
 
     /// Turns what waits into output.
     pub(super) async fn collect(&mut self) {
-        if self.closed {
+        // Between SASL and the next header of ours there is no stream (RFC 6120 §6.4.6).
+        if self.closed || self.goodbye.is_some() || !self.has_header {
             return;
         }
         let mut too_large = Vec::new();
         for remote in &self.carries {
-            if self.output.len() >= OUTPUT_BYTES_PAUSE || self.managed.len() >= REMOTE_SENT_MAX {
+            if self.output.len() >= OUTPUT_BYTES_PAUSE || self.managed.is_full() {
                 break;
             }
             for waiting in remote.take(self.number, OUTPUT_BYTES_PAUSE) {

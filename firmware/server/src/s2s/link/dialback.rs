@@ -9,7 +9,7 @@ use super::{
     },
     Link, Verified,
 };
-use crate::s2s::limits::{DOMAINS_PER_LINK_MAX, VERIFICATIONS_PER_LINK_MAX};
+use crate::s2s::limits::{DOMAINS_PER_LINK_MAX, REMOTE_REFUSALS_MAX, VERIFICATIONS_PER_LINK_MAX};
 use std::{
     pin::Pin,
     task::{Context, Poll},
@@ -75,7 +75,18 @@ impl Link {
                 self.say(&word);
                 self.believe(word.from, theirs, "certificate");
             }
-            Err(error) => self.say(&word.answered(Said::Error(error))),
+            Err(error) => {
+                self.say(&word.answered(Said::Error(error)));
+                self.refused();
+            }
+        }
+    }
+
+    /// Who shows one wrong name after the other does not go on for ever.
+    fn refused(&mut self) {
+        self.refusals += 1;
+        if self.refusals >= REMOTE_REFUSALS_MAX {
+            self.end(StreamError::POLICY_VIOLATION.with_text("too many attempts"));
         }
     }
 
@@ -91,8 +102,11 @@ impl Link {
         if !self.server.speaks_for(word.to.as_str()) {
             return Err(StanzaError::ITEM_NOT_FOUND);
         }
-        if self.server.speaks_for(word.from.as_str()) {
-            return Err(StanzaError::NOT_ACCEPTABLE); // nobody else is us
+        // Nobody else is us; on a stream of ours they may only answer, unless both directions were agreed.
+        if self.server.speaks_for(word.from.as_str())
+            || self.is_calling() && !self.is_open_both_ways()
+        {
+            return Err(StanzaError::NOT_ACCEPTABLE);
         }
         policy::may_talk(&self.server.config(), word.from.as_str())?;
         let pending = self.checks.len();
@@ -101,10 +115,11 @@ impl Link {
         {
             return Err(StanzaError::RESOURCE_CONSTRAINT);
         }
-        if self.has_certificate_for(&word.from).is_ok() {
+        let Err(why) = self.has_certificate_for(&word.from) else {
             return Ok(None);
-        }
-        if let Err(why) = self.is_trusted(&word.from) {
+        };
+        // The id of a stream that we opened is theirs: a key could have been made for another one.
+        if self.is_calling() || self.insists_on_certificate(&word.from) {
             info!(peer = %word.from, address = %self.address, "not trusted: {why}");
             return Err(
                 StanzaError::NOT_AUTHORIZED.with_text("a valid certificate is required here")
@@ -152,9 +167,11 @@ impl Link {
                     if self.speakers.is_empty() {
                         return self.close();
                     }
+                    self.refused();
                 }
                 Some(Verified::Failed(error)) => {
                     self.say(&word.answered(Said::Error(error)));
+                    self.refused();
                 }
                 None => {}
             }

@@ -1,6 +1,7 @@
 //! Two servers on one thread, and what goes over the line between them.
 
 use super::*;
+use crate::s2s::limits::{REMOTE_HOLD_MS_MAX, REMOTE_REFUSALS_MAX};
 use crate::{
     connection::fixture::World,
     fixture::run_beside,
@@ -9,8 +10,10 @@ use crate::{
         dane::{Published, Tlsa},
     },
 };
+use base64::{Engine, engine::general_purpose::STANDARD};
 use std::{collections::VecDeque, sync::Mutex};
 use store::disk::{Fault, FileName};
+use xmpp::{Passing, Stanza};
 
 /// Notes who is to be called, and believes the names that a test says: the "certificate" is the name itself.
 #[derive(Default)]
@@ -254,11 +257,13 @@ fn what_the_disk_refuses_is_not_acknowledged_and_the_stream_ends() {
         > <message from='juliet@home.example/balcony' id='m2' type='chat' to='juliet@far.example'>
             <body>hello</body>
             </message>
-        < <stream:error>
+        < <a h='0'/>
+            <stream:error>
             <internal-server-error/>
             </stream:error>
             </stream:stream>
         > <r/>
+            <a h='0'/>
             </stream:stream>"]]
     .assert_eq(&said.join("\n"));
 }
@@ -325,4 +330,212 @@ fn without_a_valid_certificate_nobody_is_believed_by_default() {
         "{said:?}"
     );
     assert!(matches!(caller.outcome(), Outcome::Failed(..)));
+}
+
+/// A stream over which home may send to far, and far to home if both directions were agreed.
+fn connected(home: &House, far: &House) -> (Link, Link) {
+    home.send(MESSAGE).unwrap();
+    let (mut caller, mut called) = (home.dial(), far.answer());
+    talk(home, &mut caller, far, &mut called);
+    assert_eq!(caller.outcome(), Outcome::Reached);
+    while far.world.server.store().turn() {}
+    talk(home, &mut caller, far, &mut called);
+    (caller, called)
+}
+
+/// A stream that somebody opens to home over TLS with a certificate of this name, and what home says.
+fn stranger(home: &House, certificate: &str, said: &str) -> (Link, String) {
+    let mut called = home.answer();
+    called.secured(vec![CertificateDer::from(certificate.as_bytes().to_vec())]);
+    let answer = hears(home, &mut called, said);
+    (called, answer)
+}
+
+fn hears(home: &House, link: &mut Link, said: &str) -> String {
+    link.push(said.as_bytes());
+    home.now(link.step());
+    let answer = std::mem::take(link.output());
+    link.written();
+    String::from_utf8(answer).unwrap()
+}
+
+fn header(from: &str) -> String {
+    format!(
+        "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' \
+         xmlns:db='jabber:server:dialback' to='home.example' from='{from}' version='1.0'>"
+    )
+}
+
+const EXTERNAL: &str =
+    "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>";
+
+#[test]
+fn both_sides_have_something_waiting_when_they_meet() {
+    let (home, far) = (
+        house("home.example", "", false),
+        house("far.example", "", false),
+    );
+    far.send(
+        &MESSAGE
+            .replace("home", "else")
+            .replace("far", "home")
+            .replace("else", "far"),
+    )
+    .unwrap();
+    let (_, called) = connected(&home, &far);
+    assert!(called.is_authenticated());
+    let Some(Call::Deliver(remote)) = far.called() else {
+        panic!("far wanted to call");
+    };
+    assert_eq!(
+        remote.waiting(),
+        0,
+        "it went over the stream that home opened"
+    );
+}
+
+#[test]
+fn nobody_else_is_us_whatever_certificate_they_have() {
+    let home = house("home.example", "", false);
+    for name in ["home.example", "groupchat.home.example"] {
+        let (_, answer) = stranger(&home, name, &header(name));
+        assert!(answer.contains("<invalid-from"), "{answer}");
+        // Without a name in the header it is the one in the word.
+        let (mut link, _) = stranger(&home, name, &header("").replace(" from=''", ""));
+        let claim = EXTERNAL.replace(">=<", &format!(">{}<", STANDARD.encode(name)));
+        let answer = hears(&home, &mut link, &claim);
+        assert!(answer.contains("<not-authorized"), "{answer}");
+    }
+}
+
+#[test]
+fn who_says_who_they_are_and_then_nothing_is_not_waited_for() {
+    let home = house("home.example", "", false);
+    let (mut link, _) = stranger(&home, "far.example", &header("far.example"));
+    assert!(hears(&home, &mut link, EXTERNAL).contains("<success"));
+    let now = home.world.server.clock().elapsed_ms();
+    let due = link.deadline().unwrap();
+    assert!(due > now && due <= now + REMOTE_NEGOTIATION_MS_MAX);
+    home.world.pass(due - now);
+    link.tick();
+    assert!(matches!(home.now(link.step()), Todo::Close));
+}
+
+#[test]
+fn wrong_names_one_after_the_other_end_the_stream() {
+    let home = house("home.example", "", false);
+    let (mut link, _) = stranger(&home, "far.example", &header("far.example"));
+    let mut said = String::new();
+    for number in 0..REMOTE_REFUSALS_MAX {
+        assert!(!said.contains("policy-violation"), "{number}: {said}");
+        let key = format!(
+            "<db:result from='x{number}.example' to='home.example'>{}</db:result>",
+            "ab".repeat(32)
+        );
+        said = hears(&home, &mut link, &key);
+    }
+    assert!(said.contains("policy-violation"), "{said}");
+}
+
+#[test]
+fn what_crosses_our_goodbye_is_heard() {
+    let (home, far) = (
+        house("home.example", "", false),
+        house("far.example", "", false),
+    );
+    let (mut caller, mut called) = connected(&home, &far);
+    home.world.pass(REMOTE_IDLE_MS);
+    caller.tick();
+    far.send(
+        "<message xmlns='jabber:client' from='juliet@far.example' to='nobody@home.example' \
+         type='chat' id='m2'><body>hello</body></message>",
+    )
+    .unwrap();
+    let said = talk(&home, &mut caller, &far, &mut called);
+    let goodbyes = said.iter().filter(|said| said.contains("</stream:stream>"));
+    assert_eq!(goodbyes.count(), 2, "{said:?}");
+    assert!(
+        home.called().is_some(),
+        "the refusal has to go somewhere: {said:?}"
+    );
+}
+
+#[test]
+fn an_address_that_cannot_be_read_ends_no_stream() {
+    let home = house("home.example", "", false);
+    let (mut link, _) = stranger(&home, "far.example", &header("far.example"));
+    hears(&home, &mut link, EXTERNAL);
+    hears(&home, &mut link, &header("far.example"));
+    for (from, to, expected) in [
+        ("a b@far.example", "juliet@home.example", ""),
+        ("romeo@far.example", "a b@home.example", ""),
+        ("a b@other.example", "juliet@home.example", "invalid-from"),
+    ] {
+        let message = format!("<message from='{from}' to='{to}'><body>hello</body></message>");
+        let said = hears(&home, &mut link, &message);
+        assert!(
+            said.contains(expected) && said.is_empty() == expected.is_empty(),
+            "{said}"
+        );
+    }
+    let call = home.called();
+    assert!(
+        matches!(call, Some(Call::Deliver(_))),
+        "the one who can be told is"
+    );
+}
+
+#[test]
+fn requests_that_may_have_arrived_are_not_made_twice() {
+    // What the socket did not take goes again; what it took may have been done.
+    for (written, waits) in [(true, 0), (false, 1)] {
+        let (home, far) = (
+            house("home.example", "", false),
+            house("far.example", "", false),
+        );
+        let (mut caller, _) = connected(&home, &far);
+        caller.managed = Managed::default(); // of a server that does not count
+        home.send(
+            "<iq xmlns='jabber:client' from='juliet@home.example/balcony' to='far.example' \
+             type='get' id='i1'><ping xmlns='urn:xmpp:ping'/></iq>",
+        )
+        .unwrap();
+        home.now(caller.step());
+        if written {
+            caller.written();
+        }
+        let remote = caller.carries[0].clone();
+        home.now(caller.leave());
+        assert_eq!(remote.waiting(), waits);
+        assert_eq!(home.called().is_some(), waits > 0);
+    }
+}
+
+#[test]
+fn what_nobody_would_hear_of_waits_and_is_tried_again() {
+    let (home, far) = (
+        house("home.example", "", false),
+        house("far.example", "", false),
+    );
+    home.send(MESSAGE).unwrap(); // whose sender is not there any more
+    let error = StanzaError::REMOTE_SERVER_TIMEOUT;
+    for _ in 0..3 {
+        let Some(Call::Deliver(remote)) = home.called() else {
+            panic!("somebody is to call");
+        };
+        home.now(
+            home.world
+                .server
+                .remote_failed(&remote, error, "nobody answers"),
+        );
+        assert_eq!(remote.waiting(), 1);
+        home.world.server.call_for_the_held();
+        assert!(home.called().is_none(), "not at once");
+        home.world.pass(REMOTE_HOLD_MS_MAX);
+        home.world.server.call_for_the_held();
+    }
+    let (mut caller, mut called) = (home.dial(), far.answer());
+    let said = talk(&home, &mut caller, &far, &mut called);
+    let message = said.iter().find(|said| said.contains("id='m1'")).unwrap();
+    assert!(message.contains("<delay"), "{message}");
 }

@@ -196,7 +196,7 @@ fn the_chain_may_be_in_any_order_with_more_than_is_needed() {
         ("with garbage", vec![leaf(), vec![1, 2, 3].into(), l.clone(), u.clone()], Ok(())),
         ("one is missing", vec![leaf(), l.clone()], Err(Flaw::Untrusted)),
         ("both are missing", vec![leaf()], Err(Flaw::Untrusted)),
-        ("not the leaf first", vec![l.clone(), leaf(), u.clone()], Err(Flaw::Untrusted)),
+        ("not the leaf first", vec![l.clone(), leaf(), u.clone()], Err(Flaw::WrongName)),
         ("expired above", vec![of(&old, &good()), der(&old)], Err(Flaw::Expired)),
         ("for servers above", vec![of(&server_only, &good()), der(&server_only)], Ok(())),
         ("for clients below it", vec![of(&server_only, &for_clients), der(&server_only)], Ok(())),
@@ -251,7 +251,7 @@ fn a_certificate_that_the_house_named_is_good_as_it_is() {
             "another name",
             &other,
             Err(Flaw::WrongName),
-            Flaw::SelfSigned,
+            Flaw::WrongName,
         ),
     ] {
         let chain = [leaf.clone()];
