@@ -39,10 +39,11 @@ fn resolver(names: &NameServer, patience: Duration) -> Resolver {
     Resolver::with(vec![names.address()], names.anchors(), patience)
 }
 
-/// A dialer of a house that lives on loopback.
+/// A house that lives on loopback.
+const ALONE: &str = "domain = 'home.example'\n[listen]\ns2s = ['127.0.0.1:5269']\ns2s_tls = []";
+
 fn dialer(names: &NameServer) -> Dialer {
-    let toml = "domain = 'home.example'\n[listen]\ns2s = ['127.0.0.1:5269']\ns2s_tls = []";
-    dialer_of(toml, names, Patience::default())
+    dialer_of(ALONE, names, Patience::default())
 }
 
 fn dialer_of(toml: &str, names: &NameServer, patience: Patience) -> Dialer {

@@ -19,6 +19,7 @@ pub(crate) struct Doors {
     tls: TlsSource,
     streams: Option<StreamDoors>,
     web: Vec<WebDoor>,
+    dialer: Dialer,
     /// Connections that we make to other servers.
     calls: Serving,
 }
@@ -77,23 +78,27 @@ impl Doors {
         let (server, certificate) = (house.server.clone(), house.tls.clone());
         let config = server.config();
         let dialer = Dialer::new(&config, Arc::new(MachineDice));
+        let dialing = dialer.clone();
         let calls =
-            Serving::start(|stopped| s2s::calls::serve(server, certificate, dialer, stopped));
+            Serving::start(|stopped| s2s::calls::serve(server, certificate, dialing, stopped));
         let mut doors = Doors {
             house,
             site,
             tls,
             streams: None,
             web: Vec::new(),
+            dialer,
             calls,
         };
         doors.follow(&config).await?;
         Ok(doors)
     }
 
-    /// Opens what the configuration asks for and closes what it no longer does. An error names a listener
+    /// Opens what the configuration asks for and closes what it no longer does; other servers are looked for
+    /// as it says. An error names a listener
     /// that cannot be opened. The other web listeners are open then; those for clients are as they were.
     pub(crate) async fn follow(&mut self, config: &Config) -> Result<()> {
+        self.dialer.follow(config);
         let web = self.follow_web(&config.listen).await;
         self.follow_streams(config).await.and(web)
     }

@@ -1,8 +1,8 @@
 //! Into the house, never: the addresses that nobody outside may make us reach.
 //!
 //! One table for everyone whom a stranger can tell an address: relayed peers, and servers that are dialled
-//! because a name server said so. State: [`Denied`] holds the exceptions of one configuration and the
-//! networks around the house at one time.
+//! because a name server said so. State: [`Denied`] holds the exceptions of one configuration, our own
+//! addresses as far as it says them, and the networks around the house at one time.
 //!
 //! Sources: the IANA special-purpose registries (RFC 6890) and the RFCs at the rows.
 
@@ -11,6 +11,12 @@ use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
+
+/// Bits that all addresses of one house have in common: of IPv6 what a provider delegates to it (RFC 6177
+/// §2), since a router's firewall lets its networks talk to each other; of IPv4, where a public address is
+/// on a link at all, the usual size of a link.
+const HOUSE_BITS_V6: u8 = 56;
+const HOUSE_BITS_V4: u8 = 24;
 
 /// Why an address is denied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +72,8 @@ impl fmt::Display for Kind {
 pub struct Denied {
     exceptions: Vec<Network>,
     on_link: Vec<Network>,
+    /// What the configuration says is our address for the world.
+    own: Vec<IpAddr>,
     loopback_allowed: bool,
     loopback_only: bool,
 }
@@ -76,17 +84,23 @@ impl Denied {
         Denied {
             exceptions: config.turn.allow_peers.clone(),
             on_link,
+            // A relay may be asked to reach another relayed address of its own, and decides about that.
+            own: Vec::new(),
             loopback_allowed: false,
             loopback_only: false,
         }
     }
 
     /// For servers that are dialled. Loopback is one of them where every door for servers is on loopback:
-    /// such a house has no other neighbours. A house called `localhost` sends nothing beyond it.
+    /// such a house has no other neighbours, unless somebody else at this machine passes on to it what comes
+    /// from outside. A house called `localhost` sends nothing beyond it.
     pub fn to_servers(config: &Config, on_link: Vec<Network>) -> Denied {
         let mut doors = config.listen.s2s.iter().chain(&config.listen.s2s_tls);
-        let some = doors.clone().next().is_some();
+        let some = doors.clone().next().is_some() && config.proxy_protocol.from.is_empty();
+        let public = &config.public;
+        let own = [public.ipv4.map(IpAddr::from), public.ipv6.map(IpAddr::from)];
         Denied {
+            own: own.into_iter().flatten().collect(),
             loopback_allowed: some && doors.all(|door| door.ip().is_loopback()),
             loopback_only: config.domain == "localhost",
             ..Denied::to_peers(config, on_link)
@@ -105,12 +119,37 @@ impl Denied {
         let on_link = |it: &Network| {
             it.contains(address) || embedded(address).any(|inner| it.contains(inner.into()))
         };
+        let near = |own: &IpAddr| is_near(address, *own);
         match kind {
             Some(Kind::Loopback) if self.loopback_allowed => None,
             None if self.on_link.iter().any(on_link) => Some(Kind::OnLink),
+            None if self.own.iter().any(near) => Some(Kind::OnLink),
             kind => kind,
         }
     }
+
+    /// The same, where packets for the address would leave this machine from `own`: what is next to that is
+    /// in the house, whoever told us the address, and nobody had to tell us where the house is.
+    pub fn why_from(&self, own: IpAddr, address: IpAddr) -> Option<Kind> {
+        let denied = self.why(address);
+        let is_public = kind(address).is_none();
+        let is_exception = self.exceptions.iter().any(|it| it.contains(address));
+        let is_beside = is_public && !is_exception && is_near(address, own);
+        denied.or(is_beside.then_some(Kind::OnLink))
+    }
+}
+
+/// Whether two addresses, or one and what the other one is translated to, are of one house.
+fn is_near(address: IpAddr, own: IpAddr) -> bool {
+    let prefix = match own {
+        IpAddr::V4(_) => HOUSE_BITS_V4,
+        IpAddr::V6(_) => HOUSE_BITS_V6,
+    };
+    let house = Network {
+        address: own,
+        prefix,
+    };
+    house.contains(address) || embedded(address).any(|inner| house.contains(inner.into()))
 }
 
 /// What kind of denied address this is; `None` for one of the public internet.
@@ -276,11 +315,48 @@ mod tests {
     }
 
     #[test]
+    fn our_own_addresses_and_what_is_beside_them() {
+        const OPEN: &str = "domain = 'home.example'";
+        const ALLOW: &str =
+            "domain = 'home.example'\n[turn]\nallow_peers = ['2a02::/16', '9.9.9.0/24']";
+        const SAID: &str = "domain = 'home.example'\n[public]\nipv4 = '9.9.9.9'\nipv6 = '2a02::9'";
+        const ALONE: &str = "domain = 'home.example'\n\
+             [listen]\ns2s = ['127.0.0.9:5269']\ns2s_tls = []";
+        let on_link = Some(Kind::OnLink);
+        for (toml, own, address, expected) in [
+            // The machine next to this one, behind the same firewall, and in the house's other network.
+            (OPEN, "2a02:0:0:5600::7", "2a02:0:0:5600::7", on_link),
+            (OPEN, "2a02:0:0:5600::7", "2a02:0:0:5600::8", on_link),
+            (OPEN, "2a02:0:0:5600::7", "2a02:0:0:56ff::8", on_link),
+            (OPEN, "2a02:0:0:5600::7", "2a02:0:0:5700::8", None),
+            (OPEN, "9.9.9.9", "9.9.9.1", on_link),
+            (OPEN, "9.9.9.9", "9.9.8.1", None),
+            (OPEN, "9.9.9.9", "2002:0909:0909::1", on_link),
+            (OPEN, "192.168.1.2", "9.9.9.9", None),
+            (ALLOW, "2a02::7", "2a02::7", None),
+            (ALLOW, "9.9.9.9", "9.9.9.1", None),
+            // Our own address as the router's outside has it.
+            (SAID, "192.168.1.2", "9.9.9.9", on_link),
+            (SAID, "192.168.1.2", "64:ff9b::9.9.9.9", on_link),
+            (SAID, "2a03::1", "2a02::9", on_link),
+            (SAID, "2a03::1", "2a04::9", None),
+            (ALONE, "127.0.0.1", "127.0.0.1", None),
+        ] {
+            let config = Config::from_texts([(Path::new("hearth.toml"), toml)]).unwrap();
+            let denied = Denied::to_servers(&config, Vec::new());
+            let found = denied.why_from(own.parse().unwrap(), address.parse().unwrap());
+            assert_eq!(found, expected, "{address} from {own} with {toml}");
+        }
+    }
+
+    #[test]
     fn a_house_and_its_neighbours() {
         const OPEN: &str = "domain = 'home.example'";
         const ALLOW: &str = "domain = 'home.example'\n[turn]\nallow_peers = ['10.1.0.0/16', '::1']";
         const ALONE: &str = "domain = 'home.example'\n\
              [listen]\ns2s = ['127.0.0.9:5269', '[::1]:5269']\ns2s_tls = []";
+        const BEHIND: &str = "domain = 'home.example'\n[proxy_protocol]\nfrom = ['127.0.0.1']\n\
+             [listen]\ns2s = ['127.0.0.9:5269']\ns2s_tls = []";
         const HALF: &str = "domain = 'home.example'\n[listen]\ns2s = ['127.0.0.9:5269']";
         const DEAF: &str = "domain = 'home.example'\n[listen]\ns2s = []\ns2s_tls = []";
         const LOCAL: &str = "[listen]\ns2s = ['127.0.0.1:5269']\ns2s_tls = []";
@@ -299,6 +375,7 @@ mod tests {
             (ALONE, "::1", None),
             (ALONE, "192.168.0.1", Some(Kind::Private)),
             (ALONE, "8.8.8.8", None),
+            (BEHIND, "127.0.0.1", Some(Kind::Loopback)),
             (HALF, "127.0.0.1", Some(Kind::Loopback)),
             (DEAF, "127.0.0.1", Some(Kind::Loopback)),
             (LOCAL, "127.0.0.1", None),

@@ -10,7 +10,7 @@ use crate::{
     component::Component,
     connection::{Connection, Door, Peer},
     limits::{ACCEPT_PAUSE_MS, DEAD_LINE_MS, SHUTDOWN_MS_MAX},
-    s2s::Link,
+    s2s::{Link, dial::limits::SERVER_DEAD_LINE_MS},
     server::Server,
     tls::Tls,
     transport::{
@@ -55,6 +55,17 @@ enum Who {
         direct: bool,
     },
     Component,
+}
+
+impl Who {
+    /// Milliseconds after which a line counts as broken on which nothing is acknowledged. Servers have better
+    /// ones than phones, and what went into theirs soon counts as there.
+    fn dead_line_ms(self) -> u32 {
+        match self {
+            Who::Client(_) | Who::Component => DEAD_LINE_MS,
+            Who::Server { .. } => SERVER_DEAD_LINE_MS,
+        }
+    }
 }
 
 /// Why an address cannot be listened on: a sentence that names key and value.
@@ -180,7 +191,8 @@ impl Port {
             return;
         };
         // Stanzas are small, and everything that waits is written at once.
-        if tcp.set_nodelay(true).is_err() || set_tcp_user_timeout(&tcp, DEAD_LINE_MS).is_err() {
+        let dead = self.open.who.dead_line_ms();
+        if tcp.set_nodelay(true).is_err() || set_tcp_user_timeout(&tcp, dead).is_err() {
             return;
         }
         let (house, alive) = (self.house.clone(), alive.clone());
@@ -256,6 +268,7 @@ impl std::error::Error for ListenError {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::s2s::limits::REMOTE_SETTLE_MS;
     use expect_test::{Expect, expect};
 
     fn check(kind: io::ErrorKind, expected: Expect) {
@@ -268,6 +281,19 @@ mod tests {
             }
             .to_string(),
         );
+    }
+
+    #[test]
+    fn what_went_to_a_server_does_not_count_as_there_on_a_dead_line() {
+        for (who, soon) in [
+            (Who::Client(Door::StartTls), false),
+            (Who::Server { direct: false }, true),
+            (Who::Server { direct: true }, true),
+            (Who::Component, false),
+        ] {
+            let dead = u64::from(who.dead_line_ms());
+            assert_eq!(dead < REMOTE_SETTLE_MS, soon);
+        }
     }
 
     #[test]

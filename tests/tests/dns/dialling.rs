@@ -1,8 +1,16 @@
 //! From places to sockets (RFC 8305, XEP-0495), and never into the house.
 
-use super::{IMPATIENT, dialer, dialer_of};
-use server::s2s::dial::{Dialing, Patience, Unreachable};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use super::{ALONE, IMPATIENT, dialer, dialer_of};
+use household::Config;
+use server::s2s::dial::{
+    Dialing, Patience, Unreachable,
+    limits::{ANSWERING_DIALS_MAX, DIALS_MAX},
+};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::Path,
+    time::Duration,
+};
 use system_tests::dns::NameServer;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
@@ -34,18 +42,25 @@ struct Dead {
 }
 
 async fn dead() -> Dead {
-    let socket = TcpSocket::new_v6().unwrap();
-    socket.bind((V6, 0).into()).unwrap();
+    dead_at((V6, 0).into()).await
+}
+
+async fn dead_at(address: SocketAddr) -> Dead {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    };
+    let socket = socket.unwrap();
+    socket.bind(address).unwrap();
     let listener = socket.listen(0).unwrap();
-    let port = port(&listener);
+    let address = listener.local_addr().unwrap();
     let mut waiting = Vec::new();
     // The queue takes one more than it was made for; then packets are dropped.
-    while let Ok(connected) = tokio::time::timeout(IMPATIENT, TcpStream::connect((V6, port))).await
-    {
+    while let Ok(connected) = tokio::time::timeout(IMPATIENT, TcpStream::connect(address)).await {
         waiting.push(connected.unwrap());
     }
     Dead {
-        port,
+        port: address.port(),
         _listener: listener,
         _waiting: waiting,
     }
@@ -161,7 +176,6 @@ async fn a_dead_host_takes_no_longer_than_allowed() {
     ))
     .await
     .unwrap();
-    let toml = "domain = 'home.example'\n[listen]\ns2s = ['127.0.0.1:5269']\ns2s_tls = []";
     let did_not = format!(
         "far.example: xmpp.far.example, port {} (::1), did not answer",
         dead.port
@@ -176,7 +190,7 @@ async fn a_dead_host_takes_no_longer_than_allowed() {
             whole,
             ..Patience::default()
         };
-        let dialer = dialer_of(toml, &names, patience);
+        let dialer = dialer_of(ALONE, &names, patience);
         let mut dialing = dialer.begin("far.example").await.unwrap();
         assert!(dialing.next().await.is_none());
         assert_eq!(dialing.why(), Unreachable::Timeout(expected));
@@ -323,5 +337,125 @@ async fn who_does_not_exist_is_told_apart_from_who_does_not_answer() {
             Unreachable::Timeout(why) => format!("T {why}"),
         };
         assert_eq!(why, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_dead_host_does_not_hide_the_one_for_this_case() {
+    // Twelve addresses that say nothing: one socket takes packets for all of loopback.
+    let dead = dead_at((Ipv4Addr::UNSPECIFIED, 0).into()).await;
+    let backup = alive(V4).await;
+    let mut zone = format!(
+        "_xmpp-server._tcp.far.example SRV 20 0 {} backup.example\nbackup.example A 127.0.0.1\n",
+        port(&backup)
+    );
+    for host in 1..=3 {
+        zone += &format!(
+            "_xmpp-server._tcp.far.example SRV 10 0 {} h{host}.example\n",
+            dead.port
+        );
+        for address in 1..=4 {
+            zone += &format!("h{host}.example A 127.0.{host}.{address}\n");
+        }
+    }
+    let names = NameServer::start(&zone).await.unwrap();
+    let attempt = Duration::from_secs(2);
+    let patience = Patience {
+        attempt,
+        // Three of the attempts one after the other take longer than this.
+        whole: attempt * 3,
+        stagger: Duration::from_millis(10),
+        ..Patience::default()
+    };
+    let mut dialing = dialer_of(ALONE, &names, patience)
+        .begin("far.example")
+        .await
+        .unwrap();
+    let (address, ..) = shown(&mut dialing).await.unwrap();
+    assert_eq!(address, SocketAddr::new(V4, port(&backup)));
+}
+
+#[tokio::test]
+async fn who_takes_too_long_gets_no_further_address() {
+    let (one, two) = (alive(V4).await, alive(V4).await);
+    let names = NameServer::start(&format!(
+        "
+        _xmpp-server._tcp.far.example SRV 10 0 {} a.far.example
+        _xmpp-server._tcp.far.example SRV 20 0 {} a.far.example
+        a.far.example                 A 127.0.0.1
+        ",
+        port(&one),
+        port(&two)
+    ))
+    .await
+    .unwrap();
+    let patience = Patience {
+        reach: Duration::from_secs(2),
+        ..Patience::default()
+    };
+    let dialer = dialer_of(ALONE, &names, patience);
+    for takes in [Duration::ZERO, patience.reach] {
+        let mut dialing = dialer.begin("far.example").await.unwrap();
+        assert!(shown(&mut dialing).await.is_some());
+        // A server that says nothing on a connection that stands.
+        tokio::time::sleep(takes).await;
+        assert_eq!(shown(&mut dialing).await.is_some(), takes.is_zero());
+        if !takes.is_zero() {
+            let why = "far.example: no server answered in time".to_owned();
+            assert_eq!(dialing.why(), Unreachable::Timeout(why));
+        }
+    }
+}
+
+#[tokio::test]
+async fn strangers_do_not_keep_our_people_from_their_friends() {
+    let names = NameServer::start("far.example A 127.0.0.1").await.unwrap();
+    let patience = Patience {
+        turn: IMPATIENT,
+        ..Patience::default()
+    };
+    let dialer = dialer_of(ALONE, &names, patience);
+    let busy = |domain: &str| {
+        let why = format!("{domain}: too many other servers are being called at the moment");
+        Some(Unreachable::Timeout(why))
+    };
+    let mut answering = Vec::new();
+    for number in 0..ANSWERING_DIALS_MAX {
+        let domain = format!("s{number}.example");
+        answering.push(dialer.begin_to_answer(&domain).await.unwrap());
+    }
+    let refused = dialer.begin_to_answer("far.example").await.err();
+    assert_eq!(refused, busy("far.example"));
+    let mut wanted = Vec::new();
+    for number in 0..DIALS_MAX {
+        let domain = format!("w{number}.example");
+        wanted.push(dialer.begin(&domain).await.unwrap());
+    }
+    let refused = dialer.begin("far.example").await.err();
+    assert_eq!(refused, busy("far.example"));
+    // A turn ends with the dialling, and with each socket it has found.
+    answering.pop();
+    assert!(dialer.begin_to_answer("far.example").await.is_ok());
+    assert!(wanted[0].next().await.is_none());
+    assert!(dialer.begin("far.example").await.is_ok());
+}
+
+#[tokio::test]
+async fn what_is_denied_follows_the_configuration_and_the_network() {
+    let listener = alive(V4).await;
+    let names = NameServer::start(&format!(
+        "_xmpp-server._tcp.far.example SRV 0 0 {} far.example\nfar.example A 127.0.0.1",
+        port(&listener)
+    ))
+    .await
+    .unwrap();
+    let dialer = dialer_of(OPEN, &names, Patience::default());
+    for (toml, reached) in [(OPEN, false), (ALLOW, true), (ALONE, true), (OPEN, false)] {
+        let resolver = format!("[resolver]\nnameservers = ['{}']", names.address());
+        let toml = format!("{toml}\n{resolver}");
+        let config = Config::from_texts([(Path::new("hearth.toml"), &*toml)]).unwrap();
+        dialer.follow(&config);
+        let mut dialing = dialer.begin("far.example").await.unwrap();
+        assert_eq!(shown(&mut dialing).await.is_some(), reached, "{toml}");
     }
 }

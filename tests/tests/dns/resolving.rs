@@ -153,3 +153,33 @@ async fn answers_are_kept_until_the_network_changes() {
     }
     assert_eq!(names.asked(direct, RecordType::SRV).unwrap(), 0);
 }
+
+#[tokio::test]
+async fn silent_name_servers_are_looked_for_anew_but_not_each_time() {
+    let names = NameServer::start(ZONE).await.unwrap();
+    let resolver = resolver(&names, IMPATIENT);
+    let asked = || {
+        names
+            .asked("_xmpp-server._tcp.both.example", RecordType::SRV)
+            .unwrap()
+    };
+    for expected in [1, 2, 2] {
+        resolver.endpoints("both.example", &Zeros).await.unwrap();
+        assert_eq!(asked(), expected);
+        let silent = resolver.addresses("silent.example", Family::V4).await;
+        assert!(matches!(silent, Err(NoAnswer::Failed(_))));
+    }
+}
+
+#[tokio::test]
+async fn others_are_asked_when_the_configuration_says_so() {
+    let one = NameServer::start("_xmpp-server._tcp.far.example SRV 0 0 1 one.example");
+    let two = NameServer::start("_xmpp-server._tcp.far.example SRV 0 0 2 two.example");
+    let (one, two) = (one.await.unwrap(), two.await.unwrap());
+    let resolver = resolver(&one, PATIENT);
+    for (names, expected) in [(&one, "one.example:1"), (&two, "two.example:2")] {
+        resolver.follow(&[names.address()]);
+        let found = resolver.endpoints("far.example", &Zeros).await;
+        assert_eq!(shown(found), expected);
+    }
+}

@@ -3,7 +3,7 @@
 
 use super::{
     Call, Dialed, Dialer, Link, Outcome, Outside, Reached, Remote, Unreachable, Verification,
-    dane::Published,
+    dane::Published, dial::Dialing,
 };
 use crate::{
     limits::SHUTDOWN_MS_MAX,
@@ -130,11 +130,7 @@ impl Calls {
     /// Tries one address after the other, until what the call is for is done. What could not be done comes
     /// back, with what senders are told and why.
     async fn reach(&self, mut why: Reached) -> Result<(), (Reached, StanzaError, String)> {
-        let domain = match &why {
-            Reached::Deliver(remote) => remote.theirs.clone(),
-            Reached::Verify(verification) => verification.theirs.clone(),
-        };
-        let mut dialing = match self.dialer.begin(domain.as_str()).await {
+        let mut dialing = match self.begin(&why).await {
             Ok(dialing) => dialing,
             Err(unreachable) => {
                 let (error, text) = told(unreachable);
@@ -161,6 +157,25 @@ impl Calls {
         }
         let (error, text) = failure.unwrap_or_else(|| told(dialing.why()));
         Err((why, error, text))
+    }
+
+    /// Begins to dial. What only answers somebody there waits apart from what our own people want; a
+    /// verification does not, since friends are at the door, and of these there are few at a time.
+    async fn begin(&self, why: &Reached) -> Result<Dialing, Unreachable> {
+        let remote = match why {
+            Reached::Deliver(remote) => remote,
+            Reached::Verify(verification) => {
+                return self.dialer.begin(verification.theirs.as_str()).await;
+            }
+        };
+        if remote.only_answers() {
+            let begun = self.dialer.begin_to_answer(remote.theirs.as_str()).await;
+            // Somebody here may have written meanwhile.
+            if begun.is_ok() || remote.only_answers() {
+                return begun;
+            }
+        }
+        self.dialer.begin(remote.theirs.as_str()).await
     }
 
     /// Has a link driven by a task of its own. Gives it back if it ends before it is decided how the call

@@ -15,7 +15,7 @@ mod receiving;
 #[cfg(test)]
 mod tests;
 
-use super::{Remote, Verification, Verified, dane::Published, policy, remote::Waiting};
+use super::{Remote, Verification, Verified, dane::Published, dial, policy, remote::Waiting};
 use crate::{
     connection::{Rate, Todo},
     limits::{CONGESTION_MS, IDLE_MS, OUTPUT_BYTES_PAUSE},
@@ -199,12 +199,13 @@ impl Link {
         matches!(self.side, Side::Calling(_))
     }
 
-    /// Whom the call is for, as TLS wants to know (RFC 6066 §3, RFC 6120 §5.4.1); nothing where we were
-    /// called.
+    /// Whom the call is for, as TLS wants to know (RFC 6066 §3, RFC 6120 §5.4.1); nothing exactly where we
+    /// were called.
     pub(crate) fn server_name(&self) -> Option<ServerName<'static>> {
         let theirs = self.theirs.as_ref().filter(|_| self.is_calling())?;
-        let ascii = idna::domain_to_ascii(theirs.as_str()).ok()?;
-        ServerName::try_from(ascii).ok()
+        // Nobody dials what has no name for TLS: an address says nothing wrong.
+        let address = || ServerName::from(self.address);
+        Some(dial::tls_name(theirs.as_str()).unwrap_or_else(address))
     }
 
     /// Whether TLS comes before the first byte (XEP-0368).

@@ -15,7 +15,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
 };
-use xmpp::{Entry, Jid, StanzaError};
+use xmpp::{Entry, Jid, Kind, StanzaError};
 
 /// A connection to another server and its queue.
 pub struct Remote {
@@ -303,6 +303,17 @@ impl Remote {
         self.lock().waiting.len()
     }
 
+    /// Whether all that waits answers somebody there, who need not be anybody's friend.
+    pub(crate) fn only_answers(&self) -> bool {
+        let waiting: Vec<Entry> = self
+            .lock()
+            .waiting
+            .iter()
+            .map(|it| it.entry.clone())
+            .collect();
+        waiting.iter().all(is_answer)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -310,6 +321,18 @@ impl Remote {
 
 const FULL: StanzaError =
     StanzaError::RESOURCE_CONSTRAINT.with_text("too much waits for this server already");
+
+/// Whether a stanza was caused by one from there, and nobody here decided to send it: RFC 6120 §8.2.3 and
+/// §8.3.1, and for presence RFC 6121 §4.3.2 (a probe of somebody who may not see it).
+fn is_answer(entry: &Entry) -> bool {
+    let stanza = entry.to_stanza();
+    let type_ = stanza.as_ref().map_or("", |stanza| stanza.type_());
+    match entry.kind {
+        Kind::Iq => matches!(type_, "result" | "error"),
+        Kind::Message => type_ == "error",
+        Kind::Presence => matches!(type_, "error" | "unsubscribed"),
+    }
+}
 
 fn wake(mut inner: MutexGuard<'_, Inner>) {
     let waker = inner.waker.take();
@@ -329,7 +352,6 @@ mod tests {
         },
         task::Wake,
     };
-    use xmpp::Kind;
 
     #[derive(Default)]
     struct Woken(AtomicBool);
@@ -435,6 +457,49 @@ mod tests {
         assert!(remote.rests_until() - now > 59_000);
         remote.is_alive();
         assert_eq!(push(&remote, None, now), Ok(Queued::Call));
+    }
+
+    #[test]
+    fn answers_are_told_from_what_somebody_wants() {
+        let answers = [
+            (Kind::Iq, "result"),
+            (Kind::Iq, "error"),
+            (Kind::Message, "error"),
+            (Kind::Presence, "error"),
+            (Kind::Presence, "unsubscribed"),
+        ];
+        let wanted = [
+            (Kind::Iq, "get"),
+            (Kind::Iq, "set"),
+            (Kind::Message, "chat"),
+            (Kind::Message, ""),
+            (Kind::Presence, ""),
+            (Kind::Presence, "probe"),
+            (Kind::Presence, "subscribe"),
+        ];
+        let push = |remote: &Remote, (kind, type_): (Kind, &str)| {
+            let type_ = [("type", type_)];
+            let type_ = if type_[0].1.is_empty() {
+                &[][..]
+            } else {
+                &type_
+            };
+            let entry = Entry::compose(kind, None, type_, String::new());
+            let entry = Waiting {
+                entry,
+                ..waiting(None)
+            };
+            remote.push(entry, 0).map_err(|(_, error)| error).unwrap();
+        };
+        for it in wanted {
+            let remote = remote();
+            for answer in answers {
+                push(&remote, answer);
+            }
+            assert!(remote.only_answers());
+            push(&remote, it);
+            assert!(!remote.only_answers(), "{it:?}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ mod order;
 
 use super::{
     dane::Tlsa,
-    dial::limits::{ADDRESSES_MAX, ALIASES_MAX, LOOKUP_MS_MAX, TLSA_RECORDS_MAX},
+    dial::limits::{ADDRESSES_MAX, ALIASES_MAX, DOUBT_MS_MIN, LOOKUP_MS_MAX, TLSA_RECORDS_MAX},
 };
 use crate::world::Dice;
 use ask::{Asking, Found, Question};
@@ -18,13 +18,16 @@ use hickory_resolver::proto::dnssec::TrustAnchors;
 use order::{Answer, Srv, Way};
 use std::{
     net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// The port of a server that publishes none (RFC 6120 §14.7).
 pub const PORT: u16 = 5269;
+
+const SILENT: &str = "no name server answers";
+const UNREACHABLE: &str = "the name servers cannot be reached";
 
 /// A place where the server of a domain may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,10 +74,17 @@ pub enum NoAnswer {
 
 /// Asks name servers.
 pub struct Resolver {
-    nameservers: Vec<SocketAddr>,
     anchors: Arc<TrustAnchors>,
     patience: Duration,
-    asking: Mutex<Option<Arc<Asking>>>,
+    whom: Mutex<Whom>,
+}
+
+/// Who is asked.
+struct Whom {
+    nameservers: Vec<SocketAddr>,
+    asking: Option<Arc<Asking>>,
+    /// When they were last doubted.
+    doubted: Option<Instant>,
 }
 
 impl Resolver {
@@ -91,16 +101,43 @@ impl Resolver {
         patience: Duration,
     ) -> Resolver {
         Resolver {
-            nameservers,
             anchors,
             patience,
-            asking: Mutex::new(None),
+            whom: Mutex::new(Whom {
+                nameservers,
+                asking: None,
+                doubted: None,
+            }),
         }
     }
 
     /// Forgets every answer and reads the system's name servers again: after the network changed.
     pub fn forget(&self) {
-        *self.asking.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.whom().asking = None;
+    }
+
+    /// Asks these name servers from now on, or the system's if there are none.
+    pub fn follow(&self, nameservers: &[SocketAddr]) {
+        let mut whom = self.whom();
+        if whom.nameservers != nameservers {
+            whom.nameservers = nameservers.to_vec();
+            whom.asking = None;
+        }
+    }
+
+    fn whom(&self) -> MutexGuard<'_, Whom> {
+        self.whom.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Nobody answers: perhaps others do by now, since a machine that comes to another network is told of its
+    /// name servers. A stranger's domain can be silent as well, so not each time.
+    fn doubt(&self) {
+        let mut whom = self.whom();
+        let kept = Duration::from_millis(DOUBT_MS_MIN);
+        if whom.doubted.is_none_or(|since| since.elapsed() >= kept) {
+            whom.doubted = Some(Instant::now());
+            whom.asking = None;
+        }
     }
 
     /// The places of a domain in the order in which they are tried. Where no SRV record exists, the domain's
@@ -127,21 +164,23 @@ impl Resolver {
 
     async fn way(&self, name: &str) -> Result<Way, NoAnswer> {
         let asking = self.asking()?;
-        let (direct, starttls, proofs) = tokio::join!(
-            services(&asking, name, Service::Direct, Trusting::NameServers),
-            services(&asking, name, Service::Starttls, Trusting::NameServers),
-            asking.passes_proofs(),
+        // RFC 7673 §3.1: whether there are SRV records is the owner's to say, too. Where proofs come through,
+        // nothing is believed without one, and what is lost is not there for somebody else to replace.
+        let proofs = asking.passes_proofs().await;
+        let trusting = if proofs {
+            Trusting::Proofs
+        } else {
+            Trusting::NameServers
+        };
+        let (direct, starttls) = tokio::join!(
+            services(&asking, name, Service::Direct, trusting),
+            services(&asking, name, Service::Starttls, trusting),
         );
-        let (mut direct, mut starttls) = (direct?, starttls?);
-        // RFC 7673 §3.1: where there are SRV records, whether they are the owner's decides about DANE.
-        let some = |answer: &Answer| matches!(answer, Answer::Records(_));
-        if proofs && some(&direct) {
-            direct = services(&asking, name, Service::Direct, Trusting::Proofs).await?;
+        match order::way(direct, starttls, proofs) {
+            // A name server that fails on SRV records takes nothing from a domain that proves nothing.
+            Err(NoAnswer::Failed(_)) if asking.is_unsigned(name).await => Ok(Way::Itself),
+            way => way,
         }
-        if proofs && some(&starttls) {
-            starttls = services(&asking, name, Service::Starttls, Trusting::Proofs).await?;
-        }
-        Ok(order::way(direct, starttls))
     }
 
     /// Addresses of one family of a host, believing the name servers.
@@ -164,28 +203,36 @@ impl Resolver {
 
     /// The two resolvers, made now if need be.
     fn asking(&self) -> Result<Arc<Asking>, NoAnswer> {
-        let mut asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(asking) = &*asking {
+        let mut whom = self.whom();
+        if let Some(asking) = &whom.asking {
             return Ok(asking.clone());
         }
-        let made = Arc::new(Asking::new(&self.nameservers, self.anchors.clone())?);
-        Ok(asking.insert(made).clone())
+        let made = Arc::new(Asking::new(&whom.nameservers, self.anchors.clone())?);
+        Ok(whom.asking.insert(made).clone())
     }
 
     async fn within<T>(
         &self,
         lookup: impl Future<Output = Result<T, NoAnswer>>,
     ) -> Result<T, NoAnswer> {
-        match timeout(self.patience, lookup).await {
-            Ok(answer) => answer,
-            Err(_) => Err(NoAnswer::silent()),
+        let answer = timeout(self.patience, lookup).await;
+        let answer = answer.unwrap_or_else(|_| Err(NoAnswer::silent()));
+        if let Err(NoAnswer::Failed(why)) = &answer
+            && [SILENT, UNREACHABLE].contains(&why.as_str())
+        {
+            self.doubt();
         }
+        answer
     }
 }
 
 impl NoAnswer {
     fn silent() -> NoAnswer {
-        NoAnswer::Failed("no name server answers".to_owned())
+        NoAnswer::Failed(SILENT.to_owned())
+    }
+
+    fn unreachable() -> NoAnswer {
+        NoAnswer::Failed(UNREACHABLE.to_owned())
     }
 }
 
@@ -201,13 +248,8 @@ enum Trusting {
     Proofs,
 }
 
-/// The SRV records of a service. Only a forged answer is an error: others leave ways open.
-async fn services(
-    asking: &Asking,
-    domain: &str,
-    service: Service,
-    trusting: Trusting,
-) -> Result<Answer, NoAnswer> {
+/// The SRV records of a service.
+async fn services(asking: &Asking, domain: &str, service: Service, trusting: Trusting) -> Answer {
     let mut name = match service {
         Service::Direct => format!("_xmpps-server._tcp.{domain}"),
         Service::Starttls => format!("_xmpp-server._tcp.{domain}"),
@@ -230,10 +272,10 @@ async fn services(
                     direct,
                     secure,
                 });
-                return Ok(Answer::Records(records.collect()));
+                return Answer::Records(records.collect());
             }
-            Err(NoAnswer::Failed(why)) => return Ok(Answer::Failed(why)),
-            Err(NoAnswer::Forged) => return Err(NoAnswer::Forged),
+            Err(NoAnswer::Failed(why)) => return Answer::Failed(why),
+            Err(NoAnswer::Forged) => return Answer::Forged,
             Err(NoAnswer::Nothing) => {}
         }
         match ask(Question::Alias(&name)).await {
@@ -245,11 +287,12 @@ async fn services(
                 name = alias;
                 secure &= proven;
             }
-            Err(NoAnswer::Forged) => return Err(NoAnswer::Forged),
-            Ok(_) | Err(_) => break,
+            Err(NoAnswer::Failed(why)) => return Answer::Failed(why),
+            Err(NoAnswer::Forged) => return Answer::Forged,
+            Ok(_) | Err(NoAnswer::Nothing) => break,
         }
     }
-    Ok(Answer::Nothing)
+    Answer::Nothing
 }
 
 async fn proven_host(asking: &Asking, host: &str, port: u16) -> Result<Host, NoAnswer> {
@@ -257,6 +300,13 @@ async fn proven_host(asking: &Asking, host: &str, port: u16) -> Result<Host, NoA
         asking.verify(Question::Addresses(host, Family::V6)),
         asking.verify(Question::Addresses(host, Family::V4)),
     );
+    let v6 = match (v6, &v4) {
+        // A translator's name server makes these up, and no signature is theirs.
+        (Err(none @ (NoAnswer::Nothing | NoAnswer::Forged)), Ok(v4)) if v4.secure => {
+            translated(asking, host, v4).await.ok_or(none)
+        }
+        (v6, _) => v6,
+    };
     let mut known = Host {
         secure: true,
         ..Host::default()
@@ -288,6 +338,25 @@ async fn proven_host(asking: &Asking, host: &str, port: u16) -> Result<Host, NoA
         known.tlsa.truncate(TLSA_RECORDS_MAX);
     }
     Ok(known)
+}
+
+/// Where proven IPv4 addresses are found in a network that has only IPv6 (RFC 6147, RFC 6052 §2.1): what the
+/// name servers say about IPv6, as far as it is nothing but these behind the prefix that everybody knows.
+async fn translated(asking: &Asking, host: &str, proven: &Found) -> Option<Found> {
+    let believed = asking.believe(Question::Addresses(host, Family::V6)).await;
+    let mut found = believed.ok()?;
+    found.addresses.retain(|address| {
+        let IpAddr::V6(address) = address else {
+            return false;
+        };
+        let inside = match address.octets() {
+            [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, inside @ ..] => IpAddr::from(inside),
+            _ => return false,
+        };
+        proven.addresses.contains(&inside)
+    });
+    found.secure = true;
+    (!found.addresses.is_empty()).then_some(found)
 }
 
 fn addresses_of(found: Found) -> Vec<IpAddr> {

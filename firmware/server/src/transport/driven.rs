@@ -211,3 +211,36 @@ impl Driven for Component {
 
     fn secured(&mut self, _: &Identity, _: &TlsStream<TcpStream>) {}
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        connection::fixture::World,
+        s2s::{Reached, Remote},
+    };
+    use xmpp::Jid;
+
+    /// Who has no name for TLS would answer a handshake that nobody begins.
+    #[test]
+    fn whoever_calls_begins_tls() {
+        let world = World::new("domain = 'home.example'");
+        let address = "2a01::1".parse().unwrap();
+        let long = format!("{}.example", "a".repeat(64));
+        for (theirs, expected) in [
+            ("far.example", "far.example"),
+            ("[2a01::2]", "2a01::2"),
+            ("8.8.8.8", "8.8.8.8"),
+            (&long, "2a01::1"),
+        ] {
+            let jid = |text| Jid::parse(text).unwrap();
+            let remote = Arc::new(Remote::new(jid("home.example"), jid(theirs)));
+            let why = Reached::Deliver(remote);
+            let link = Link::calling(world.server.clone(), address, true, why);
+            let name = link.server_name().map(|name| name.to_str().into_owned());
+            assert_eq!(name.as_deref(), Some(expected), "{theirs}");
+        }
+        let called = Link::called(world.server.clone(), address, true);
+        assert!(called.server_name().is_none());
+    }
+}

@@ -2,11 +2,16 @@
 //!
 //! State: [`Attempts`], of one dialling. What runs ends when it is dropped.
 
-use super::{Dialed, Inner, fault::Fault, limits::ATTEMPTS_MAX};
+use super::{
+    Dialed, Inner,
+    fault::Fault,
+    limits::{ATTEMPTS_MAX, SERVER_DEAD_LINE_MS},
+};
 use crate::s2s::{
     dane::Tlsa,
     resolve::{Endpoint, Family, Host, NoAnswer},
 };
+use rustix::net::sockopt::set_tcp_user_timeout;
 use std::{
     collections::{BTreeMap, BTreeSet},
     future::pending,
@@ -36,7 +41,6 @@ pub(super) struct Rank {
 pub(super) struct Candidate {
     pub(super) address: SocketAddr,
     pub(super) endpoint: Arc<Endpoint>,
-    pub(super) dnssec: bool,
     pub(super) tlsa: Vec<Tlsa>,
 }
 
@@ -209,6 +213,7 @@ async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     }?;
     // Stanzas are small, and somebody waits for each.
     socket.set_nodelay(true)?;
+    set_tcp_user_timeout(&socket, SERVER_DEAD_LINE_MS)?;
     socket.connect(address).await
 }
 
@@ -219,12 +224,27 @@ impl Candidate {
             address: self.address,
             direct: self.endpoint.direct,
             host: self.endpoint.host.clone(),
-            dnssec: self.dnssec,
+            dnssec: self.endpoint.secure,
             tlsa: self.tlsa,
         }
     }
 
     pub(super) fn fault(&self, error: &io::Error) -> Fault {
         Fault::Connection(self.endpoint.host.clone(), self.address, error.kind())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::net::sockopt::tcp_user_timeout;
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn a_line_that_broke_is_found_soon() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let tcp = connect(listener.local_addr().unwrap()).await.unwrap();
+        assert!(tcp.nodelay().unwrap());
+        assert_eq!(tcp_user_timeout(&tcp).unwrap(), SERVER_DEAD_LINE_MS);
     }
 }

@@ -23,6 +23,8 @@ pub(super) enum Fault {
     Connection(String, SocketAddr, ErrorKind),
     /// Not everything was tried.
     NoTime,
+    /// Too many others are being dialled.
+    NoTurn,
 }
 
 /// The weightiest fault until now: the one that tells most about what to do.
@@ -47,7 +49,7 @@ impl Fault {
             Fault::Denied(..) => 1,
             Fault::NoAnswer(..) => 2,
             Fault::Forged(_) => 3,
-            Fault::NoTime => 4,
+            Fault::NoTime | Fault::NoTurn => 4,
             // A house without IPv6 says this of every such address.
             Fault::Connection(_, _, ErrorKind::NetworkUnreachable) => 5,
             Fault::Connection(..) => 6,
@@ -96,6 +98,9 @@ impl Faults {
                 what(kind)
             )),
             Some(Fault::NoTime) => Timeout(format!("{domain}: no server answered in time")),
+            Some(Fault::NoTurn) => Timeout(format!(
+                "{domain}: too many other servers are being called at the moment"
+            )),
             None => Timeout(format!("{domain}: no other server is left to be tried")),
         }
     }
@@ -158,6 +163,10 @@ mod tests {
             (
                 vec![refused(), no_ipv6()],
                 "T far.example: xmpp.far.example, port 5269 (8.8.8.8), refused the connection",
+            ),
+            (
+                vec![silent(), Fault::NoTurn],
+                "T far.example: too many other servers are being called at the moment",
             ),
             (
                 vec![refused(), dead(), Fault::NoTime],

@@ -5,7 +5,7 @@ use crate::s2s::{
     dane::Tlsa,
     dial::limits::{
         ANSWER_KEPT_MS_MAX, ANSWERS_KEPT_MAX, NOTHING_KEPT_MS_MAX, PROOFLESS_KEPT_MS,
-        QUESTION_MS_MAX, QUESTIONS_AGAIN,
+        PROOFS_KEPT_MS, QUESTION_MS_MAX, QUESTIONS_AGAIN,
     },
 };
 use hickory_resolver::{
@@ -20,7 +20,7 @@ use hickory_resolver::{
 };
 use std::{
     net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use tokio::time::{Instant, timeout};
@@ -59,8 +59,8 @@ pub(super) struct Target {
 pub(super) struct Asking {
     believing: TokioResolver,
     verifying: TokioResolver,
-    /// When it was last found that no proofs come through.
-    proofless: Mutex<Option<Instant>>,
+    /// Whether proofs came through when that was last asked.
+    proofs: Mutex<Option<(bool, Instant)>>,
 }
 
 impl Asking {
@@ -84,7 +84,7 @@ impl Asking {
         Ok(Asking {
             believing,
             verifying,
-            proofless: Mutex::new(None),
+            proofs: Mutex::new(None),
         })
     }
 
@@ -98,31 +98,54 @@ impl Asking {
         ask(&self.verifying, question).await
     }
 
-    /// Whether proofs come through: of the root's own record, which everybody can ask for. Name servers that
-    /// pass none make every signed domain look forged, and so does a clock that is wrong.
-    pub(super) async fn passes_proofs(&self) -> bool {
-        let proofless = *self
-            .proofless
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let kept = Duration::from_millis(PROOFLESS_KEPT_MS);
-        if proofless.is_some_and(|since| since.elapsed() < kept) {
-            return false;
+    /// Whether it is proven that a name is in a zone without signatures: it has an address that nobody
+    /// signed, and that nobody had to sign.
+    pub(super) async fn is_unsigned(&self, name: &str) -> bool {
+        for family in [Family::V4, Family::V6] {
+            // Behind an alias it would be somebody else's zone.
+            if let Ok(found) = self.verify(Question::Addresses(name, family)).await {
+                return !found.secure && found.alias.is_none();
+            }
         }
-        let root = self.verifying.lookup(Name::root(), RecordType::SOA);
+        false
+    }
+
+    /// Whether proofs come through: of a record of the root, which everybody can ask for, and of one that it
+    /// does not have, since some forwarders pass only what they understand. Name servers that pass none make
+    /// every signed domain look forged, and so does a clock that is wrong.
+    pub(super) async fn passes_proofs(&self) -> bool {
+        let before = *self.proofs();
+        if let Some((passed, since)) = before {
+            let kept = if passed {
+                PROOFS_KEPT_MS
+            } else {
+                PROOFLESS_KEPT_MS
+            };
+            if since.elapsed() < Duration::from_millis(kept) {
+                return passed;
+            }
+        }
+        let root = async {
+            tokio::join!(
+                self.verifying.lookup(Name::root(), RecordType::SOA),
+                self.verifying.lookup(Name::root(), RecordType::SRV),
+            )
+        };
         let passes = match timeout(Duration::from_millis(QUESTION_MS_MAX), root).await {
-            Ok(Ok(lookup)) => is_secure(&lookup),
-            Ok(Err(_)) | Err(_) => false,
+            Ok((Ok(there), Err(absent))) => is_secure(&there) && absent.is_no_records_found(),
+            Ok(_) => false,
+            // Silence takes nothing away that was there.
+            Err(_) => before.is_some_and(|(passed, _)| passed),
         };
         if !passes {
             debug!("the name servers pass no DNSSEC proofs, or the clock is wrong: no DANE");
-            let mut proofless = self
-                .proofless
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            *proofless = Some(Instant::now());
         }
+        *self.proofs() = Some((passes, Instant::now()));
         passes
+    }
+
+    fn proofs(&self) -> MutexGuard<'_, Option<(bool, Instant)>> {
+        self.proofs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -245,6 +268,6 @@ fn no_answer(error: &NetError) -> NoAnswer {
             NoAnswer::Failed(format!("the name servers cannot tell: {code}"))
         }
         NetError::Timeout => NoAnswer::silent(),
-        _ => NoAnswer::Failed("the name servers cannot be reached".to_owned()),
+        _ => NoAnswer::unreachable(),
     }
 }

@@ -1,6 +1,6 @@
 //! From the SRV records of a domain to the places to try, in order (RFC 2782, XEP-0368 §3). Owns nothing.
 
-use super::Endpoint;
+use super::{Endpoint, NoAnswer};
 use crate::{s2s::dial::limits::SRV_RECORDS_MAX, world::Dice};
 
 /// An SRV record of one of the two services.
@@ -25,6 +25,19 @@ pub(super) enum Answer {
     Nothing,
     /// No answer, and why.
     Failed(String),
+    /// The answer is not the owner's.
+    Forged,
+}
+
+impl Answer {
+    /// What ends the call where proofs come through and the other service has no place either.
+    fn no_answer(&self) -> Option<NoAnswer> {
+        match self {
+            Answer::Records(_) | Answer::Nothing => None,
+            Answer::Failed(why) => Some(NoAnswer::Failed(why.clone())),
+            Answer::Forged => Some(NoAnswer::Forged),
+        }
+    }
 }
 
 /// Where a domain is to be looked for.
@@ -40,8 +53,10 @@ pub(super) enum Way {
 
 /// Chooses the way. A service with the root as its only target is not offered (RFC 6120 §3.2.1 step 3), and
 /// one record of either kind is enough to look nowhere else (XEP-0368 §5). Where there is no answer, the
-/// domain itself is tried (RFC 6120 §3.2.1 step 9).
-pub(super) fn way(direct: Answer, starttls: Answer) -> Way {
+/// domain itself is tried (RFC 6120 §3.2.1 step 9), but not where proofs come through: whoever keeps an
+/// answer back would choose the way, one without proofs (RFC 7673 §3.1).
+pub(super) fn way(direct: Answer, starttls: Answer, proofs: bool) -> Result<Way, NoAnswer> {
+    let lost = direct.no_answer().or(starttls.no_answer());
     let mut usable = Vec::new();
     let mut any = false;
     for answer in [direct, starttls] {
@@ -54,10 +69,11 @@ pub(super) fn way(direct: Answer, starttls: Answer) -> Way {
             );
         }
     }
-    match (usable.is_empty(), any) {
-        (false, _) => Way::Records(usable),
-        (true, true) => Way::NotOffered,
-        (true, false) => Way::Itself,
+    match (usable.is_empty(), any, lost) {
+        (false, ..) => Ok(Way::Records(usable)),
+        (true, _, Some(lost)) if proofs => Err(lost),
+        (true, true, _) => Ok(Way::NotOffered),
+        (true, false, _) => Ok(Way::Itself),
     }
 }
 
@@ -191,29 +207,53 @@ mod tests {
     fn ways() {
         let some = |texts: &[&str]| Answer::Records(records(texts));
         let failed = || Answer::Failed("silence".to_owned());
+        const SILENCE: &str = "Failed(\"silence\")";
         let shown = |way| match way {
-            Way::Records(records) => {
+            Ok(Way::Records(records)) => {
                 let targets: Vec<String> = records.into_iter().map(|it| it.target).collect();
                 targets.join(" ")
             }
-            other => format!("{other:?}"),
+            Ok(other) => format!("{other:?}"),
+            Err(lost) => format!("{lost:?}"),
         };
-        for (direct, starttls, expected) in [
-            (some(&["1 1 +a"]), some(&["1 1 b"]), "a b"),
-            (some(&["1 1 +."]), some(&["1 1 b"]), "b"),
-            (some(&["1 1 +a"]), some(&["0 0 ."]), "a"),
-            (some(&["1 1 +."]), some(&["0 0 ."]), "NotOffered"),
-            (some(&["1 1 +."]), Answer::Nothing, "NotOffered"),
-            (some(&["1 1 +."]), failed(), "NotOffered"),
-            (Answer::Nothing, some(&["0 0 ."]), "NotOffered"),
-            (Answer::Nothing, some(&["0 0 .", "1 1 b"]), "b"),
-            (Answer::Nothing, Answer::Nothing, "Itself"),
-            (Answer::Nothing, failed(), "Itself"),
-            (failed(), failed(), "Itself"),
-            (failed(), some(&["1 1 b"]), "b"),
+        let forged = || Answer::Forged;
+        for (direct, starttls, believed, proven) in [
+            (some(&["1 1 +a"]), some(&["1 1 b"]), "a b", "a b"),
+            (some(&["1 1 +."]), some(&["1 1 b"]), "b", "b"),
+            (some(&["1 1 +a"]), some(&["0 0 ."]), "a", "a"),
+            (
+                some(&["1 1 +."]),
+                some(&["0 0 ."]),
+                "NotOffered",
+                "NotOffered",
+            ),
+            (
+                some(&["1 1 +."]),
+                Answer::Nothing,
+                "NotOffered",
+                "NotOffered",
+            ),
+            (some(&["1 1 +."]), failed(), "NotOffered", SILENCE),
+            (
+                Answer::Nothing,
+                some(&["0 0 ."]),
+                "NotOffered",
+                "NotOffered",
+            ),
+            (Answer::Nothing, some(&["0 0 .", "1 1 b"]), "b", "b"),
+            (Answer::Nothing, Answer::Nothing, "Itself", "Itself"),
+            (Answer::Nothing, failed(), "Itself", SILENCE),
+            (Answer::Nothing, forged(), "Itself", "Forged"),
+            (forged(), failed(), "Itself", "Forged"),
+            (failed(), failed(), "Itself", SILENCE),
+            (failed(), some(&["1 1 b"]), "b", "b"),
+            (forged(), some(&["1 1 b"]), "b", "b"),
         ] {
             let case = format!("{direct:?} {starttls:?}");
-            assert_eq!(shown(way(direct, starttls)), expected, "{case}");
+            let found = way(direct.clone(), starttls.clone(), false);
+            assert_eq!(shown(found), believed, "{case}");
+            let found = way(direct, starttls, true);
+            assert_eq!(shown(found), proven, "{case}");
         }
     }
 }
