@@ -6,7 +6,7 @@ use household::{Config, config::Listen};
 use rustls::ServerConfig;
 use server::{
     connection::Door,
-    listen,
+    listen::{self, ClientDoor},
     s2s::{self, Dialer},
 };
 use std::{net::SocketAddr, sync::Arc};
@@ -16,6 +16,7 @@ use web::{Site, TlsSource};
 pub(crate) struct Doors {
     house: Arc<House>,
     site: Site,
+    clients: ClientDoor,
     tls: TlsSource,
     streams: Option<StreamDoors>,
     web: Vec<WebDoor>,
@@ -71,7 +72,9 @@ impl Doors {
         let pages = web_ui::router(move || pages.server.config());
         let (counting, desk) = (house.clone(), desk.clone());
         let numbers = move || counting.numbers(desk.accounts());
-        let site = Site::new(env!("CARGO_PKG_VERSION"), house.health(), numbers, pages);
+        let clients = ClientDoor::new(house.server.clone(), house.tls.clone());
+        let site = Site::new(env!("CARGO_PKG_VERSION"), house.health(), numbers, pages)
+            .with_clients(clients.clone());
         let (house, certificate) = (house.clone(), house.tls.clone());
         let tls: TlsSource =
             Arc::new(move || for_http(&certificate.identity().configuration(Door::StartTls)));
@@ -84,6 +87,7 @@ impl Doors {
         let mut doors = Doors {
             house,
             site,
+            clients,
             tls,
             streams: None,
             web: Vec::new(),
@@ -197,6 +201,7 @@ impl Doors {
 
     /// Closes all of them; clients get their last words.
     pub(crate) async fn close(self) {
+        self.clients.close().await;
         for door in self.web {
             door.serving.end().await;
         }

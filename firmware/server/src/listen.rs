@@ -4,7 +4,7 @@ mod gate;
 mod web;
 
 pub(crate) use gate::Admission;
-pub use web::WebDoor;
+pub use web::ClientDoor;
 
 use crate::{
     component::Component,

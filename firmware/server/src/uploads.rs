@@ -97,6 +97,18 @@ impl crate::Server {
         self.uploads.https_port.store(port, Ordering::Relaxed);
     }
 
+    /// Host and port in every URL that this house hands out, the port only where it is not that of https;
+    /// `None` where nobody could reach one.
+    pub fn https_place(&self) -> Option<String> {
+        let port = self.uploads.port(&self.config())?;
+        let domain = self.domain().as_str();
+        let host = idna::domain_to_ascii(domain).unwrap_or_else(|_| domain.to_owned());
+        Some(match port {
+            443 => host,
+            port => format!("{host}:{port}"),
+        })
+    }
+
     pub(crate) fn uploads(&self) -> &Uploads {
         &self.uploads
     }

@@ -13,6 +13,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use rustls::ServerConfig;
+use server::Visitor;
 use std::{net::SocketAddr, pin::pin, sync::Arc};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -23,6 +24,7 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
+use xmpp::sasl::ChannelBindings;
 
 /// Asked at each connection, so that a new certificate needs no restart.
 pub type TlsSource = Arc<dyn Fn() -> Arc<ServerConfig> + Send + Sync>;
@@ -63,19 +65,33 @@ async fn connection(socket: TcpStream, peer: SocketAddr, tls: Option<TlsSource>,
         return;
     };
     let Some(tls) = tls else {
-        return http(socket, peer, &site).await;
+        return http(socket, peer, None, &site).await;
     };
     match timeout(HANDSHAKE_MAX, TlsAcceptor::from(tls()).accept(socket)).await {
-        Ok(Ok(socket)) => http(socket, peer, &site).await,
+        Ok(Ok(socket)) => {
+            let visitor = Visitor {
+                address: peer.ip().to_canonical(),
+                bindings: ChannelBindings::default(),
+            };
+            http(socket, peer, Some(visitor), &site).await;
+        }
         Ok(Err(error)) => debug!(%peer, %error, "no TLS"),
         Err(_) => debug!(%peer, "TLS took too long"),
     }
 }
 
-async fn http(socket: impl AsyncRead + AsyncWrite + Unpin, peer: SocketAddr, site: &Site) {
+async fn http(
+    socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: SocketAddr,
+    visitor: Option<Visitor>,
+    site: &Site,
+) {
     let service = TowerToHyperService::new(site.router.clone());
     let service = hyper::service::service_fn(move |mut request: hyper::Request<_>| {
         request.extensions_mut().insert(Peer(peer));
+        if let Some(visitor) = &visitor {
+            request.extensions_mut().insert(visitor.clone());
+        }
         service.call(request)
     });
     let connection = http1::Builder::new()
@@ -83,7 +99,8 @@ async fn http(socket: impl AsyncRead + AsyncWrite + Unpin, peer: SocketAddr, sit
         .header_read_timeout(HEADERS_WAIT_MAX)
         .max_buf_size(HEADERS_BYTES_MAX)
         .max_headers(HEADERS_MAX)
-        .serve_connection(TokioIo::new(socket), service);
+        .serve_connection(TokioIo::new(socket), service)
+        .with_upgrades();
     match timeout(CONNECTION_LIFE_MAX, connection).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => debug!(%peer, %error, "a web connection ended"),

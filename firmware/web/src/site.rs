@@ -1,6 +1,6 @@
 //! What is served: the pages, `/healthz`, `/metrics`, and the headers that every answer carries.
 
-use crate::{guests::Guests, metrics};
+use crate::{discovery, guests::Guests, metrics, websocket};
 use axum::{
     Extension, Router,
     http::{
@@ -15,6 +15,7 @@ use axum::{
     routing::get,
 };
 use household::{Health, Level, Numbers};
+use server::listen::ClientDoor;
 use std::{net::SocketAddr, sync::Arc};
 use tokio::sync::watch;
 
@@ -60,6 +61,29 @@ impl Site {
             router,
             guests: Guests::default(),
         }
+    }
+}
+
+impl Site {
+    /// With the doors for clients that come by HTTP, and the way to find them.
+    #[must_use]
+    pub fn with_clients(mut self, door: ClientDoor) -> Site {
+        let server = door.server().clone();
+        let clients = Router::new()
+            .route(websocket::PATH, get(websocket::enter))
+            .route(
+                "/.well-known/host-meta",
+                get(discovery::xml).options(discovery::options),
+            )
+            .route(
+                "/.well-known/host-meta.json",
+                get(discovery::json).options(discovery::options),
+            )
+            .layer(Extension(door))
+            .layer(Extension(server))
+            .layer(map_response(with_headers));
+        self.router = self.router.merge(clients);
+        self
     }
 }
 

@@ -17,15 +17,15 @@ use tracing::debug;
 
 /// A clone is a count.
 #[derive(Clone)]
-pub struct WebDoor {
+pub struct ClientDoor {
     house: Arc<House>,
     gate: Arc<Gate>,
     stop: watch::Sender<bool>,
 }
 
-impl WebDoor {
-    pub fn new(server: Arc<Server>, tls: Arc<Tls>) -> WebDoor {
-        WebDoor {
+impl ClientDoor {
+    pub fn new(server: Arc<Server>, tls: Arc<Tls>) -> ClientDoor {
+        ClientDoor {
             house: Arc::new(House::new(server, tls)),
             gate: Arc::default(),
             stop: watch::Sender::new(false),
