@@ -94,6 +94,7 @@ impl Doors {
             dialer,
             calls,
         };
+        doors.house.resume().await;
         doors.follow(&config).await?;
         Ok(doors)
     }

@@ -75,6 +75,15 @@ impl House {
         }))
     }
 
+    /// Other servers can be called, and nobody can come in yet: goes on where the last run ended, the oldest
+    /// first.
+    pub(crate) async fn resume(&self) {
+        if let Err(error) = self.server.resume_remotes().await {
+            error!(%error, "what waits for other servers cannot be read");
+        }
+        self.server.settle_restored().await;
+    }
+
     /// All doors are closed; the last word before the store is.
     pub(crate) async fn stopped(&self) {
         self.server.stopped().await;

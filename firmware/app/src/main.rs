@@ -98,7 +98,6 @@ async fn run(files: &[PathBuf], config: Arc<Config>) -> Result<()> {
     let mut signals = Signals::listen()?;
     let (store, writer) = house::open_store(&config)?;
     let house = House::new(config.clone(), store.clone())?;
-    house.server.settle_restored().await;
     let desk = Arc::new(Desk::new(Box::new(house.clone()), store)?);
     let mut doors = Doors::open(&house, &desk).await?;
     let control = tokio::spawn(Control::bind(&config.data_dir)?.serve(desk.clone()));

@@ -100,6 +100,8 @@ pub(crate) struct Federation {
     links: Mutex<BTreeMap<u64, Known>>,
     /// The next row of what waits on disk.
     rows: AtomicU64,
+    /// The first one of this start.
+    first_row: u64,
     verifications: Arc<AtomicUsize>,
     /// What each domain has sent lately, on all its streams: they hold it.
     rates: Mutex<BTreeMap<Jid, Weak<Mutex<Rate>>>>,
@@ -132,13 +134,15 @@ pub struct LinkStatus {
 
 impl Federation {
     pub(crate) fn new(secret: Secret, start_count: u32) -> Federation {
+        // A start never gives a number that an earlier one gave.
+        let first_row = u64::from(start_count) << 32;
         Federation {
             secret,
             remotes: Mutex::default(),
             outside: OnceLock::new(),
             links: Mutex::default(),
-            // A start never gives a number that an earlier one gave.
-            rows: AtomicU64::new(u64::from(start_count) << 32),
+            rows: AtomicU64::new(first_row),
+            first_row,
             verifications: Arc::default(),
             rates: Mutex::default(),
         }

@@ -131,8 +131,8 @@ impl Jid {
         })
     }
 
-    /// The domain of what is no address as a whole, where that can be told: behind the last at sign before the
-    /// first slash, for a name that somebody chose elsewhere may have either (RFC 7622 §3.1).
+    /// The domain of what is no address as a whole, where that can be told: behind the last at sign before
+    /// the first slash, for a name that somebody chose elsewhere may have either (RFC 7622 §3.1).
     pub fn domain_as_written(text: &str) -> Option<Jid> {
         let bare = text.split_once('/').map_or(text, |(bare, _)| bare);
         let domain = bare.rsplit_once('@').map_or(bare, |(_, domain)| domain);

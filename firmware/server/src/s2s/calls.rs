@@ -25,17 +25,17 @@ use tokio::{
     sync::{mpsc, oneshot, watch},
     time::{sleep, timeout},
 };
-use tracing::{debug, error};
+use tracing::debug;
 use xmpp::StanzaError;
 
-/// Makes connections to other servers until `stop` turns true, then lets them take their last words. What was
-/// on its way when the server last ended goes first.
-pub async fn serve(
+/// Makes connections to other servers, from this moment until `stop` turns true, then lets them take their
+/// last words.
+pub fn serve(
     server: Arc<Server>,
     tls: Arc<Tls>,
     dialer: Dialer,
     mut stop: watch::Receiver<bool>,
-) {
+) -> impl Future<Output = ()> + Send + 'static {
     // Each call holds a clone; when all are gone the channel says so.
     let (alive, mut all_gone) = mpsc::channel::<()>(1);
     let calls = Arc::new_cyclic(|this| Calls {
@@ -46,13 +46,12 @@ pub async fn serve(
         stop: stop.clone(),
     });
     server.connect_outside(calls);
-    if let Err(error) = server.resume_remotes().await {
-        error!(%error, "what waits for other servers cannot be read");
+    async move {
+        // The sender gone means the same as the word.
+        let _ = stop.wait_for(|stop| *stop).await;
+        drop(alive);
+        let _ = timeout(Duration::from_millis(SHUTDOWN_MS_MAX), all_gone.recv()).await;
     }
-    // The sender gone means the same as the word.
-    let _ = stop.wait_for(|stop| *stop).await;
-    drop(alive);
-    let _ = timeout(Duration::from_millis(SHUTDOWN_MS_MAX), all_gone.recv()).await;
 }
 
 struct Calls {

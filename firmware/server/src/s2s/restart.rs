@@ -13,12 +13,14 @@ use tracing::info;
 use xmpp::StanzaError;
 
 impl Server {
-    /// Sends what was on its way when the server ended. Once, when other servers can be reached.
+    /// Sends what was on its way when the server ended. Once, when other servers can be reached, and before
+    /// anybody says anything new: what is older goes first (RFC 6120 §10.1).
     ///
     /// # Errors
     /// The disk's.
     pub async fn resume_remotes(self: &Arc<Self>) -> Result<(), store::Error> {
-        let kept = waiting::all(&self.store().snapshot()?)?;
+        let mut kept = waiting::all(&self.store().snapshot()?)?;
+        kept.retain(|kept| kept.number < self.federation().first_row);
         if !kept.is_empty() {
             info!(
                 stanzas = kept.len(),
