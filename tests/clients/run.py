@@ -25,7 +25,7 @@ from journeys import (archive, carbons, commands, component, federation_certific
                       federation_faults, federation_names, federation_people, federation_restart,
                       federation_rooms, federation_streams, first_start, instructions, lift_profanity,
                       lift_slixmpp, lift_xmpp_js, login, losses, omemo, omemo_slixmpp, protocol_scripts,
-                      questions, rooms, two_people)
+                      questions, rooms, two_people, websocket)
 from prosody import Prosody
 from waiting import Failed
 
@@ -44,6 +44,7 @@ JOURNEYS = {
     "omemo_slixmpp": omemo_slixmpp,
     "questions": questions,
     "rooms": rooms,
+    "websocket": websocket,
     "component": component,
     "commands": commands,
     "first_start": first_start,

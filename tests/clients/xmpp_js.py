@@ -18,13 +18,16 @@ INSTALLATION = "d4565fa7-4d72-4749-b3d3-740edbf87770"
 
 
 class XmppJs:
-    """`token` is one that an earlier process was given; `plain` keeps it away from SASL2."""
+    """`token` is one that an earlier process was given; `plain` keeps it away from SASL2; `web` has it come over
+    a WebSocket (RFC 7395)."""
 
-    def __init__(self, server, localpart, resource, password=None, link=None, token=None, plain=False):
+    def __init__(self, server, localpart, resource, password=None, link=None, token=None, plain=False,
+                 web=False):
         self.server = server
         self.jid = f"{localpart}@{server.domain}"
         self.settings = {
-            "service": f"xmpp://{server.host}:{link.port if link else server.c2s}", "domain": server.domain,
+            "service": f"wss://{server.domain}:{server.https}/xmpp-websocket" if web
+            else f"xmpp://{server.host}:{link.port if link else server.c2s}", "domain": server.domain,
             "username": localpart, "resource": resource, "password": password, "token": token, "plain": plain,
             "installation": INSTALLATION}
         # Everything it told, in order.
