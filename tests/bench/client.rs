@@ -11,7 +11,7 @@ use rustls::{ClientConfig, RootCertStore, client::Resumption};
 use rustls_pki_types::{CertificateDer, ServerName};
 use std::{net::SocketAddr, sync::Arc};
 use tokio::{net::TcpStream, sync::Semaphore, task::JoinSet};
-use tokio_rustls::TlsConnector;
+use tokio_rustls::{TlsConnector, client::TlsStream};
 use xmpp::{Element, ns};
 
 /// The resource of a session, unless its account has several.
@@ -90,6 +90,18 @@ impl Door {
             tls: Arc::new(tls).into(),
             offer: Offer::default(),
         })
+    }
+
+    /// Connects to another port of the server, for HTTPS, trusting the same certificate.
+    pub(crate) async fn web(&self, port: u16) -> Result<TlsStream<TcpStream>> {
+        let mut tls = ClientConfig::clone(self.tls.config());
+        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let address = SocketAddr::new(self.address.ip(), port);
+        let tcp = TcpStream::connect(address).await?;
+        tcp.set_nodelay(true)?;
+        let name = ServerName::try_from(self.domain.clone())?;
+        let tls = TlsConnector::from(Arc::new(tls));
+        Ok(tls.connect(name, tcp).await?)
     }
 
     /// The bare JID of an account behind this door.

@@ -36,6 +36,7 @@ mod session;
 mod sizes;
 mod start;
 mod table;
+mod upload;
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, ValueEnum};
@@ -103,6 +104,8 @@ enum Scenario {
     Room,
     /// Processor time and waiting time of a page of the archive
     Archive,
+    /// Processor time of a file of 10 MB that comes or goes over HTTPS, and what the server grows by
+    Upload,
     /// Processor time until everybody is back after the router's restart
     Router,
     /// Time from the start to the first login
@@ -242,6 +245,7 @@ impl Scenario {
             Scenario::Pep => pep::run(bench, server).await,
             Scenario::Room => room::run(bench, server).await,
             Scenario::Archive => archive::run(bench, server).await,
+            Scenario::Upload => upload::run(bench, server).await,
             Scenario::Router => router::run(bench, server).await,
             Scenario::Start => start::run(bench, server).await,
             Scenario::Loss => loss::run(bench, server).await,

@@ -16,6 +16,7 @@ use std::{
     fmt::Write,
     fs,
     net::SocketAddr,
+    path::Path,
     process::{Child, Command, Stdio},
 };
 use xmpp::sasl::scram::{Hash, ITERATIONS, Keys};
@@ -79,6 +80,12 @@ impl Kind for Prosody {
         scripted::converse(&database, &insert, &pairs, DOMAIN, messages)
     }
 
+    fn take_files(&self, place: &Place) -> Result<bool> {
+        let port = free_address()?.port();
+        fs::write(place.path(HTTPS_PORT), port.to_string())?;
+        Ok(true)
+    }
+
     fn launch(&self, place: &Place) -> Result<(Child, SocketAddr)> {
         let address = free_address()?;
         let data = place.path("data").display().to_string();
@@ -106,6 +113,7 @@ impl Kind for Prosody {
             &file,
             format!("{configuration}\nVirtualHost {DOMAIN:?}\n{rooms}"),
         )?;
+        add_files(place, &file)?;
         let mut command = Command::new(PROGRAM);
         command
             .arg("-F")
@@ -116,6 +124,26 @@ impl Kind for Prosody {
         wait_for(&mut child, address)?;
         Ok((child, address))
     }
+}
+
+/// Adds a service for files to the configuration, where one is wanted.
+fn add_files(place: &Place, file: &Path) -> Result<()> {
+    let Ok(port) = fs::read_to_string(place.path(HTTPS_PORT)) else {
+        return Ok(());
+    };
+    let configuration = fs::read_to_string(file)?;
+    let ports = format!("https_ports = {{ {port} }}");
+    let configuration = configuration.replace("https_ports = { }", &ports);
+    let component = FILES.replace("PORT", &port).replace("DOMAIN", DOMAIN);
+    let component = component
+        .replace(
+            "CERTIFICATE",
+            &place.certificate_file().display().to_string(),
+        )
+        .replace("KEY", &place.key_file().display().to_string());
+    let (global, component) = component.split_once("---\n").context("two parts")?;
+    let configuration = configuration.replace("\nVirtualHost", &format!("{global}\nVirtualHost"));
+    Ok(fs::write(file, configuration + component)?)
 }
 
 /// What a server keeps of a password. Any salt will do here; in Prosody it is text.
@@ -181,6 +209,18 @@ CREATE INDEX IF NOT EXISTS "prosodyarchive_when"
     ON "prosodyarchive" ("host", "user", "store", "when");
 CREATE INDEX IF NOT EXISTS "prosodyarchive_sort"
     ON "prosodyarchive" ("host", "user", "store", "sort_id");
+"#;
+
+/// Where the port is written down, if it takes files.
+const HTTPS_PORT: &str = "https-port";
+/// Before the first host and behind the last. Quotas are out of the way.
+const FILES: &str = r#"
+https_ssl = { certificate = "CERTIFICATE", key = "KEY" }
+http_default_host = "upload.DOMAIN"
+---
+Component "upload.DOMAIN" "http_file_share"
+http_external_url = "https://localhost:PORT/"
+http_file_share_daily_quota = 1000000000
 "#;
 
 const CONFIGURATION: &str = r#"

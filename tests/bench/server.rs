@@ -51,6 +51,12 @@ pub(crate) trait Kind {
     /// not running.
     fn converse(&self, place: &Place, pairs: &[[Account; 2]], messages: usize) -> Result<()>;
 
+    /// Sets it up to take files (XEP-0363), at `upload.` before the domain and over HTTPS at `localhost`, before
+    /// the first start. `false` where nobody has written down how.
+    fn take_files(&self, _place: &Place) -> Result<bool> {
+        Ok(false)
+    }
+
     /// Starts it; returns once it listens, with its address for direct TLS.
     fn launch(&self, place: &Place) -> Result<(Child, SocketAddr)>;
 }

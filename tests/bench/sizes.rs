@@ -53,6 +53,8 @@ pub(crate) struct Sizes {
     /// Messages in the archive that is paged, and pages.
     pub(crate) archived: usize,
     pub(crate) pages: usize,
+    /// Files that are put, and got, one after the other.
+    pub(crate) files: usize,
     /// Sessions that come back.
     pub(crate) returning: usize,
     /// Messages in all archives at the start.
@@ -73,6 +75,7 @@ const WHOLE: Sizes = Sizes {
     spoken: 100,
     archived: 100_000,
     pages: 1_000,
+    files: 20,
     returning: 300,
     archived_at_start: 1_000_000,
     cuts: 5,
@@ -90,6 +93,7 @@ const QUICK: Sizes = Sizes {
     spoken: 20,
     archived: 100_000,
     pages: 50,
+    files: 5,
     returning: 105,
     archived_at_start: 100_000,
     cuts: 1,

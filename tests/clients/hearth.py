@@ -8,7 +8,7 @@ import subprocess
 from servers import Server, run
 from waiting import SECONDS, Failed
 
-# Every listener of the contract; those that no journey uses stay switched off.
+# Every listener of the contract.
 LISTENERS = ("c2s", "c2s_tls", "s2s", "s2s_tls", "https", "http", "component", "stun", "turn_tls", "proxy65")
 USED = ("c2s", "c2s_tls", "https", "http", "component")
 
@@ -25,6 +25,8 @@ class Hearth(Server):
         self.config = self.directory / "hearth.toml"
         self.ca = self.directory / "data" / "tls" / "self-signed.pem"
         self.c2s = self.c2s_tls = self.https = self.http = self.component = 0
+        # Which of them a journey uses; those that are not used stay switched off.
+        self.used = USED
         # What stands before every subcommand, and where it runs.
         self.options = ["--config", str(self.config)]
         self.working_directory = self.directory
@@ -39,7 +41,7 @@ class Hearth(Server):
         await self.serve()
 
     def write_configuration(self):
-        ports = {name: getattr(self, name) for name in USED}
+        ports = {name: getattr(self, name) for name in self.used}
         listen = "\n".join(f'{name} = ["{self.host}:{ports[name]}"]' if name in ports else f"{name} = []"
                            for name in LISTENERS)
         self.config.write_text(f'domain = "{self.domain}"\ndata_dir = "data"\nadmins = ["alice@{self.domain}"]\n[listen]\n{listen}\n{self.further}')
@@ -57,7 +59,7 @@ class Hearth(Server):
         if not line.startswith(b"ready "):
             raise Failed(f"hearth said {line!r} instead of ready:\n{self.tail()}")
         for name, addresses in json.loads(line.removeprefix(b"ready ")).items():
-            if name in USED and addresses:
+            if name in self.used and addresses:
                 setattr(self, name, int(addresses[0].rpartition(":")[2]))
         # Nothing else is expected there, but a full pipe would stop the server.
         self.output = asyncio.ensure_future(self.process.stdout.read())

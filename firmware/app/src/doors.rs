@@ -11,7 +11,7 @@ use server::{
 };
 use std::{net::SocketAddr, sync::Arc};
 use tokio::{sync::watch, task::JoinHandle};
-use web::{Site, TlsSource};
+use web::{Site, TlsSource, Uploads};
 
 pub(crate) struct Doors {
     house: Arc<House>,
@@ -23,6 +23,8 @@ pub(crate) struct Doors {
     dialer: Dialer,
     /// Connections that we make to other servers.
     calls: Serving,
+    /// Removes the bytes of files that are to go.
+    cleaning: Serving,
 }
 
 /// All listeners for clients, other servers and components: they share limits, so they come and go together.
@@ -70,6 +72,9 @@ impl Doors {
     pub(crate) async fn open(house: &Arc<House>, desk: &Arc<Desk>) -> Result<Doors> {
         let pages = house.clone();
         let pages = web_ui::router(move || pages.server.config());
+        let uploads = Uploads::new(house.server.clone(), &house.server.config().data_dir);
+        let pages = pages.merge(uploads.router());
+        let cleaning = Serving::start(|stopped| uploads.keep(stopped));
         let (counting, desk) = (house.clone(), desk.clone());
         let numbers = move || counting.numbers(desk.accounts());
         let clients = ClientDoor::new(house.server.clone(), house.tls.clone());
@@ -93,6 +98,7 @@ impl Doors {
             web: Vec::new(),
             dialer,
             calls,
+            cleaning,
         };
         doors.house.resume().await;
         doors.follow(&config).await?;
@@ -105,6 +111,9 @@ impl Doors {
     pub(crate) async fn follow(&mut self, config: &Config) -> Result<()> {
         self.dialer.follow(config);
         let web = self.follow_web(&config.listen).await;
+        let https = self.web.iter().find(|door| door.name == "https");
+        let port = https.map_or(0, |door| door.bound.port());
+        self.house.server.note_https_port(port);
         self.follow_streams(config).await.and(web)
     }
 
@@ -210,6 +219,7 @@ impl Doors {
             open.serving.end().await;
         }
         self.calls.end().await;
+        self.cleaning.end().await;
     }
 }
 

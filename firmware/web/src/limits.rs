@@ -14,9 +14,11 @@ pub const HEADERS_WAIT_MAX: Duration = Duration::from_secs(15);
 pub const HEADERS_BYTES_MAX: usize = 16_384;
 /// Number of headers in a request; browsers send twenty.
 pub const HEADERS_MAX: usize = 64;
-/// Life of a connection, whatever it does: a page is read in far less, and a reader of one byte a minute
-/// must go.
-pub const CONNECTION_LIFE_MAX: Duration = Duration::from_mins(5);
+/// How long a connection stays on which less than [`PACE_BYTES_MIN`] pass: a page is read in far less, a film
+/// over a bad line goes on as long as it needs, and a reader of one byte a minute must go.
+pub const PACE_PERIOD: Duration = Duration::from_mins(5);
+/// Bytes that pass in a [`PACE_PERIOD`], both ways together: a line of 7 kbit/s carries them.
+pub const PACE_BYTES_MIN: u64 = 262_144;
 /// Rest after the system refused to accept a connection, usually for want of file descriptors.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Bytes of a WebSocket message: the largest stanza and the namespaces that it has to declare (RFC 7395 §3.3.3).
@@ -25,3 +27,35 @@ pub const FRAME_BYTES_MAX: usize = xmpp::limits::STANZA_BYTES_MAX + 1_024;
 /// Bytes that a WebSocket reads at a time. Each session has a buffer of this size as long as it lives, and most of
 /// what a client says is shorter.
 pub const WEBSOCKET_READ_BYTES: usize = 1_024;
+/// Files that are put at a time: a family that comes home from a wedding. Each needs [`PUT_BUFFER_BYTES`].
+pub const PUTS_MAX: usize = 16;
+/// Jobs on uploaded files that wait for the card at a time, of the threads that keys are derived on, too.
+pub const DISK_JOBS_MAX: usize = 3;
+/// Bytes of a file that are gathered before they are written: few trips to another thread for each MB, and
+/// hardly any memory.
+pub const PUT_BUFFER_BYTES: usize = 262_144;
+/// Bytes of a file that are read at a time, likewise: two of them are in memory for each reader.
+pub const GET_BUFFER_BYTES: usize = 131_072;
+/// Bytes of a file that are written before the card is waited for: some seconds on a slow one, so that a
+/// client does not give up while the last of them are.
+pub const SYNC_BYTES: u64 = 8 << 20;
+/// How long a file may stand still on its way here: a phone that changes from one network to another tries
+/// again before.
+pub const BODY_IDLE_MAX: Duration = Duration::from_secs(30);
+/// Bytes a second that a file must come with on the whole: the slowest mobile line that anybody sends
+/// pictures over.
+pub const BODY_RATE_MIN: u64 = 2_048;
+/// How long any file may take, on top of that.
+pub const BODY_WAIT: Duration = Duration::from_mins(1);
+/// Bytes of a refused file that are read so that its sender listens to the reason.
+pub const DRAINED_BYTES_MAX: usize = 16 << 20;
+/// For how long that is read at most.
+pub const DRAINED_WAIT: Duration = Duration::from_secs(10);
+/// Between two looks at what is to be removed: whoever deletes an account sees the room it gives.
+pub const UPLOADS_KEEPING: Duration = Duration::from_mins(1);
+/// Between two searches for files whose time is over. Nobody can read them any more from then on.
+pub const EXPIRY_LOOK: Duration = Duration::from_hours(1);
+/// Between two searches for files that are nobody's: only a power cut leaves any.
+pub const STRAYS_LOOK: Duration = Duration::from_hours(24);
+/// Files that are looked up at a time.
+pub const STRAYS_STEP: usize = 200;

@@ -2,10 +2,8 @@
 
 use crate::{
     Peer, Site,
-    limits::{
-        ACCEPT_PAUSE, CONNECTION_LIFE_MAX, HANDSHAKE_MAX, HEADERS_BYTES_MAX, HEADERS_MAX,
-        HEADERS_WAIT_MAX,
-    },
+    limits::{ACCEPT_PAUSE, HANDSHAKE_MAX, HEADERS_BYTES_MAX, HEADERS_MAX, HEADERS_WAIT_MAX},
+    pace::Paced,
 };
 use hyper::{server::conn::http1, service::Service};
 use hyper_util::{
@@ -94,6 +92,7 @@ async fn http(
         }
         service.call(request)
     });
+    let (socket, pace) = Paced::new(socket);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADERS_WAIT_MAX)
@@ -101,9 +100,10 @@ async fn http(
         .max_headers(HEADERS_MAX)
         .serve_connection(TokioIo::new(socket), service)
         .with_upgrades();
-    match timeout(CONNECTION_LIFE_MAX, connection).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => debug!(%peer, %error, "a web connection ended"),
-        Err(_) => debug!(%peer, "a web connection lived too long"),
+    tokio::select! {
+        ended = connection => if let Err(error) = ended {
+            debug!(%peer, %error, "a web connection ended");
+        },
+        () = pace.until_lost() => debug!(%peer, "a web connection stood still"),
     }
 }

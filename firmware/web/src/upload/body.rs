@@ -1,0 +1,86 @@
+//! A file while it goes: read piece by piece, the next one when the last is on its way.
+
+use crate::limits::GET_BUFFER_BYTES;
+use axum::body::{Bytes, HttpBody};
+use hyper::body::{Frame, SizeHint};
+use std::{
+    fs::File,
+    io::{self, Read},
+    pin::Pin,
+    task::{Context, Poll},
+};
+use tokio::task::{JoinHandle, spawn_blocking};
+
+pub(super) struct FileBody {
+    state: State,
+    /// Bytes to come.
+    left: u64,
+}
+
+enum State {
+    Resting(File),
+    Reading(JoinHandle<io::Result<(File, Vec<u8>)>>),
+    Over,
+}
+
+impl FileBody {
+    /// The next `bytes` of a file.
+    pub(super) fn new(file: File, bytes: u64) -> FileBody {
+        FileBody {
+            state: State::Resting(file),
+            left: bytes,
+        }
+    }
+}
+
+fn read(mut file: File, bytes: usize) -> io::Result<(File, Vec<u8>)> {
+    let mut piece = Vec::with_capacity(bytes);
+    let read = (&mut file).take(bytes as u64).read_to_end(&mut piece)?;
+    if read < bytes {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok((file, piece))
+}
+
+impl HttpBody for FileBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        loop {
+            let state = std::mem::replace(&mut self.state, State::Over);
+            match state {
+                State::Over => return Poll::Ready(None),
+                State::Resting(_) if self.left == 0 => return Poll::Ready(None),
+                State::Resting(file) => {
+                    let bytes =
+                        GET_BUFFER_BYTES.min(usize::try_from(self.left).unwrap_or(usize::MAX));
+                    self.state = State::Reading(spawn_blocking(move || read(file, bytes)));
+                }
+                State::Reading(mut job) => {
+                    let Poll::Ready(done) = Pin::new(&mut job).poll(cx) else {
+                        self.state = State::Reading(job);
+                        return Poll::Pending;
+                    };
+                    let read = done.unwrap_or_else(|error| Err(io::Error::other(error)));
+                    return Poll::Ready(Some(read.map(|(file, piece)| {
+                        self.left -= piece.len() as u64;
+                        self.state = State::Resting(file);
+                        Frame::data(piece.into())
+                    })));
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}

@@ -1,0 +1,347 @@
+//! Files over real sockets, from the slot to the last byte (XEP-0363).
+
+mod house;
+
+use house::{House, JPEG, answer, eventually};
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+
+#[tokio::test]
+async fn a_file_comes_and_goes() {
+    let house = House::new("").await;
+    let slot = house.slot("très cool.jpg", 300_000, JPEG).await;
+    let bytes: Vec<u8> = (0..300_000_u32).map(|n| (n % 251) as u8).collect();
+    assert!(
+        house
+            .get(&slot.get, "")
+            .await
+            .head
+            .starts_with("HTTP/1.1 404"),
+        "not before"
+    );
+    let put = house.put(&slot.put, JPEG, &bytes).await;
+    assert!(put.head.starts_with("HTTP/1.1 201"), "{}", put.head);
+    let got = house.get(&slot.get, "").await;
+    assert!(got.body == bytes, "{}", got.head);
+    let headers = [
+        "HTTP/1.1 200",
+        "content-length: 300000\r\n",
+        "content-type: image/jpeg\r\n",
+        "content-disposition: inline; filename=\"tr_s cool.jpg\"; filename*=UTF-8''tr%C3%A8s%20cool.jpg\r\n",
+        "accept-ranges: bytes\r\n",
+        "cache-control: private, max-age=31536000, immutable\r\n",
+        "x-content-type-options: nosniff\r\n",
+        "content-security-policy: default-src 'none'; frame-ancestors 'none'; sandbox\r\n",
+        "cross-origin-resource-policy: cross-origin\r\n",
+        "referrer-policy: no-referrer\r\n",
+        "access-control-allow-origin: *\r\n",
+    ];
+    for header in headers {
+        assert!(got.head.contains(header), "{header}: {}", got.head);
+    }
+    let tag = got.header("etag").expect("a tag");
+    let again = house.put(&slot.put, JPEG, &bytes).await;
+    assert!(again.head.starts_with("HTTP/1.1 409"), "{}", again.head);
+    assert_eq!(house.files().len(), 1, "{:?}", house.files());
+
+    let rows: [(String, &str, &[u8]); 9] = [
+        ("Range: bytes=0-3\r\n".into(), "206", &bytes[..4]),
+        ("Range: bytes=299990-\r\n".into(), "206", &bytes[299_990..]),
+        ("Range: bytes=-10\r\n".into(), "206", &bytes[299_990..]),
+        (
+            format!("Range: bytes=0-3\r\nIf-Range: {tag}\r\n"),
+            "206",
+            &bytes[..4],
+        ),
+        (
+            "Range: bytes=0-3\r\nIf-Range: \"x\"\r\n".into(),
+            "200",
+            &bytes,
+        ),
+        ("Range: lines=0-3\r\n".into(), "200", &bytes),
+        (format!("If-None-Match: {tag}\r\n"), "304", b""),
+        (format!("If-None-Match: \"x\", W/{tag}\r\n"), "304", b""),
+        ("If-None-Match: \"x\"\r\n".into(), "200", &bytes),
+    ];
+    for (headers, status, expected) in rows {
+        let got = house.get(&slot.get, &headers).await;
+        assert!(
+            got.head.starts_with(&format!("HTTP/1.1 {status}")),
+            "{headers}: {}",
+            got.head
+        );
+        assert!(got.body == expected, "{headers}: {} bytes", got.body.len());
+        assert_eq!(got.header("etag").as_ref(), Some(&tag), "{headers}");
+    }
+    let part = house.get(&slot.get, "Range: bytes=1-3\r\n").await;
+    assert_eq!(
+        part.header("content-range").as_deref(),
+        Some("bytes 1-3/300000")
+    );
+    let none = house.get(&slot.get, "Range: bytes=300000-\r\n").await;
+    assert!(none.head.starts_with("HTTP/1.1 416"), "{}", none.head);
+    assert_eq!(
+        none.header("content-range").as_deref(),
+        Some("bytes */300000")
+    );
+    let head = house
+        .request("HEAD", &slot.get, "Range: bytes=0-3\r\n", b"")
+        .await;
+    assert!(
+        head.head.starts_with("HTTP/1.1 200") && head.body.is_empty(),
+        "{}",
+        head.head
+    );
+    assert_eq!(head.header("content-length").as_deref(), Some("300000"));
+}
+
+#[tokio::test]
+async fn what_is_no_upload_is_refused() {
+    let house = House::new("").await;
+    let slot = house.slot("a.jpg", 4, JPEG).await;
+    let other = house.slot("b.jpg", 4, JPEG).await;
+    let token = slot.put.split_once('?').expect("a token").1;
+    let other_token = other.put.split_once('?').expect("a token").1;
+    let (put, get) = (&slot.put, &slot.get);
+    let typed = "Content-Type: image/jpeg\r\n";
+    // Method, target and further headers, body; status, and what the sentence says.
+    type Row<'a> = (&'a str, String, String, &'a [u8], &'a str, &'a str);
+    let rows: [Row<'_>; 19] = [
+        ("PUT", get.clone(), typed.into(), b"abcd", "403", "new slot"),
+        (
+            "PUT",
+            format!("{get}?{other_token}"),
+            typed.into(),
+            b"abcd",
+            "403",
+            "new slot",
+        ),
+        (
+            "PUT",
+            format!("{put}x"),
+            typed.into(),
+            b"abcd",
+            "403",
+            "new slot",
+        ),
+        (
+            "PUT",
+            put.replace("a.jpg", "a.exe"),
+            typed.into(),
+            b"abcd",
+            "403",
+            "new slot",
+        ),
+        ("PUT", put.clone(), typed.into(), b"abcde", "413", "4 bytes"),
+        ("PUT", put.clone(), typed.into(), b"abc", "400", "4 bytes"),
+        ("PUT", put.clone(), String::new(), b"abcd", "415", "type"),
+        (
+            "PUT",
+            put.clone(),
+            "Content-Type: text/html\r\n".into(),
+            b"abcd",
+            "415",
+            "type",
+        ),
+        (
+            "PUT",
+            "/upload".into(),
+            typed.into(),
+            b"abcd",
+            "404",
+            "no such file",
+        ),
+        (
+            "PUT",
+            format!("/upload/../../x?{token}"),
+            typed.into(),
+            b"abcd",
+            "404",
+            "no such file",
+        ),
+        ("POST", put.clone(), typed.into(), b"abcd", "405", "PUT"),
+        ("DELETE", get.clone(), String::new(), b"", "405", "PUT"),
+        (
+            "GET",
+            get.clone(),
+            String::new(),
+            b"",
+            "404",
+            "no such file",
+        ),
+        (
+            "GET",
+            "/upload/".into(),
+            String::new(),
+            b"",
+            "404",
+            "no such file",
+        ),
+        (
+            "GET",
+            "/upload/..%2f..%2fetc/passwd".into(),
+            String::new(),
+            b"",
+            "404",
+            "no such file",
+        ),
+        (
+            "GET",
+            get.replace("a.jpg", "%ff"),
+            String::new(),
+            b"",
+            "400",
+            "UTF-8",
+        ),
+        (
+            "GET",
+            get.replace("a.jpg", "../a.jpg"),
+            String::new(),
+            b"",
+            "404",
+            "no such file",
+        ),
+        ("OPTIONS", put.clone(), String::new(), b"", "204", ""),
+        ("OPTIONS", "/upload/x".into(), String::new(), b"", "204", ""),
+    ];
+    for (method, target, headers, body, status, sentence) in rows {
+        let got = house.request(method, &target, &headers, body).await;
+        let case = format!("{method} {target} {headers}");
+        assert!(
+            got.head.starts_with(&format!("HTTP/1.1 {status}")),
+            "{case}: {}",
+            got.head
+        );
+        assert!(got.text().contains(sentence), "{case}: {}", got.text());
+        for header in [
+            "access-control-allow-origin: *",
+            "access-control-allow-methods: GET, HEAD, PUT, OPTIONS",
+            "access-control-allow-headers: Authorization, Content-Type",
+        ] {
+            assert!(got.head.contains(header), "{case}: {}", got.head);
+        }
+    }
+    let chunked = format!("{typed}Transfer-Encoding: chunked\r\n");
+    let got = format!(
+        "PUT {put} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n{chunked}\r\n4\r\nabcd\r\n0\r\n\r\n"
+    );
+    let got = house.ask(&got).await;
+    assert!(got.head.starts_with("HTTP/1.1 411"), "{}", got.head);
+    assert!(house.files().is_empty(), "{:?}", house.files());
+    let right = house.put(put, JPEG, b"abcd").await;
+    assert!(
+        right.head.starts_with("HTTP/1.1 201"),
+        "after all that: {}",
+        right.head
+    );
+}
+
+#[tokio::test]
+async fn who_sends_much_hears_why_it_is_refused() {
+    let house = House::new("").await;
+    let slot = house.slot("a.jpg", 4, JPEG).await;
+    let got = house.put(&slot.put, JPEG, &vec![0; 4_000_000]).await;
+    assert!(got.head.starts_with("HTTP/1.1 413"), "{}", got.head);
+}
+
+#[tokio::test]
+async fn an_uploaded_page_does_nothing() {
+    let house = House::new("").await;
+    for (name, media_type) in [
+        ("a.html", "text/html"),
+        ("a.svg", "image/svg+xml"),
+        ("a", ""),
+    ] {
+        let slot = house.slot(name, 4, media_type).await;
+        let put = house.put(&slot.put, media_type, b"<p/>").await;
+        assert!(put.head.starts_with("HTTP/1.1 201"), "{}", put.head);
+        let got = house.get(&slot.get, "").await;
+        let disposition = got.header("content-disposition").expect("one");
+        assert!(disposition.starts_with("attachment; "), "{disposition}");
+    }
+}
+
+#[tokio::test]
+async fn who_stops_half_way_leaves_nothing() {
+    let house = House::new("").await;
+    let slot = house.slot("a.jpg", 2_000_000, JPEG).await;
+    let mut line = house.line().await;
+    line.write_all(House::head("PUT", &slot.put, JPEG, 2_000_000).as_bytes())
+        .await
+        .expect("open");
+    line.write_all(&vec![7; 1_000_000]).await.expect("open");
+    eventually(|| !house.files().is_empty()).await;
+    // While one hand has it, another gets none of it.
+    let second = house.put(&slot.put, JPEG, &vec![7; 2_000_000]).await;
+    assert!(second.head.starts_with("HTTP/1.1 409"), "{}", second.head);
+    drop(line);
+    eventually(|| house.files().is_empty()).await;
+    // The slot has not ended: the whole file may come.
+    let whole = house.put(&slot.put, JPEG, &vec![7; 2_000_000]).await;
+    assert!(whole.head.starts_with("HTTP/1.1 201"), "{}", whole.head);
+    assert_eq!(house.get(&slot.get, "").await.body.len(), 2_000_000);
+}
+
+/// Time stands still but where somebody waits for it.
+#[tokio::test(start_paused = true)]
+async fn who_stands_still_is_not_waited_for() {
+    let house = House::new("").await;
+    let slot = house.slot("a.jpg", 2_000_000, JPEG).await;
+    let mut line = house.line().await;
+    line.write_all(House::head("PUT", &slot.put, JPEG, 2_000_000).as_bytes())
+        .await
+        .expect("open");
+    line.write_all(b"a").await.expect("open");
+    let got = answer(&mut line).await;
+    assert!(got.head.starts_with("HTTP/1.1 408"), "{}", got.head);
+    eventually(|| house.files().is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_full_card_takes_nothing() {
+    let house = House::new("[upload]\nkeep_free = '1000000GB'\n").await;
+    let slot = house.slot("a.jpg", 4, JPEG).await;
+    let got = house.put(&slot.put, JPEG, b"abcd").await;
+    assert!(got.head.starts_with("HTTP/1.1 507"), "{}", got.head);
+    assert!(got.text().contains("no room"), "{}", got.text());
+    assert!(house.files().is_empty(), "{:?}", house.files());
+}
+
+#[tokio::test]
+async fn what_is_over_is_removed() {
+    let house = House::new("[upload]\nexpire_after = '1d'\n").await;
+    let old = house.slot("old.jpg", 4, JPEG).await;
+    house.put(&old.put, JPEG, b"abcd").await;
+    house.pass(Duration::from_hours(20));
+    let new = house.slot("new.jpg", 4, JPEG).await;
+    house.put(&new.put, JPEG, b"efgh").await;
+    let late = house.slot("late.jpg", 4, JPEG).await;
+    house.pass(Duration::from_hours(4));
+    // A slot ends long before.
+    let got = house.put(&late.put, JPEG, b"abcd").await;
+    assert!(
+        got.head.starts_with("HTTP/1.1 403") && got.text().contains("ended"),
+        "{}",
+        got.head
+    );
+    assert!(
+        house
+            .get(&old.get, "")
+            .await
+            .head
+            .starts_with("HTTP/1.1 404")
+    );
+    // What power cuts leave: a part, a file without a row, and what was never ours.
+    let (id, folder) = ("00112233445566778899aabbccddeeff", "uploads/00");
+    house.write(&format!("{folder}/{id}"), b"stray");
+    house.write(
+        &format!("{folder}/{}.part", id.replace("ff", "ee")),
+        b"stray",
+    );
+    house.write(&format!("{folder}/notes.txt"), b"whose?");
+    assert_eq!(house.files().len(), 5);
+    house.keep();
+    eventually(|| house.files().len() == 2).await;
+    assert!(house.files().iter().any(|file| file.ends_with("notes.txt")));
+    assert_eq!(house.get(&new.get, "").await.text(), "efgh");
+}
