@@ -1,5 +1,6 @@
 // @xmpp/client as a program: `node xmpp_js.mjs LIBRARY SETTINGS` takes commands on standard input and tells
 // what happens on standard output, both one JSON value a line. Driven by xmpp_js.py.
+import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
 import { webcrypto } from "node:crypto";
@@ -8,6 +9,8 @@ import { webcrypto } from "node:crypto";
 globalThis.crypto ??= webcrypto;
 
 const [library, settings] = [process.argv[2], JSON.parse(process.argv[3])];
+// Browsers have one, and newer versions.
+globalThis.WebSocket ??= createRequire(library)("ws");
 const { client, xml } = await import(pathToFileURL(library));
 const tell = (event, more = {}) => process.stdout.write(JSON.stringify({ event, ...more }) + "\n");
 

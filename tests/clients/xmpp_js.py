@@ -40,7 +40,7 @@ class XmppJs:
         """Until it is online. Returns self."""
         self.process = await asyncio.create_subprocess_exec(
             "node", HERE / "xmpp_js.mjs", LIBRARY, json.dumps(self.settings),
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=subprocess.STDOUT,
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=subprocess.STDOUT, limit=1_000_000,
             env={"PATH": os.environ["PATH"], "NODE_EXTRA_CA_CERTS": str(self.server.ca)})
         self.reading = asyncio.ensure_future(self._read())
         await self.tells("online")
