@@ -1,5 +1,5 @@
-//! `/.well-known/host-meta` and `host-meta.json`: where apps in browsers find BOSH and WebSockets (XEP-0156 §2,
-//! RFC 6415).
+//! `/.well-known/host-meta` and `host-meta.json`: where apps in browsers find BOSH and WebSockets (XEP-0156
+//! §2, RFC 6415).
 
 use axum::{
     Extension, Json,

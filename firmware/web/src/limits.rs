@@ -21,11 +21,11 @@ pub const PACE_PERIOD: Duration = Duration::from_mins(5);
 pub const PACE_BYTES_MIN: u64 = 262_144;
 /// Rest after the system refused to accept a connection, usually for want of file descriptors.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Bytes of a WebSocket message: the largest stanza and the namespaces that it has to declare (RFC 7395 §3.3.3).
-/// Larger ones end the connection.
+/// Bytes of a WebSocket message: the largest stanza and the namespaces that it has to declare (RFC 7395
+/// §3.3.3). Larger ones end the connection.
 pub const FRAME_BYTES_MAX: usize = xmpp::limits::STANZA_BYTES_MAX + 1_024;
-/// Bytes that a WebSocket reads at a time. Each session has a buffer of this size as long as it lives, and most of
-/// what a client says is shorter.
+/// Bytes that a WebSocket reads at a time. Each session has a buffer of this size as long as it lives, and
+/// most of what a client says is shorter.
 pub const WEBSOCKET_READ_BYTES: usize = 1_024;
 /// Files that are put at a time: a family that comes home from a wedding. Each needs [`PUT_BUFFER_BYTES`].
 pub const PUTS_MAX: usize = 16;

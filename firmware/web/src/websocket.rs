@@ -27,7 +27,8 @@ pub(crate) const PATH: &str = "/xmpp-websocket";
 /// Its name among the protocols of WebSockets (§3.1).
 const PROTOCOL: &str = "xmpp";
 
-/// Takes a client in. The key that it sends is answered whatever its length: some clients do not send 16 bytes.
+/// Takes a client in. The key that it sends is answered whatever its length: some clients do not send 16
+/// bytes.
 pub(crate) async fn enter(
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
     Extension(door): Extension<ClientDoor>,

@@ -1,5 +1,5 @@
-//! The door for clients that come in over HTTP. Whoever speaks HTTP brings them; who they are, and how many may
-//! be here before they have said so, is decided here as at every other port.
+//! The door for clients that come in over HTTP. Whoever speaks HTTP brings them; who they are, and how many
+//! may be here before they have said so, is decided here as at every other port.
 
 use super::gate::Gate;
 use crate::{
