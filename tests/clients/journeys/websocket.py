@@ -6,6 +6,8 @@ import json
 import ssl
 import urllib.request
 
+import aiohttp
+
 from slixmpp_client import Slixmpp
 from talk import ALICE, BOB, start
 from waiting import Failed, step, until
@@ -18,6 +20,8 @@ async def go(server, directory):
     await start(server, ALICE, BOB)
     with step("host-meta names it, as XML and as JSON, for pages from anywhere"):
         await asyncio.to_thread(look_up, server)
+    with step("what is no frame of the protocol gets the error that says so, and a goodbye"):
+        await be_told_no(server)
     bob = await Slixmpp(server, f"{BOB}/desk", BOB).come_online()
     try:
         for way, plain in (("SASL, binding, stream management", True), ("SASL2 and Bind 2", False)):
@@ -60,3 +64,54 @@ def look_up(server):
         with urllib.request.urlopen(address, context=trust, timeout=20) as answer:
             if answer.headers["Access-Control-Allow-Origin"] != "*" or not found(answer.read().decode()):
                 raise Failed(f"{address} says something else")
+
+
+FRAMING = "urn:ietf:params:xml:ns:xmpp-framing"
+OPEN = f"<open xmlns='{FRAMING}' to='localhost' version='1.0'/>"
+STANZA = "<presence xmlns='jabber:client'/>"
+# What is sent, and what the server has to say to it (RFC 7395 §3.3, RFC 6120 §4.9.3).
+WRONG = (
+    ([STANZA], "not-well-formed|invalid-namespace|unsupported-stanza-type|bad-format"),
+    ([OPEN.replace(FRAMING, "jabber:client")], "invalid-namespace"),
+    (["<stream:stream xmlns:stream='http://etherx.jabber.org/streams' to='localhost'>"],
+     "not-well-formed|unsupported-stanza-type|bad-format"),
+    ([OPEN.replace("localhost", "nowhere.example")], "host-unknown"),
+    ([OPEN, STANZA], "not-authorized"),
+    ([OPEN, STANZA + STANZA], "not-well-formed"),
+    ([OPEN, "<message xmlns='jabber:client'>"], "not-well-formed"),
+    ([OPEN, " " + STANZA], "bad-format|not-well-formed"),
+    ([OPEN, STANZA.encode()], "bad-format"),
+    ([OPEN, "<a>&undefined;</a>"], "not-well-formed|restricted-xml|bad-format"),
+    ([OPEN, f"<close xmlns='{FRAMING}'/>"], None),
+)
+
+
+async def be_told_no(server):
+    trust = ssl.create_default_context(cafile=str(server.ca))
+    address = f"wss://{server.domain}:{server.https}/xmpp-websocket"
+    async with aiohttp.ClientSession() as session:
+        for sent, expected in WRONG:
+            async with session.ws_connect(address, ssl=trust, protocols=["xmpp"]) as socket:
+                for frame in sent:
+                    await (socket.send_bytes(frame) if isinstance(frame, bytes) else socket.send_str(frame))
+                said = [frame.data async for frame in socket if frame.type == aiohttp.WSMsgType.TEXT]
+                text = " ".join(said)
+                if not said or not said[0].startswith("<open ") or not said[-1].startswith("<close "):
+                    raise Failed(f"{sent}: {said}, closed with {socket.close_code}")
+                if (expected is None) != ("stream:error" not in text) or expected and not any(
+                        f"<{one} " in text for one in expected.split("|")):
+                    raise Failed(f"{sent}: {said}")
+                if socket.close_code != 1000:
+                    raise Failed(f"{sent}: closed with {socket.close_code}")
+        try:
+            await session.ws_connect(address, ssl=trust)
+            raise Failed("a WebSocket of no protocol stands")
+        except aiohttp.WSServerHandshakeError as error:
+            if error.status != 400:
+                raise Failed(f"{error.status} for a WebSocket of no protocol") from None
+        # One key is as good as another.
+        headers = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13",
+                   "Sec-WebSocket-Protocol": "xmpp", "Sec-WebSocket-Key": "a" * 48}
+        async with session.get(address.replace("wss", "https"), headers=headers, ssl=trust) as answer:
+            if answer.status != 101:
+                raise Failed(f"{answer.status} for a long key")
