@@ -51,8 +51,8 @@ pub(crate) trait Kind {
     /// not running.
     fn converse(&self, place: &Place, pairs: &[[Account; 2]], messages: usize) -> Result<()>;
 
-    /// Sets it up to take files (XEP-0363), at `upload.` before the domain and over HTTPS at `localhost`, before
-    /// the first start. `false` where nobody has written down how.
+    /// Sets it up to take files (XEP-0363), at `upload.` before the domain and over HTTPS at `localhost`,
+    /// before the first start. `false` where nobody has written down how.
     fn take_files(&self, _place: &Place) -> Result<bool> {
         Ok(false)
     }

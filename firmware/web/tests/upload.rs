@@ -2,7 +2,7 @@
 
 mod house;
 
-use house::{House, JPEG, answer, eventually};
+use house::{House, JPEG, Slot, answer, eventually};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 
@@ -39,11 +39,22 @@ async fn a_file_comes_and_goes() {
     for header in headers {
         assert!(got.head.contains(header), "{header}: {}", got.head);
     }
-    let tag = got.header("etag").expect("a tag");
     let again = house.put(&slot.put, JPEG, &bytes).await;
     assert!(again.head.starts_with("HTTP/1.1 409"), "{}", again.head);
     assert_eq!(house.files().len(), 1, "{:?}", house.files());
+}
 
+#[tokio::test]
+async fn a_file_is_given_in_part_and_not_twice() {
+    let house = House::new("").await;
+    let slot = house.slot("a.jpg", 300_000, JPEG).await;
+    let bytes: Vec<u8> = (0..300_000_u32).map(|n| (n % 251) as u8).collect();
+    house.put(&slot.put, JPEG, &bytes).await;
+    let tag = house
+        .get(&slot.get, "")
+        .await
+        .header("etag")
+        .expect("a tag");
     let rows: [(String, &str, &[u8]); 9] = [
         ("Range: bytes=0-3\r\n".into(), "206", &bytes[..4]),
         ("Range: bytes=299990-\r\n".into(), "206", &bytes[299_990..]),
@@ -95,145 +106,93 @@ async fn a_file_comes_and_goes() {
     assert_eq!(head.header("content-length").as_deref(), Some("300000"));
 }
 
+/// Method, target, type and body; status, and what the sentence says. `-` is nothing.
+const REFUSED: &str = "\
+PUT     {get}               image/jpeg abcd  403 new slot
+PUT     {get}?{other}       image/jpeg abcd  403 new slot
+PUT     {get}?token=        image/jpeg abcd  403 new slot
+PUT     {put}x              image/jpeg abcd  403 new slot
+PUT     {put}               image/jpeg abcde 413 4 bytes
+PUT     {put}               image/jpeg abc   400 4 bytes
+PUT     {put}               -          abcd  415 another type
+PUT     {put}               text/html  abcd  415 another type
+PUT     /upload             image/jpeg abcd  404 no such file
+PUT     /upload/../x?{own}  image/jpeg abcd  404 no such file
+PUT     {folder}/b.jpg?{own} image/jpeg abcd 403 new slot
+PUT     {folder}/%ff?{own}  image/jpeg abcd  400 UTF-8
+POST    {put}               image/jpeg abcd  405 PUT
+DELETE  {get}               -          -     405 PUT
+GET     {get}               -          -     404 no such file
+GET     /upload/            -          -     404 no such file
+GET     {folder}/%ff        -          -     400 UTF-8
+GET     {folder}/../a.jpg   -          -     404 no such file
+GET     /upload/..%2f..%2fetc/passwd - -     404 no such file
+OPTIONS {put}               -          -     204 -
+OPTIONS /upload/x           -          -     204 -
+";
+
 #[tokio::test]
 async fn what_is_no_upload_is_refused() {
     let house = House::new("").await;
     let slot = house.slot("a.jpg", 4, JPEG).await;
     let other = house.slot("b.jpg", 4, JPEG).await;
-    let token = slot.put.split_once('?').expect("a token").1;
-    let other_token = other.put.split_once('?').expect("a token").1;
-    let (put, get) = (&slot.put, &slot.get);
-    let typed = "Content-Type: image/jpeg\r\n";
-    // Method, target and further headers, body; status, and what the sentence says.
-    type Row<'a> = (&'a str, String, String, &'a [u8], &'a str, &'a str);
-    let rows: [Row<'_>; 19] = [
-        ("PUT", get.clone(), typed.into(), b"abcd", "403", "new slot"),
-        (
-            "PUT",
-            format!("{get}?{other_token}"),
-            typed.into(),
-            b"abcd",
-            "403",
-            "new slot",
-        ),
-        (
-            "PUT",
-            format!("{put}x"),
-            typed.into(),
-            b"abcd",
-            "403",
-            "new slot",
-        ),
-        (
-            "PUT",
-            put.replace("a.jpg", "a.exe"),
-            typed.into(),
-            b"abcd",
-            "403",
-            "new slot",
-        ),
-        ("PUT", put.clone(), typed.into(), b"abcde", "413", "4 bytes"),
-        ("PUT", put.clone(), typed.into(), b"abc", "400", "4 bytes"),
-        ("PUT", put.clone(), String::new(), b"abcd", "415", "type"),
-        (
-            "PUT",
-            put.clone(),
-            "Content-Type: text/html\r\n".into(),
-            b"abcd",
-            "415",
-            "type",
-        ),
-        (
-            "PUT",
-            "/upload".into(),
-            typed.into(),
-            b"abcd",
-            "404",
-            "no such file",
-        ),
-        (
-            "PUT",
-            format!("/upload/../../x?{token}"),
-            typed.into(),
-            b"abcd",
-            "404",
-            "no such file",
-        ),
-        ("POST", put.clone(), typed.into(), b"abcd", "405", "PUT"),
-        ("DELETE", get.clone(), String::new(), b"", "405", "PUT"),
-        (
-            "GET",
-            get.clone(),
-            String::new(),
-            b"",
-            "404",
-            "no such file",
-        ),
-        (
-            "GET",
-            "/upload/".into(),
-            String::new(),
-            b"",
-            "404",
-            "no such file",
-        ),
-        (
-            "GET",
-            "/upload/..%2f..%2fetc/passwd".into(),
-            String::new(),
-            b"",
-            "404",
-            "no such file",
-        ),
-        (
-            "GET",
-            get.replace("a.jpg", "%ff"),
-            String::new(),
-            b"",
-            "400",
-            "UTF-8",
-        ),
-        (
-            "GET",
-            get.replace("a.jpg", "../a.jpg"),
-            String::new(),
-            b"",
-            "404",
-            "no such file",
-        ),
-        ("OPTIONS", put.clone(), String::new(), b"", "204", ""),
-        ("OPTIONS", "/upload/x".into(), String::new(), b"", "204", ""),
-    ];
-    for (method, target, headers, body, status, sentence) in rows {
-        let got = house.request(method, &target, &headers, body).await;
-        let case = format!("{method} {target} {headers}");
+    let query = |slot: &Slot| slot.put.split_once('?').expect("a token").1.to_owned();
+    let folder = slot.get.strip_suffix("/a.jpg").expect("its name");
+    for row in REFUSED.lines() {
+        let filled = row
+            .replace("{put}", &slot.put)
+            .replace("{get}", &slot.get)
+            .replace("{folder}", folder)
+            .replace("{own}", &query(&slot))
+            .replace("{other}", &query(&other));
+        let some = |field| if field == "-" { "" } else { field };
+        let mut fields = filled.split_whitespace().map(some);
+        let mut field = || fields.next().unwrap_or_default();
+        let (method, target, media_type, body) = (field(), field(), field(), field());
+        let status = field();
+        let sentence = row
+            .split_once(status)
+            .map_or("", |(_, rest)| some(rest.trim()));
+        let headers = match media_type {
+            "" => String::new(),
+            media_type => format!("Content-Type: {media_type}\r\n"),
+        };
+        let got = house
+            .request(method, target, &headers, body.as_bytes())
+            .await;
         assert!(
             got.head.starts_with(&format!("HTTP/1.1 {status}")),
-            "{case}: {}",
+            "{row}: {}",
             got.head
         );
-        assert!(got.text().contains(sentence), "{case}: {}", got.text());
+        assert!(got.text().contains(sentence), "{row}: {}", got.text());
         for header in [
             "access-control-allow-origin: *",
             "access-control-allow-methods: GET, HEAD, PUT, OPTIONS",
             "access-control-allow-headers: Authorization, Content-Type",
         ] {
-            assert!(got.head.contains(header), "{case}: {}", got.head);
+            assert!(got.head.contains(header), "{row}: {}", got.head);
         }
     }
-    let chunked = format!("{typed}Transfer-Encoding: chunked\r\n");
-    let got = format!(
-        "PUT {put} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n{chunked}\r\n4\r\nabcd\r\n0\r\n\r\n"
-    );
-    let got = house.ask(&got).await;
-    assert!(got.head.starts_with("HTTP/1.1 411"), "{}", got.head);
     assert!(house.files().is_empty(), "{:?}", house.files());
-    let right = house.put(put, JPEG, b"abcd").await;
+    let right = house.put(&slot.put, JPEG, b"abcd").await;
     assert!(
         right.head.starts_with("HTTP/1.1 201"),
         "after all that: {}",
         right.head
     );
+}
+
+#[tokio::test]
+async fn a_file_without_a_length_is_refused() {
+    let house = House::new("").await;
+    let Slot { put, .. } = house.slot("a.jpg", 4, JPEG).await;
+    let chunked = format!(
+        "PUT {put} HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Type: {JPEG}\r\n\
+         Transfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\n0\r\n\r\n"
+    );
+    let got = house.ask(&chunked).await;
+    assert!(got.head.starts_with("HTTP/1.1 411"), "{}", got.head);
 }
 
 #[tokio::test]

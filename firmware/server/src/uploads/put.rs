@@ -43,8 +43,9 @@ pub enum PutRefusal {
     Disk,
 }
 
-/// A file that may be put where it was promised.
+/// A file that may be put where it was promised. It counts for as long as this lives.
 pub struct Accepted {
+    server: Arc<Server>,
     id: UploadId,
     account: u32,
     file: FileRecord,
@@ -59,6 +60,13 @@ impl Accepted {
     /// Its length, which is exact.
     pub fn bytes(&self) -> u64 {
         self.file.bytes
+    }
+}
+
+impl Drop for Accepted {
+    fn drop(&mut self) {
+        let mut usage = self.server.uploads().usage();
+        usage.let_go(self.account, self.id);
     }
 }
 
@@ -92,8 +100,10 @@ impl Server {
         self.look_for(put.id, &claims).await?;
         let file = (put.id, claims.bytes);
         let mut usage = self.uploads().usage();
-        usage.remember(claims.account, file, claims.until_ms);
+        usage.comes(claims.account, file, claims.until_ms);
+        drop(usage);
         Ok(Accepted {
+            server: self.clone(),
             id: put.id,
             account: claims.account,
             file: FileRecord {
@@ -139,10 +149,10 @@ impl Server {
     /// The file's bytes are on disk: notes that it is there. `false` where the disk does not take that, and
     /// the bytes are nobody's.
     pub async fn keep_upload(self: &Arc<Self>, accepted: Accepted) -> bool {
-        let Accepted { id, account, file } = accepted;
+        let (id, account) = (accepted.id, accepted.account);
         let file = FileRecord {
             stored_ms: self.now(),
-            ..file
+            ..accepted.file.clone()
         };
         let writes = vec![
             FILE.put(&(account, id.0), &file),

@@ -175,13 +175,42 @@ fn slots_and_files_fill_a_quota() {
 }
 
 #[test]
+fn nobody_keeps_too_many_slots() {
+    let world = World::new();
+    let now = world.fixture.server.now();
+    let first = world.slot(1, None).unwrap();
+    world.fixture.hands.pass(1_000);
+    for _ in 1..limits::SLOTS_PER_ACCOUNT_MAX {
+        assert!(world.slot(1, None).is_ok());
+    }
+    let refused = world.slot(1, None).err();
+    assert_eq!(refused, Some(SlotRefusal::TooMany(now + SLOT_MS)));
+    // One that is used is none any more.
+    let accepted = world.judge(&first, Some(1), Some("image/jpeg")).unwrap();
+    assert!(world.run(world.fixture.server.keep_upload(accepted)));
+    assert!(world.slot(1, None).is_ok());
+}
+
+#[test]
+fn a_file_that_comes_slowly_counts_until_it_is_there() {
+    let world = World::new();
+    world.config(|config| config.upload.user_quota = 100);
+    let url = world.slot(60, None).unwrap();
+    let accepted = world.judge(&url, Some(60), Some("image/jpeg")).unwrap();
+    world.fixture.hands.pass(SLOT_MS);
+    assert!(world.slot(41, None).is_err());
+    drop(accepted);
+    assert!(world.slot(41, None).is_ok(), "it was cut off");
+}
+
+#[test]
 fn a_slot_used_over_a_restart_counts() {
     let world = World::new();
     let url = world.slot(60, None).unwrap();
     *world.fixture.server.uploads().usage() = Usage::default();
     world.config(|config| config.upload.user_quota = 100);
     assert!(world.judge(&url, Some(60), Some("image/jpeg")).is_ok());
-    assert!(world.slot(41, None).is_err());
+    assert!(world.slot(41, None).is_err(), "it may come again");
     assert!(world.slot(40, None).is_ok());
 }
 

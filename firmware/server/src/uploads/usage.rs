@@ -35,6 +35,8 @@ struct Promise {
     id: UploadId,
     bytes: u64,
     until_ms: Timestamp,
+    /// Its file is on its way, which may take longer than the slot.
+    is_used: bool,
 }
 
 impl Usage {
@@ -81,7 +83,8 @@ impl Usage {
         quota: u64,
     ) -> Result<(), SlotRefusal> {
         let used = self.accounts.entry(account).or_default();
-        used.promises.retain(|promise| promise.until_ms > now);
+        used.promises
+            .retain(|promise| promise.is_used || promise.until_ms > now);
         let (id, bytes) = file;
         let first_over = used.promises.iter().map(|promise| promise.until_ms).min();
         if used.promises.len() >= SLOTS_PER_ACCOUNT_MAX {
@@ -98,20 +101,38 @@ impl Usage {
             id,
             bytes,
             until_ms,
+            is_used: false,
         });
         Ok(())
     }
 
-    /// A slot of before a restart is used: it counts again.
-    pub(super) fn remember(&mut self, account: u32, (id, bytes): (UploadId, u64), until_ms: u64) {
+    /// A file is on its way: until it is there or [`Usage::let_go`], its slot counts, also one of before a
+    /// restart.
+    pub(super) fn comes(
+        &mut self,
+        account: u32,
+        (id, bytes): (UploadId, u64),
+        until_ms: Timestamp,
+    ) {
         let used = self.accounts.entry(account).or_default();
-        let is_known = used.promises.iter().any(|promise| promise.id == id);
-        if !is_known && used.promises.len() < SLOTS_PER_ACCOUNT_MAX {
+        let known = used.promises.iter_mut().find(|promise| promise.id == id);
+        if let Some(promise) = known {
+            promise.is_used = true;
+        } else if used.promises.len() < SLOTS_PER_ACCOUNT_MAX {
             used.promises.push(Promise {
                 id,
                 bytes,
                 until_ms,
+                is_used: true,
             });
+        }
+    }
+
+    /// A file does not come any more.
+    pub(super) fn let_go(&mut self, account: u32, id: UploadId) {
+        let promises = self.accounts.get_mut(&account).into_iter();
+        for promise in promises.flat_map(|used| used.promises.iter_mut()) {
+            promise.is_used &= promise.id != id;
         }
     }
 }

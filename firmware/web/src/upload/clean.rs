@@ -86,7 +86,7 @@ impl Uploads {
     /// Of these files, those that are nobody's; how many went.
     async fn remove_strays_of(&self, ids: &[UploadId]) -> usize {
         // Nobody puts them while they are looked at; whoever does so now is told to wait.
-        let hold = |id: &UploadId| Some((*id, self.hands.hold(*id, 0)?));
+        let hold = |id: &UploadId| Some((*id, self.hands.hold(*id)?));
         let held: Vec<(UploadId, Held)> = ids.iter().filter_map(hold).collect();
         let ids: Vec<UploadId> = held.iter().map(|(id, _)| *id).collect();
         let Some(strays) = self.server.strays(ids.clone()).await else {

@@ -26,6 +26,7 @@ use std::{
     io::{self, Seek, SeekFrom},
     path::Path,
 };
+use tokio::task::spawn_blocking;
 use tracing::error;
 
 /// A file never changes, and whoever has its address may have it again; nobody's proxy needs to.
@@ -59,7 +60,8 @@ pub(super) async fn answer(uploads: &Uploads, head: &Parts) -> Result<Response, 
         Wanted::None => return Ok(unsatisfiable(upload.bytes)),
     };
     let path = uploads.file(id);
-    let file = uploads.hands.on_disk(move || open(&path, first)).await;
+    let file = spawn_blocking(move || open(&path, first)).await;
+    let file = file.unwrap_or_else(|error| Err(io::Error::other(error)));
     let file = file.map_err(|error| {
         error!(%error, "an uploaded file cannot be read");
         Refused::NO_FILE
