@@ -3,7 +3,7 @@
 
 mod alarms;
 mod driven;
-mod socket;
+pub(crate) mod socket;
 pub(crate) mod tcp;
 
 pub(crate) use driven::{Driven, Handshake};

@@ -10,7 +10,10 @@ use crate::{
     s2s::limits::VERIFICATION_MS_MAX,
     server::Server,
     tls::Tls,
-    transport::tcp::{self, House, Serving},
+    transport::{
+        socket::Socket,
+        tcp::{self, House, Serving},
+    },
 };
 use rustls_pki_types::CertificateDer;
 use std::{
@@ -176,7 +179,7 @@ impl Calls {
             admission: None,
             stop: self.stop.clone(),
         };
-        let serve = tcp::serve(self.house.clone(), dialed.tcp, link, how);
+        let serve = tcp::serve(self.house.clone(), Socket::Clear(dialed.tcp), link, how);
         let alive = self.alive.upgrade();
         let mut serving = tokio::spawn(async move {
             let link = serve.await;

@@ -22,7 +22,7 @@ thread_local! {
     static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
 }
 
-pub(super) enum Socket {
+pub(crate) enum Socket {
     Clear(TcpStream),
     Secured(Box<TlsStream<TcpStream>>),
     /// Between the two, or after a handshake that failed.

@@ -24,7 +24,6 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    net::TcpStream,
     sync::{Semaphore, watch},
     task::spawn_blocking,
     time::{sleep, timeout},
@@ -53,7 +52,7 @@ impl House {
 pub(crate) struct Serving {
     /// Of the peer, for the log.
     pub(crate) address: IpAddr,
-    /// TLS comes before the first byte.
+    /// TLS comes before the first byte, and is yet to begin.
     pub(crate) direct: bool,
     /// Counts until the peer has authenticated; nothing where we called.
     pub(crate) admission: Option<Admission>,
@@ -64,16 +63,12 @@ pub(crate) struct Serving {
 /// Serves one connection to its end, and gives the stream back.
 pub(crate) fn serve<S: Driven>(
     house: Arc<House>,
-    tcp: TcpStream,
+    socket: Socket,
     mut stream: S,
     how: Serving,
 ) -> impl Future<Output = S> {
     let address = how.address;
-    let mut driver = Driver {
-        house,
-        socket: Socket::Clear(tcp),
-        how,
-    };
+    let mut driver = Driver { house, socket, how };
     // A block, because what an `async fn` is given lies in its future a second time; and boxed, or what
     // drives it would lie there twice, too: as what is called and as what is awaited.
     async move {
