@@ -2,43 +2,32 @@
 
 use crate::{control::protocol::Listeners, desk::Desk, house::House, machine::MachineDice};
 use anyhow::Result;
-use household::{Config, config::Listen};
-use rustls::ServerConfig;
+use household::Config;
 use server::{
-    connection::Door,
-    listen::{self, ClientDoor},
+    listen::{self, ClientDoor, Entrance, Opening},
     s2s::{self, Dialer},
 };
 use std::{net::SocketAddr, sync::Arc};
 use tokio::{sync::watch, task::JoinHandle};
-use web::{Site, TlsSource, Uploads};
+use web::{Site, Uploads};
 
 pub(crate) struct Doors {
     house: Arc<House>,
-    site: Site,
+    /// What they share, limits above all.
+    entrance: Arc<Entrance>,
+    open: Vec<Door>,
+    /// Clients that come by HTTP.
     clients: ClientDoor,
-    tls: TlsSource,
-    streams: Option<StreamDoors>,
-    web: Vec<WebDoor>,
     dialer: Dialer,
     /// Connections that we make to other servers.
     calls: Serving,
-    /// Removes the bytes of files that are to go.
+    /// The removal of files.
     cleaning: Serving,
 }
 
-/// All listeners for clients, other servers and components: they share limits, so they come and go together.
-struct StreamDoors {
-    wanted: Listen,
-    bound: Vec<(&'static str, SocketAddr)>,
-    serving: Serving,
-}
-
-/// One listener of the web.
-struct WebDoor {
-    name: &'static str,
-    /// As configured: port 0 is any.
-    wanted: SocketAddr,
+/// One listener.
+struct Door {
+    opening: Opening,
     bound: SocketAddr,
     serving: Serving,
 }
@@ -62,8 +51,12 @@ impl Serving {
     }
 
     async fn end(self) {
-        self.stop.send_replace(true);
+        self.stop();
         let _ = self.task.await;
+    }
+
+    fn stop(&self) {
+        self.stop.send_replace(true);
     }
 }
 
@@ -77,180 +70,101 @@ impl Doors {
         let cleaning = Serving::start(|stopped| uploads.keep(stopped));
         let (counting, desk) = (house.clone(), desk.clone());
         let numbers = move || counting.numbers(desk.accounts());
+        let asked = house.server.clone();
+        let address = move || asked.web_address();
         let clients = ClientDoor::new(house.server.clone(), house.tls.clone());
-        let site = Site::new(env!("CARGO_PKG_VERSION"), house.health(), numbers, pages)
+        let version = env!("CARGO_PKG_VERSION");
+        let site = Site::new(version, house.health(), numbers, address, pages)
             .with_clients(clients.clone());
-        let (house, certificate) = (house.clone(), house.tls.clone());
-        let tls: TlsSource =
-            Arc::new(move || for_http(&certificate.identity().configuration(Door::StartTls)));
         let (server, certificate) = (house.server.clone(), house.tls.clone());
+        let entrance = Entrance::new(server.clone(), certificate.clone(), Arc::new(site));
         let config = server.config();
         let dialer = Dialer::new(&config, Arc::new(MachineDice));
         let dialing = dialer.clone();
         let calls =
             Serving::start(|stopped| s2s::calls::serve(server, certificate, dialing, stopped));
         let mut doors = Doors {
-            house,
-            site,
+            house: house.clone(),
+            entrance,
+            open: Vec::new(),
             clients,
-            tls,
-            streams: None,
-            web: Vec::new(),
             dialer,
             calls,
             cleaning,
         };
-        doors.house.resume().await;
+        house.resume().await;
         doors.follow(&config).await?;
         Ok(doors)
     }
 
-    /// Opens what the configuration asks for and closes what it no longer does; other servers are looked for
-    /// as it says. An error names a listener
-    /// that cannot be opened. The other web listeners are open then; those for clients are as they were.
+    /// Opens what the configuration asks for and closes what it no longer does; whoever came in by what stays
+    /// stays. Other servers are looked for as it says. An error names a listener that cannot be opened: those of its name are as they were then.
     pub(crate) async fn follow(&mut self, config: &Config) -> Result<()> {
         self.dialer.follow(config);
-        let web = self.follow_web(&config.listen).await;
-        let https = self.web.iter().find(|door| door.name == "https");
+        let mut wanted = listen::openings(config);
+        let mut closed = Vec::new();
+        for door in std::mem::take(&mut self.open) {
+            // Each is wanted once: what stays is not opened again.
+            match wanted.iter().position(|wanted| *wanted == door.opening) {
+                Some(index) => {
+                    wanted.remove(index);
+                    self.open.push(door);
+                }
+                // What comes instead may want the same address, which must be free then.
+                None => {
+                    closed.push(door.opening);
+                    door.serving.end().await;
+                }
+            }
+        }
+        let mut trouble = Ok(());
+        for opening in wanted {
+            if let Err(error) = self.open_door(opening).await {
+                for before in closed.iter().filter(|before| before.name == opening.name) {
+                    self.open_door(*before).await?;
+                }
+                closed.retain(|before| before.name != opening.name);
+                trouble = trouble.and(Err(error));
+            }
+        }
+        let https = self.open.iter().find(|door| door.opening.name == "https");
         let port = https.map_or(0, |door| door.bound.port());
         self.house.server.note_https_port(port);
-        self.follow_streams(config).await.and(web)
+        trouble
     }
 
-    async fn follow_streams(&mut self, config: &Config) -> Result<()> {
-        let wanted = streams_of(config);
-        if let Some(open) = &self.streams
-            && open.wanted == wanted
-        {
-            return Ok(());
-        }
-        let Some(StreamDoors {
-            wanted: before,
-            serving,
-            ..
-        }) = self.streams.take()
-        else {
-            return Ok(self.open_streams(wanted).await?);
-        };
-        // Most often an address stays, and can be bound again only when it is free.
-        serving.end().await;
-        let opened = self.open_streams(wanted).await;
-        if opened.is_err() {
-            self.open_streams(before).await?;
-        }
-        Ok(opened?)
-    }
-
-    async fn open_streams(&mut self, wanted: Listen) -> Result<(), listen::ListenError> {
-        let listeners = listen::bind(&wanted).await?;
-        let bound = listeners.addresses().collect();
-        let (server, tls) = (self.house.server.clone(), self.house.tls.clone());
-        let serving = Serving::start(|stopped| listeners.serve(server, tls, stopped));
-        self.streams = Some(StreamDoors {
-            wanted,
+    async fn open_door(&mut self, opening: Opening) -> Result<()> {
+        let listener = opening.bind().await?;
+        let (bound, entrance) = (listener.address(), self.entrance.clone());
+        let serving = Serving::start(|stopped| listener.serve(entrance, stopped));
+        self.open.push(Door {
+            opening,
             bound,
             serving,
         });
         Ok(())
     }
 
-    async fn follow_web(&mut self, listen: &Listen) -> Result<()> {
-        let https = listen.https.iter().map(|address| ("https", *address));
-        let http = listen.http.iter().map(|address| ("http", *address));
-        let mut wanted: Vec<_> = https.chain(http).collect();
-        for door in std::mem::take(&mut self.web) {
-            // Each is wanted once: what stays is not opened again.
-            match wanted
-                .iter()
-                .position(|wanted| *wanted == (door.name, door.wanted))
-            {
-                Some(index) => {
-                    wanted.remove(index);
-                    self.web.push(door);
-                }
-                None => door.serving.end().await,
-            }
-        }
-        let mut trouble = Ok(());
-        for (name, address) in wanted {
-            match self.open_web(name, address).await {
-                Ok(door) => self.web.push(door),
-                Err(error) => trouble = trouble.and(Err(error)),
-            }
-        }
-        trouble
-    }
-
-    async fn open_web(&self, name: &'static str, wanted: SocketAddr) -> Result<WebDoor> {
-        let listener = listen::bind_one(name, wanted).await?;
-        let bound = listener.local_addr()?;
-        let tls = (name == "https").then(|| self.tls.clone());
-        let serving =
-            Serving::start(|stopped| web::serve(listener, tls, self.site.clone(), stopped));
-        Ok(WebDoor {
-            name,
-            wanted,
-            bound,
-            serving,
-        })
-    }
-
     /// What is bound, by name.
     pub(crate) fn listeners(&self) -> Listeners {
-        let streams = self
-            .streams
-            .iter()
-            .flat_map(|open| open.bound.iter().copied());
-        let web = self.web.iter().map(|door| (door.name, door.bound));
         let mut listeners = Listeners::new();
-        for (name, address) in streams.chain(web) {
-            listeners.entry(name.to_owned()).or_default().push(address);
+        for door in &self.open {
+            let name = door.opening.name.to_owned();
+            listeners.entry(name).or_default().push(door.bound);
         }
         listeners
     }
 
     /// Closes all of them; clients get their last words.
     pub(crate) async fn close(self) {
-        self.clients.close().await;
-        for door in self.web {
-            door.serving.end().await;
+        for door in &self.open {
+            door.serving.stop();
         }
-        if let Some(open) = self.streams {
-            open.serving.end().await;
+        self.clients.close().await;
+        for door in self.open {
+            door.serving.end().await;
         }
         self.calls.end().await;
         self.cleaning.end().await;
     }
-}
-
-/// The listeners for streams. A house that does not talk to others has none for them, and one without
-/// external components none for those.
-fn streams_of(config: &Config) -> Listen {
-    let it = &config.listen;
-    let for_others = |list: &Vec<SocketAddr>| {
-        if config.s2s.enabled {
-            list.clone()
-        } else {
-            Vec::new()
-        }
-    };
-    let has_components = !config.components.is_empty();
-    let for_components = has_components.then(|| it.component.clone());
-    Listen {
-        c2s: it.c2s.clone(),
-        c2s_tls: it.c2s_tls.clone(),
-        s2s: for_others(&it.s2s),
-        s2s_tls: for_others(&it.s2s_tls),
-        component: for_components.unwrap_or_default(),
-        https: Vec::new(),
-        http: Vec::new(),
-        ..it.clone()
-    }
-}
-
-/// The certificate as it is, for another protocol (RFC 7301).
-fn for_http(tls: &ServerConfig) -> Arc<ServerConfig> {
-    let mut tls = tls.clone();
-    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Arc::new(tls)
 }

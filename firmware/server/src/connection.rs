@@ -78,7 +78,6 @@ impl Todo {
 /// One stream of a client.
 pub struct Connection {
     server: Arc<Server>,
-    door: Door,
     reader: Reader,
     output: Vec<u8>,
     /// Whether our header of the current stream is in the output or was written.
@@ -117,7 +116,6 @@ impl Connection {
         }
         Connection {
             server,
-            door: peer.door,
             reader: Reader::new(ns::CLIENT, UNAUTHENTICATED_BYTES_MAX),
             output: Vec::new(),
             has_header: false,
@@ -131,11 +129,6 @@ impl Connection {
             pause: None,
             quiet_since: now,
         }
-    }
-
-    /// How the client came in.
-    pub(crate) fn door(&self) -> Door {
-        self.door
     }
 
     /// TLS is up. Nothing that came before it counts (RFC 6120 §5.4.3.3).

@@ -1,60 +1,82 @@
 //! The ports: what each one accepts, and how many may be at the door at once.
+//!
+//! A connection goes through up to four steps before it is somebody's: the gate counts it, a proxy says whose
+//! it is, TLS is made, and its first bytes may have to tell what it is for. Each has its time; nobody is held
+//! without limit.
 
+mod first_bytes;
 mod gate;
+mod http;
+pub mod limits;
+mod port;
+mod proxy;
+mod tls_port;
 mod web;
 
 pub(crate) use gate::Admission;
+pub use http::{HttpConnection, HttpStream, Secured, Web};
+pub use tls_port::Protocol;
 pub use web::ClientDoor;
 
 use crate::{
-    component::Component,
-    connection::{Connection, Door, Peer},
-    limits::{ACCEPT_PAUSE_MS, DEAD_LINE_MS, SHUTDOWN_MS_MAX},
-    s2s::{Link, dial::limits::SERVER_DEAD_LINE_MS},
+    limits::{DEAD_LINE_MS, SHUTDOWN_MS_MAX},
+    s2s::dial::limits::SERVER_DEAD_LINE_MS,
     server::Server,
     tls::Tls,
-    transport::{
-        socket::Socket,
-        tcp::{self, House, Serving},
-    },
+    transport::tcp::House,
 };
 use gate::Gate;
-use household::config::Listen;
-use rustix::net::sockopt::set_tcp_user_timeout;
+use household::Config;
+use port::Port;
 use std::{
     fmt, io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
+use tls_port::{C2S_TLS, HTTPS, S2S_TLS, TlsPort};
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     sync::{mpsc, watch},
-    time::{sleep, timeout},
+    time::timeout,
 };
-use tracing::{debug, warn};
 
-/// Bound sockets that nobody was accepted from yet.
-pub struct Listeners {
-    open: Vec<Open>,
+/// What all ports share: the server behind them, the certificate, and how many may wait.
+pub struct Entrance {
+    house: Arc<House>,
+    gate: Arc<Gate>,
+    web: Arc<dyn Web>,
 }
 
-struct Open {
-    name: &'static str,
+/// An address that the configuration wants to be listened on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opening {
+    /// The name in `[listen]`.
+    pub name: &'static str,
+    /// Port 0 is any.
+    pub address: SocketAddr,
     who: Who,
+}
+
+/// A bound socket that nobody was accepted from yet.
+pub struct Listener {
+    opening: Opening,
     address: SocketAddr,
     socket: TcpListener,
 }
 
 /// Who comes in.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Who {
-    Client(Door),
-    /// Another server; whether with TLS from the first byte (XEP-0368).
-    Server {
-        direct: bool,
-    },
+    /// A client, STARTTLS.
+    Client,
+    /// Another server, STARTTLS.
+    Server,
     Component,
+    /// HTTP in the clear.
+    Http,
+    /// Whoever TLS says.
+    Tls(&'static TlsPort),
 }
 
 impl Who {
@@ -62,8 +84,8 @@ impl Who {
     /// ones than phones, and what went into theirs soon counts as there.
     fn dead_line_ms(self) -> u32 {
         match self {
-            Who::Client(_) | Who::Component => DEAD_LINE_MS,
-            Who::Server { .. } => SERVER_DEAD_LINE_MS,
+            Who::Server => SERVER_DEAD_LINE_MS,
+            Who::Client | Who::Component | Who::Http | Who::Tls(_) => DEAD_LINE_MS,
         }
     }
 }
@@ -76,48 +98,65 @@ pub struct ListenError {
     error: io::Error,
 }
 
-/// Binds every address of `[listen]` that clients, other servers and components use.
-pub async fn bind(listen: &Listen) -> Result<Listeners, ListenError> {
-    let mut open = Vec::new();
-    let doors = [
-        ("c2s", Who::Client(Door::StartTls), &listen.c2s),
-        ("c2s_tls", Who::Client(Door::DirectTls), &listen.c2s_tls),
-        ("s2s", Who::Server { direct: false }, &listen.s2s),
-        ("s2s_tls", Who::Server { direct: true }, &listen.s2s_tls),
-        ("component", Who::Component, &listen.component),
+/// Every address of `[listen]` that is to be open. A house that does not talk to others has none for them,
+/// and one without external components none for those.
+pub fn openings(config: &Config) -> Vec<Opening> {
+    let listen = &config.listen;
+    let (others, components) = (config.s2s.enabled, !config.components.is_empty());
+    let rows = [
+        ("c2s", Who::Client, &listen.c2s, true),
+        ("c2s_tls", Who::Tls(&C2S_TLS), &listen.c2s_tls, true),
+        ("s2s", Who::Server, &listen.s2s, others),
+        ("s2s_tls", Who::Tls(&S2S_TLS), &listen.s2s_tls, others),
+        ("component", Who::Component, &listen.component, components),
+        ("https", Who::Tls(&HTTPS), &listen.https, true),
+        ("http", Who::Http, &listen.http, true),
     ];
-    for (name, who, addresses) in doors {
-        for &wanted in addresses {
-            let socket = bind_one(name, wanted).await?;
-            let address = socket.local_addr().map_err(|error| ListenError {
-                name,
-                address: wanted,
-                error,
-            })?;
-            open.push(Open {
-                name,
-                who,
-                address,
-                socket,
-            });
-        }
-    }
-    Ok(Listeners { open })
+    let open = rows.into_iter().filter(|(.., is_open)| *is_open);
+    open.flat_map(|(name, who, addresses, _)| {
+        addresses
+            .iter()
+            .map(move |&address| Opening { name, address, who })
+    })
+    .collect()
 }
 
-/// Binds one address of `[listen]`, of whatever speaks there. `[::]` stands for both families, also on a
-/// machine that has no IPv6.
-pub async fn bind_one(name: &'static str, address: SocketAddr) -> Result<TcpListener, ListenError> {
-    let bound = match TcpListener::bind(address).await {
-        Err(error) if lacks_ipv6(&error) && address.ip() == IpAddr::from([0u16; 8]) => {
-            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
-        }
-        bound => bound,
+impl Opening {
+    /// Binds it. `[::]` stands for both families, also on a machine that has no IPv6.
+    pub async fn bind(self) -> Result<Listener, ListenError> {
+        let wanted = self.address;
+        let fault = |error| ListenError {
+            name: self.name,
+            address: wanted,
+            error,
+        };
+        let bound = match TcpListener::bind(wanted).await {
+            Err(error) if lacks_ipv6(&error) && wanted.ip() == IpAddr::from([0u16; 8]) => {
+                TcpListener::bind((Ipv4Addr::UNSPECIFIED, wanted.port())).await
+            }
+            bound => bound,
+        };
+        let socket = bound.map_err(fault)?;
+        let address = socket.local_addr().map_err(fault)?;
+        Ok(Listener {
+            opening: self,
+            address,
+            socket,
+        })
+    }
+}
+
+/// What every URL of this house begins with: the domain, and the port that people outside reach; `None` where
+/// there is none. `bound` is the port of the first https listener.
+pub fn web_address(config: &Config, bound: Option<u16>) -> Option<String> {
+    let port = match config.public.https_port {
+        0 => bound?,
+        public => public,
     };
-    bound.map_err(|error| ListenError {
-        name,
-        address,
-        error,
+    let host = idna::domain_to_ascii(&config.domain).unwrap_or_else(|_| config.domain.clone());
+    Some(match port {
+        443 => format!("https://{host}"),
+        port => format!("https://{host}:{port}"),
     })
 }
 
@@ -128,121 +167,38 @@ fn lacks_ipv6(error: &io::Error) -> bool {
     )
 }
 
-impl Listeners {
-    /// Name in `[listen]` and address, resolved where the configuration said port 0.
-    pub fn addresses(&self) -> impl Iterator<Item = (&'static str, SocketAddr)> {
-        self.open.iter().map(|open| (open.name, open.address))
+impl Entrance {
+    /// `web` serves HTTP on every port where it is spoken.
+    pub fn new(server: Arc<Server>, tls: Arc<Tls>, web: Arc<dyn Web>) -> Arc<Entrance> {
+        Arc::new(Entrance {
+            house: Arc::new(House::new(server, tls)),
+            gate: Arc::new(Gate::default()),
+            web,
+        })
+    }
+}
+
+impl Listener {
+    /// Where it is bound, with the port that was chosen where the configuration said 0.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
-    /// Accepts connections, and makes those to other servers, until `stop` turns true; then lets them take
-    /// their last words and ends.
-    pub async fn serve(self, server: Arc<Server>, tls: Arc<Tls>, stop: watch::Receiver<bool>) {
-        let house = Arc::new(House::new(server, tls));
-        let gate = Arc::new(Gate::default());
+    /// Accepts connections until `stop` turns true; then lets them take their last words and ends.
+    pub async fn serve(self, entrance: Arc<Entrance>, stop: watch::Receiver<bool>) {
         // Each connection holds a clone; when all are gone the channel says so.
         let (alive, mut all_gone) = mpsc::channel::<()>(1);
-        for open in self.open {
-            let port = Port {
-                open,
-                house: house.clone(),
-                gate: gate.clone(),
-                stop: stop.clone(),
-            };
-            tokio::spawn(port.accept(alive.clone()));
-        }
-        drop(alive);
-        let mut stop = stop;
-        // The sender gone means the same as the word.
-        let _ = stop.wait_for(|stop| *stop).await;
+        let port = Port {
+            name: self.opening.name,
+            who: self.opening.who,
+            entrance,
+            stop,
+            alive,
+        };
+        port.accept(self.socket).await;
+        drop(port);
         let _ = timeout(Duration::from_millis(SHUTDOWN_MS_MAX), all_gone.recv()).await;
     }
-}
-
-struct Port {
-    open: Open,
-    house: Arc<House>,
-    gate: Arc<Gate>,
-    stop: watch::Receiver<bool>,
-}
-
-impl Port {
-    async fn accept(mut self, alive: mpsc::Sender<()>) {
-        loop {
-            let accepted = tokio::select! {
-                biased;
-                _ = self.stop.wait_for(|stop| *stop) => return,
-                accepted = self.open.socket.accept() => accepted,
-            };
-            match accepted {
-                Ok((tcp, from)) => self.admit(tcp, from.ip().to_canonical(), &alive),
-                Err(error) if is_about_the_peer(&error) => {}
-                // Out of file descriptors or memory: they come back as connections end.
-                Err(error) => {
-                    warn!(listener = self.open.name, %error, "no connections can be accepted for a moment");
-                    sleep(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
-                }
-            }
-        }
-    }
-
-    fn admit(&self, tcp: TcpStream, address: IpAddr, alive: &mpsc::Sender<()>) {
-        let Some(admission) = self.gate.admit(address) else {
-            debug!(%address, "too many connections that have not authenticated");
-            return;
-        };
-        // Stanzas are small, and everything that waits is written at once.
-        let dead = self.open.who.dead_line_ms();
-        if tcp.set_nodelay(true).is_err() || set_tcp_user_timeout(&tcp, dead).is_err() {
-            return;
-        }
-        let (house, alive) = (self.house.clone(), alive.clone());
-        let server = house.server.clone();
-        let how = |direct| Serving {
-            address,
-            direct,
-            admission: Some(admission),
-            stop: self.stop.clone(),
-        };
-        match self.open.who {
-            Who::Client(door) => {
-                let connection = Connection::new(server, Peer { address, door });
-                let serve = tcp::serve(
-                    house,
-                    Socket::Clear(tcp),
-                    connection,
-                    how(door == Door::DirectTls),
-                );
-                tokio::spawn(async move {
-                    serve.await;
-                    drop(alive);
-                });
-            }
-            Who::Server { direct } => {
-                let link = Link::called(server, address, direct);
-                let serve = tcp::serve(house, Socket::Clear(tcp), link, how(direct));
-                tokio::spawn(async move {
-                    serve.await;
-                    drop(alive);
-                });
-            }
-            Who::Component => {
-                let component = Component::new(server, address);
-                let serve = tcp::serve(house, Socket::Clear(tcp), component, how(false));
-                tokio::spawn(async move {
-                    serve.await;
-                    drop(alive);
-                });
-            }
-        }
-    }
-}
-
-fn is_about_the_peer(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
-    matches!(
-        error.kind(),
-        ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted
-    )
 }
 
 impl fmt::Display for ListenError {
@@ -286,9 +242,9 @@ mod tests {
     #[test]
     fn what_went_to_a_server_does_not_count_as_there_on_a_dead_line() {
         for (who, soon) in [
-            (Who::Client(Door::StartTls), false),
-            (Who::Server { direct: false }, true),
-            (Who::Server { direct: true }, true),
+            (Who::Client, false),
+            (Who::Server, true),
+            (Who::Http, false),
             (Who::Component, false),
         ] {
             let dead = u64::from(who.dead_line_ms());
@@ -304,5 +260,53 @@ mod tests {
                 r#"listen.c2s = "[::]:5222": another program is there; stop it or choose another port"#
             ]],
         );
+    }
+
+    #[test]
+    fn urls_have_the_domain_and_the_port_that_is_seen_outside() {
+        for (domain, public, bound, expected) in [
+            (
+                "home.example",
+                0,
+                Some(8443),
+                Some("https://home.example:8443"),
+            ),
+            ("home.example", 0, Some(443), Some("https://home.example")),
+            (
+                "home.example",
+                443,
+                Some(8443),
+                Some("https://home.example"),
+            ),
+            ("home.example", 444, None, Some("https://home.example:444")),
+            ("home.example", 0, None, None),
+            (
+                "bücher.example",
+                443,
+                None,
+                Some("https://xn--bcher-kva.example"),
+            ),
+        ] {
+            let mut config = Config::default();
+            domain.clone_into(&mut config.domain);
+            config.public.https_port = public;
+            assert_eq!(web_address(&config, bound).as_deref(), expected);
+        }
+    }
+
+    #[test]
+    fn nobody_listens_for_others_that_are_not_wanted() {
+        let names = |config: &Config| {
+            let mut names: Vec<_> = openings(config)
+                .iter()
+                .map(|opening| opening.name)
+                .collect();
+            names.dedup();
+            names.join(" ")
+        };
+        let mut config = Config::default();
+        assert_eq!(names(&config), "c2s c2s_tls s2s s2s_tls https http");
+        config.s2s.enabled = false;
+        assert_eq!(names(&config), "c2s c2s_tls https http");
     }
 }

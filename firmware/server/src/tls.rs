@@ -10,8 +10,8 @@ mod channel;
 mod self_signed;
 
 use crate::{
-    connection::Door,
-    limits::{PEM_BYTES_MAX, TLS_SESSIONS_MAX},
+    limits::{PEM_BYTES_MAX, ROOTS_MS, TLS_SESSIONS_MAX},
+    listen::Protocol,
     s2s::{self, trust::Trust},
     world::Timestamp,
 };
@@ -28,7 +28,10 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use std::{
     fmt, io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 use tracing::info;
 use xmpp::sasl::ChannelBindings;
@@ -59,8 +62,12 @@ pub enum Source {
         directory: PathBuf,
         names: Vec<String>,
     },
-    /// PEM chain and key of somebody else.
-    Files { certificate: PathBuf, key: PathBuf },
+    /// PEM chain and key of somebody else, for this domain.
+    Files {
+        certificate: PathBuf,
+        key: PathBuf,
+        domain: String,
+    },
 }
 
 /// Why there is no certificate: a sentence for the administrator.
@@ -76,20 +83,23 @@ pub struct Tls {
 
 /// A certificate with its key, ready for handshakes.
 pub struct Identity {
-    starttls: Arc<ServerConfig>,
-    direct: Arc<ServerConfig>,
+    /// For everybody but servers. Nobody is asked for a certificate.
+    strangers: Arc<ServerConfig>,
     peers: Peers,
     end_point: Option<Vec<u8>>,
     /// Hash of the files it was read from.
     fingerprint: Vec<u8>,
     /// When the certificate expires.
     expires: Timestamp,
+    /// Whether everybody's browser believes it, as it was when last looked at.
+    is_publicly_trusted: AtomicBool,
+    /// When that was.
+    judged: AtomicU64,
 }
 
 /// What streams with other servers are secured with.
 struct Peers {
     incoming: Arc<ServerConfig>,
-    incoming_direct: Arc<ServerConfig>,
     outgoing: Arc<ClientConfig>,
     outgoing_direct: Arc<ClientConfig>,
 }
@@ -101,6 +111,7 @@ impl Source {
             return Source::Files {
                 certificate: config.tls.certificate.clone(),
                 key: config.tls.key.clone(),
+                domain: config.domain.clone(),
             };
         }
         let names = &config.names;
@@ -152,12 +163,20 @@ impl Tls {
     /// Looks whether the files changed, every few seconds and on SIGHUP; `true` if there is a new
     /// certificate. After an error the old one stays in use.
     pub fn reload(&self, source: &Source, now: Timestamp) -> Result<bool, TlsError> {
-        if let Source::Files { certificate, key } = source {
-            let fingerprint = fingerprint(
-                &read(&*self.files, "tls.certificate", certificate)?,
-                &read(&*self.files, "tls.key", key)?,
-            );
-            if fingerprint == self.current.load().fingerprint {
+        if let Source::Files {
+            certificate,
+            key,
+            domain,
+        } = source
+        {
+            let pem = read(&*self.files, "tls.certificate", certificate)?;
+            let fingerprint = fingerprint(&pem, &read(&*self.files, "tls.key", key)?);
+            let current = self.current.load();
+            if fingerprint == current.fingerprint {
+                // Authorities come and go, and the clock may have been wrong.
+                if now.abs_diff(current.judged.load(Ordering::Relaxed)) > ROOTS_MS {
+                    current.judge(&*self.files, &pem, domain, now);
+                }
                 return Ok(false);
             }
         }
@@ -184,17 +203,23 @@ impl Tls {
 impl Identity {
     fn load(files: &dyn Files, source: &Source, now: Timestamp) -> Result<Identity, TlsError> {
         match source {
-            Source::Files { certificate, key } => {
+            Source::Files {
+                certificate,
+                key,
+                domain,
+            } => {
                 let pem = (
                     read(files, "tls.certificate", certificate)?,
                     read(files, "tls.key", key)?,
                 );
-                Identity::from_pem(&pem.0, &pem.1).map_err(|reason| {
+                let identity = Identity::from_pem(&pem.0, &pem.1).map_err(|reason| {
                     let (certificate, key) = (certificate.display(), key.display());
                     TlsError(format!(
                         "tls.certificate = \"{certificate}\", tls.key = \"{key}\": {reason}"
                     ))
-                })
+                })?;
+                identity.judge(files, &pem.0, domain, now);
+                Ok(identity)
             }
             Source::SelfSigned { directory, names } => {
                 let (certificate, key) = self_signed::obtain(files, directory, names, now)?;
@@ -210,9 +235,8 @@ impl Identity {
 
     /// Reads a chain, leaf first, and its key. The error is the end of a sentence.
     fn from_pem(certificate: &[u8], key: &[u8]) -> Result<Identity, String> {
-        let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(certificate)
-            .collect::<Result<_, _>>()
-            .map_err(|error| format!("the certificate is not PEM ({error})"))?;
+        let chain =
+            chain(certificate).map_err(|error| format!("the certificate is not PEM ({error})"))?;
         let leaf = chain
             .first()
             .ok_or("the certificate file holds no certificate")?;
@@ -225,37 +249,57 @@ impl Identity {
             .map_err(|error| format!("certificate and key do not go together ({error})"))?;
         let own = Arc::new(SingleCertAndKey::from(certified));
         let peers = Peers::new(&provider, &own)?;
-        let starttls = configuration(&provider, own)?;
-        // XEP-0368 §2: direct TLS says by ALPN that it is XMPP; another protocol gets the alert of RFC 7301
-        // §3.2.
-        let mut direct = starttls.clone();
-        direct.alpn_protocols = vec![b"xmpp-client".to_vec()];
         Ok(Identity {
-            starttls: Arc::new(starttls),
-            direct: Arc::new(direct),
+            strangers: Arc::new(configuration(&provider, own)?),
             peers,
             end_point,
             fingerprint: fingerprint(certificate, key),
             expires,
+            is_publicly_trusted: AtomicBool::new(false),
+            judged: AtomicU64::new(0),
         })
     }
 
-    /// What a handshake at this door is made with.
-    pub fn configuration(&self, door: Door) -> Arc<ServerConfig> {
-        match door {
-            Door::StartTls => self.starttls.clone(),
-            Door::DirectTls | Door::Secured => self.direct.clone(),
-        }
+    /// Looks whether everybody believes the certificate: the authorities of the machine stand for those of
+    /// browsers, `tls.extra_ca` does not.
+    fn judge(&self, files: &dyn Files, pem: &[u8], domain: &str, now: Timestamp) {
+        let is_good = match (chain(pem), files.authorities()) {
+            (Ok(chain), Ok(authorities)) => {
+                s2s::trust::is_good_for_browsers(&authorities, &chain, domain, now)
+            }
+            _ => false,
+        };
+        self.is_publicly_trusted.store(is_good, Ordering::Relaxed);
+        self.judged.store(now, Ordering::Relaxed);
     }
 
-    /// What a stream that another server opened is secured with: after STARTTLS, or directly (XEP-0368). It
-    /// asks for a certificate, and takes any or none; [`Trust`] judges it afterwards.
-    pub fn server_door(&self, direct: bool) -> Arc<ServerConfig> {
-        if direct {
-            self.peers.incoming_direct.clone()
-        } else {
-            self.peers.incoming.clone()
-        }
+    /// Whether browsers believe it without being told to.
+    pub fn is_publicly_trusted(&self) -> bool {
+        self.is_publicly_trusted.load(Ordering::Relaxed)
+    }
+
+    /// What clients and browsers are answered with that do not say what they speak.
+    pub fn for_strangers(&self) -> Arc<ServerConfig> {
+        self.strangers.clone()
+    }
+
+    /// What a stream that another server opened is secured with. It asks for a certificate, and takes any or
+    /// none; [`Trust`] judges it afterwards.
+    pub fn for_servers(&self) -> Arc<ServerConfig> {
+        self.peers.incoming.clone()
+    }
+
+    /// What is answered where this is spoken from the first byte. Who names other protocols alone gets the
+    /// alert of RFC 7301 §3.2.
+    pub fn for_protocol(&self, protocol: Protocol) -> Arc<ServerConfig> {
+        let mut config = match protocol {
+            Protocol::Server => ServerConfig::clone(&self.peers.incoming),
+            Protocol::Client | Protocol::Http2 | Protocol::Http1 | Protocol::Turn => {
+                ServerConfig::clone(&self.strangers)
+            }
+        };
+        config.alpn_protocols = vec![protocol.alpn().to_vec()];
+        Arc::new(config)
     }
 
     /// What a stream to another server is secured with, likewise. It shows our certificate to who asks.
@@ -285,14 +329,11 @@ impl Peers {
     fn new(provider: &Arc<CryptoProvider>, own: &Arc<SingleCertAndKey>) -> Result<Peers, String> {
         let mut incoming = s2s::tls::server(provider, own)?;
         incoming.ignore_client_order = !has_aes_instructions();
-        let mut incoming_direct = incoming.clone();
-        incoming_direct.alpn_protocols = vec![s2s::tls::ALPN.to_vec()];
         let outgoing = s2s::tls::client(provider, own)?;
         let mut outgoing_direct = outgoing.clone();
-        outgoing_direct.alpn_protocols = vec![s2s::tls::ALPN.to_vec()];
+        outgoing_direct.alpn_protocols = vec![Protocol::Server.alpn().to_vec()];
         Ok(Peers {
             incoming: Arc::new(incoming),
-            incoming_direct: Arc::new(incoming_direct),
             outgoing: Arc::new(outgoing),
             outgoing_direct: Arc::new(outgoing_direct),
         })
@@ -385,6 +426,10 @@ pub(crate) fn read(files: &dyn Files, key: &str, path: &Path) -> Result<Vec<u8>,
         return Err(TlsError(text));
     }
     Ok(bytes)
+}
+
+fn chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, rustls_pki_types::pem::Error> {
+    CertificateDer::pem_slice_iter(pem).collect()
 }
 
 fn fingerprint(certificate: &[u8], key: &[u8]) -> Vec<u8> {

@@ -29,7 +29,7 @@ pub use record::UploadId;
 pub(crate) use record::{bytes, removals};
 pub(crate) use slot::{SlotRefusal, Wanted};
 
-use crate::world::Dice;
+use crate::{listen::web_address, world::Dice};
 use household::Config;
 use std::{
     sync::{
@@ -76,16 +76,6 @@ impl Uploads {
         &self.service
     }
 
-    /// The port in every URL (`public.https_port`); `None` where nobody could reach one.
-    pub(crate) fn port(&self, config: &Config) -> Option<u16> {
-        let bound = self.https_port.load(Ordering::Relaxed);
-        let port = match config.public.https_port {
-            0 => bound,
-            configured => configured,
-        };
-        (port != 0).then_some(port)
-    }
-
     fn usage(&self) -> MutexGuard<'_, Usage> {
         self.usage.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -97,16 +87,10 @@ impl crate::Server {
         self.uploads.https_port.store(port, Ordering::Relaxed);
     }
 
-    /// Host and port in every URL that this house hands out, the port only where it is not that of https;
-    /// `None` where nobody could reach one.
-    pub fn https_place(&self) -> Option<String> {
-        let port = self.uploads.port(&self.config())?;
-        let domain = self.domain().as_str();
-        let host = idna::domain_to_ascii(domain).unwrap_or_else(|_| domain.to_owned());
-        Some(match port {
-            443 => host,
-            port => format!("{host}:{port}"),
-        })
+    /// What every URL of this house begins with; `None` where nobody could reach one.
+    pub fn web_address(&self) -> Option<String> {
+        let bound = self.uploads.https_port.load(Ordering::Relaxed);
+        web_address(&self.config(), (bound != 0).then_some(bound))
     }
 
     pub(crate) fn uploads(&self) -> &Uploads {

@@ -1,6 +1,7 @@
 //! `/.well-known/host-meta` and `host-meta.json`: where apps in browsers find BOSH and WebSockets (XEP-0156
 //! §2, RFC 6415).
 
+use crate::websocket;
 use axum::{
     Extension, Json,
     http::{
@@ -31,17 +32,21 @@ pub(crate) const CORS: [(HeaderName, HeaderValue); 3] = [
 
 /// What is found, and where.
 fn links(server: &Server) -> Vec<(&'static str, String)> {
-    let Some(place) = server.https_place() else {
+    let Some(address) = server.web_address() else {
         return vec![];
     };
     vec![
         (
             "urn:xmpp:alt-connections:xbosh",
-            format!("https://{place}/http-bind"),
+            format!("{address}/http-bind"),
         ),
         (
             "urn:xmpp:alt-connections:websocket",
-            format!("wss://{place}{}", crate::websocket::PATH),
+            format!(
+                "wss{}{}",
+                address.trim_start_matches("https"),
+                websocket::PATH
+            ),
         ),
     ]
 }

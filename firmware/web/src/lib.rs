@@ -1,16 +1,18 @@
-//! HTTP and HTTPS: connections, limits and headers; `/healthz` and `/metrics`; uploaded files; the pages of
-//! crate `web-ui`.
+//! HTTP and HTTPS, on connections that `server::listen` accepts: limits and headers; `/healthz` and
+//! `/metrics`; the way from http to https; clients in browsers; uploaded files; the pages of crate `web-ui`.
 
 mod discovery;
 mod guests;
 pub mod limits;
 mod metrics;
 mod pace;
+mod patience;
+mod plain;
 mod serve;
 mod site;
 mod upload;
+mod visits;
 mod websocket;
 
-pub use serve::{TlsSource, serve};
 pub use site::{Peer, Site};
 pub use upload::Uploads;

@@ -1,109 +1,169 @@
-//! One listener: accept, TLS where there is any, HTTP/1.1, all within the limits.
+//! One connection: HTTP/1.1 or HTTP/2, all within the limits, and ended in order when the house closes.
 
 use crate::{
     Peer, Site,
-    limits::{ACCEPT_PAUSE, HANDSHAKE_MAX, HEADERS_BYTES_MAX, HEADERS_MAX, HEADERS_WAIT_MAX},
-    pace::Paced,
+    limits::{
+        FINISH_MAX, HEADERS_BYTES_MAX, HEADERS_MAX, HEADERS_WAIT_MAX,
+        HTTP2_CONNECTION_WINDOW_BYTES, HTTP2_ERRORS_MAX, HTTP2_PING_INTERVAL, HTTP2_PING_WAIT_MAX,
+        HTTP2_RESETS_MAX, HTTP2_SEND_BYTES_MAX, HTTP2_STREAM_WINDOW_BYTES, HTTP2_STREAMS_MAX,
+        LINGER_MAX,
+    },
+    pace::{Pace, Paced},
+    patience::Patient,
+    visits::Visits,
 };
-use hyper::{server::conn::http1, service::Service};
+use axum::{
+    Router,
+    body::Body,
+    http::{HeaderValue, Response, header::STRICT_TRANSPORT_SECURITY},
+};
+use hyper::{
+    Request,
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::{Service, service_fn},
+};
 use hyper_util::{
-    rt::{TokioIo, TokioTimer},
+    rt::{TokioExecutor, TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use rustls::ServerConfig;
-use server::Visitor;
-use std::{net::SocketAddr, pin::pin, sync::Arc};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream},
-    sync::watch,
-    task::JoinSet,
-    time::timeout,
+use server::listen::{HttpConnection, Protocol, Secured, Web};
+use std::{
+    convert::Infallible,
+    pin::{Pin, pin},
+    sync::Arc,
 };
-use tokio_rustls::TlsAcceptor;
-use tracing::{debug, warn};
-use xmpp::sasl::ChannelBindings;
+use tokio::{sync::watch, time::timeout};
+use tracing::debug;
 
-/// Asked at each connection, so that a new certificate needs no restart.
-pub type TlsSource = Arc<dyn Fn() -> Arc<ServerConfig> + Send + Sync>;
+/// For about as long as a certificate lasts, whoever has been here comes back over TLS alone (RFC 6797).
+const HSTS: HeaderValue = HeaderValue::from_static("max-age=7776000");
 
-/// Serves a listener until `stop` becomes true or its sender is gone. With `tls` it is an https listener.
-pub async fn serve(
-    listener: TcpListener,
-    tls: Option<TlsSource>,
-    site: Site,
-    mut stop: watch::Receiver<bool>,
-) {
-    let mut connections = JoinSet::new();
-    let mut stopped = pin!(async move {
-        // An error means that the sender is gone: the same.
-        let _ = stop.wait_for(|stop| *stop).await;
-    });
-    loop {
-        tokio::select! {
-            biased;
-            () = &mut stopped => return,
-            Some(_) = connections.join_next() => {}
-            accepted = listener.accept() => match accepted {
-                Ok((socket, peer)) => {
-                    connections.spawn(connection(socket, peer, tls.clone(), site.clone()));
-                }
-                Err(error) => {
-                    warn!(%error, "cannot accept a web connection");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            },
-        }
+impl Web for Site {
+    fn serve(&self, connection: HttpConnection) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(serve(self.clone(), connection))
     }
 }
 
-async fn connection(socket: TcpStream, peer: SocketAddr, tls: Option<TlsSource>, site: Site) {
+async fn serve(site: Site, connection: HttpConnection) {
+    let HttpConnection {
+        stream,
+        peer,
+        secured,
+        stop,
+    } = connection;
     let Some(_guest) = site.guests.enter(peer.ip()) else {
-        debug!(%peer, "too many web connections");
-        return;
+        return debug!(%peer, "too many web connections");
     };
-    let Some(tls) = tls else {
-        return http(socket, peer, None, &site).await;
+    let is_http2 = secured.as_ref().map(|tls| tls.protocol) == Some(Protocol::Http2);
+    let visits = Arc::new(Visits::default());
+    let desk = Desk {
+        router: TowerToHyperService::new(match secured {
+            Some(_) => site.https,
+            None => site.http,
+        }),
+        peer: Peer(peer),
+        secured,
+        visits: visits.clone(),
     };
-    match timeout(HANDSHAKE_MAX, TlsAcceptor::from(tls()).accept(socket)).await {
-        Ok(Ok(socket)) => {
-            let visitor = Visitor {
-                address: peer.ip().to_canonical(),
-                bindings: ChannelBindings::default(),
-            };
-            http(socket, peer, Some(visitor), &site).await;
-        }
-        Ok(Err(error)) => debug!(%peer, %error, "no TLS"),
-        Err(_) => debug!(%peer, "TLS took too long"),
+    let service = service_fn(move |request| desk.answer(request));
+    let (stream, pace) = Paced::new(stream);
+    let socket = TokioIo::new(stream);
+    let ended = if is_http2 {
+        let connection = over_http2().serve_connection(socket, service);
+        let finish = http2::Connection::graceful_shutdown;
+        drive(connection, finish, &visits, (pace, stop)).await
+    } else {
+        let connection = over_http1().serve_connection(socket, service);
+        let finish = http1::UpgradeableConnection::graceful_shutdown;
+        drive(connection.with_upgrades(), finish, &visits, (pace, stop)).await
+    };
+    if let Err(error) = ended {
+        debug!(%peer, %error, "a web connection ended");
     }
 }
 
-async fn http(
-    socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    peer: SocketAddr,
-    visitor: Option<Visitor>,
-    site: &Site,
-) {
-    let service = TowerToHyperService::new(site.router.clone());
-    let service = hyper::service::service_fn(move |mut request: hyper::Request<_>| {
-        request.extensions_mut().insert(Peer(peer));
-        if let Some(visitor) = &visitor {
-            request.extensions_mut().insert(visitor.clone());
+/// Where the requests of one connection are answered.
+struct Desk {
+    router: TowerToHyperService<Router>,
+    peer: Peer,
+    secured: Option<Secured>,
+    visits: Arc<Visits>,
+}
+
+impl Desk {
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Result<Response<Body>, Infallible>> + use<> {
+        let visit = self.visits.begin();
+        let mut request = request.map(|body| Body::new(Patient::new(body)));
+        request.extensions_mut().insert(self.peer);
+        if let Some(secured) = &self.secured {
+            request.extensions_mut().insert(secured.clone());
         }
-        service.call(request)
-    });
-    let (socket, pace) = Paced::new(socket);
-    let connection = http1::Builder::new()
+        let keeps_to_tls = self
+            .secured
+            .as_ref()
+            .is_some_and(|tls| tls.is_publicly_trusted);
+        let answer = self.router.call(request);
+        async move {
+            let mut response = answer.await?;
+            if keeps_to_tls {
+                let headers = response.headers_mut();
+                headers.insert(STRICT_TRANSPORT_SECURITY, HSTS);
+            }
+            Ok(response.map(|body| Body::new(visit.until_the_end_of(body))))
+        }
+    }
+}
+
+fn over_http1() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
         .timer(TokioTimer::new())
         .header_read_timeout(HEADERS_WAIT_MAX)
         .max_buf_size(HEADERS_BYTES_MAX)
-        .max_headers(HEADERS_MAX)
-        .serve_connection(TokioIo::new(socket), service)
-        .with_upgrades();
+        .max_headers(HEADERS_MAX);
+    builder
+}
+
+fn over_http2() -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .keep_alive_interval(HTTP2_PING_INTERVAL)
+        .keep_alive_timeout(HTTP2_PING_WAIT_MAX)
+        .max_header_list_size(HEADERS_BYTES_MAX as u32)
+        .max_concurrent_streams(HTTP2_STREAMS_MAX)
+        .max_pending_accept_reset_streams(HTTP2_RESETS_MAX)
+        .max_local_error_reset_streams(HTTP2_ERRORS_MAX)
+        .initial_stream_window_size(HTTP2_STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(HTTP2_CONNECTION_WINDOW_BYTES)
+        .max_send_buf_size(HTTP2_SEND_BYTES_MAX);
+    builder
+}
+
+/// Serves until the peer has gone, nothing has gone on for long enough, or the house closes: then what was
+/// begun is finished, as far as that takes no longer than it may.
+async fn drive<C: Future<Output = hyper::Result<()>>>(
+    connection: C,
+    finish: impl Fn(Pin<&mut C>),
+    visits: &Visits,
+    (pace, mut stop): (Pace, watch::Receiver<bool>),
+) -> hyper::Result<()> {
+    let mut connection = pin!(connection);
+    let mut limit = FINISH_MAX;
     tokio::select! {
-        ended = connection => if let Err(error) = ended {
-            debug!(%peer, %error, "a web connection ended");
-        },
-        () = pace.until_lost() => debug!(%peer, "a web connection stood still"),
+        ended = &mut connection => return ended,
+        // The sender gone means the same as the word.
+        _ = stop.wait_for(|stop| *stop) => {}
+        () = visits.until_idle() => {}
+        () = pace.until_lost() => limit = LINGER_MAX,
     }
+    if visits.none_yet() {
+        return Ok(());
+    }
+    finish(connection.as_mut());
+    timeout(limit, connection).await.unwrap_or(Ok(()))
 }

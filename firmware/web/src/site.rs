@@ -1,8 +1,9 @@
 //! What is served: the pages, `/healthz`, `/metrics`, and the headers that every answer carries.
 
-use crate::{discovery, guests::Guests, metrics, websocket};
+use crate::{discovery, guests::Guests, metrics, plain, websocket};
 use axum::{
     Extension, Router,
+    extract::{MatchedPath, Request},
     http::{
         HeaderMap, HeaderName, HeaderValue, StatusCode,
         header::{
@@ -10,19 +11,22 @@ use axum::{
             X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
         },
     },
-    middleware::map_response,
+    middleware::{Next, from_fn, map_response},
     response::{IntoResponse, Response},
     routing::get,
 };
 use household::{Health, Level, Numbers};
 use server::listen::ClientDoor;
 use std::{net::SocketAddr, sync::Arc};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
+use tracing::debug;
 
 /// Everything that the web listeners serve. A clone is a count.
 #[derive(Clone)]
 pub struct Site {
-    pub(crate) router: Router,
+    pub(crate) https: Router,
+    /// What is there without TLS.
+    pub(crate) http: Router,
     pub(crate) guests: Guests,
 }
 
@@ -39,11 +43,12 @@ struct State {
 
 impl Site {
     /// The pages of `pages`, and the two addresses that programs ask. `numbers` is called for each
-    /// `/metrics`.
+    /// `/metrics`; `address` is what every URL begins with, `None` where there is no https.
     pub fn new(
         version: &'static str,
         health: watch::Receiver<Health>,
         numbers: impl Fn() -> Numbers + Send + Sync + 'static,
+        address: impl Fn() -> Option<String> + Clone + Send + Sync + 'static,
         pages: Router,
     ) -> Site {
         let state = Arc::new(State {
@@ -53,12 +58,11 @@ impl Site {
         });
         let programs = Router::new()
             .route("/healthz", get(healthz))
-            .route("/metrics", get(numbers_text));
-        let router = pages
-            .merge(programs.layer(Extension(state)))
-            .layer(map_response(with_headers));
+            .route("/metrics", get(numbers_text))
+            .layer(Extension(state));
         Site {
-            router,
+            https: complete(pages.merge(programs.clone())),
+            http: complete(plain::router(address).merge(programs)),
             guests: Guests::default(),
         }
     }
@@ -80,11 +84,15 @@ impl Site {
                 get(discovery::json).options(discovery::options),
             )
             .layer(Extension(door))
-            .layer(Extension(server))
-            .layer(map_response(with_headers));
-        self.router = self.router.merge(clients);
+            .layer(Extension(server));
+        self.https = self.https.merge(complete(clients));
         self
     }
+}
+
+/// With what every answer carries.
+fn complete(router: Router) -> Router {
+    router.layer(map_response(with_headers)).layer(from_fn(log))
 }
 
 /// 200 `ok`, or 503 and a line for each part that failed.
@@ -142,5 +150,19 @@ async fn with_headers(mut response: Response) -> Response {
     for (name, value) in HEADERS {
         response.headers_mut().entry(name).or_insert(value);
     }
+    response
+}
+
+/// For who looks for a fault: what was asked, as the routes have it, and never as it was written, because
+/// addresses hold what opens a door (an invitation's token, the name of a file).
+async fn log(request: Request, next: Next) -> Response {
+    let begin = Instant::now();
+    let method = request.method().clone();
+    let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let response = next.run(request).await;
+    let route = route.as_ref().map_or("nowhere", MatchedPath::as_str);
+    let (status, ms) = (response.status().as_u16(), begin.elapsed().as_millis());
+    debug!(?peer, %method, route, status, ms, "answered");
     response
 }

@@ -13,7 +13,10 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use server::{Frame, Frames, Visitor, listen::ClientDoor};
+use server::{
+    Frame, Frames, Visitor,
+    listen::{ClientDoor, Secured},
+};
 use std::{
     io,
     pin::pin,
@@ -33,7 +36,7 @@ pub(crate) async fn enter(
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
     Extension(door): Extension<ClientDoor>,
     Extension(Peer(peer)): Extension<Peer>,
-    visitor: Option<Extension<Visitor>>,
+    secured: Option<Extension<Secured>>,
 ) -> Response {
     let Ok(upgrade) = upgrade else {
         let text = "Chat apps connect here by WebSocket (RFC 7395). There is nothing to see for a browser.\n";
@@ -50,9 +53,13 @@ pub(crate) async fn enter(
         return (StatusCode::BAD_REQUEST, text).into_response();
     }
     // Without TLS nobody is asked for a password.
-    let Some(Extension(visitor)) = visitor else {
+    let Some(Extension(secured)) = secured else {
         let text = "Only over https.\n";
         return (StatusCode::FORBIDDEN, text).into_response();
+    };
+    let visitor = Visitor {
+        address: peer.ip(),
+        bindings: secured.bindings,
     };
     upgrade
         .max_message_size(FRAME_BYTES_MAX)

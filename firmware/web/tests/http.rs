@@ -1,54 +1,9 @@
 //! What programs and browsers get, over real sockets.
 
-use household::{Config, Health, Level, Numbers};
-use std::sync::Arc;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-    sync::watch,
-};
-use web::Site;
+mod world;
 
-/// A site on a port of its own, for as long as this lives.
-struct World {
-    address: std::net::SocketAddr,
-    health: watch::Sender<Health>,
-    stop: watch::Sender<bool>,
-}
-
-impl World {
-    async fn new() -> World {
-        let (health, listening) = watch::channel(Health::default());
-        let (stop, stopped) = watch::channel(false);
-        let config = Arc::new(Config::default());
-        let pages = web_ui::router(move || config.clone());
-        let site = Site::new("1.2.3", listening, Numbers::default, pages);
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
-        let address = listener.local_addr().expect("bound");
-        tokio::spawn(web::serve(listener, None, site, stopped));
-        World {
-            address,
-            health,
-            stop,
-        }
-    }
-
-    /// Sends bytes and reads until the server closes.
-    async fn ask(&self, request: &str) -> String {
-        let mut socket = TcpStream::connect(self.address).await.expect("listening");
-        socket.write_all(request.as_bytes()).await.expect("open");
-        let mut answer = String::new();
-        socket.read_to_string(&mut answer).await.expect("text");
-        answer
-    }
-
-    async fn get(&self, path: &str, headers: &str) -> String {
-        self.ask(&format!(
-            "GET {path} HTTP/1.1\r\nHost: localhost\r\n{headers}Connection: close\r\n\r\n"
-        ))
-        .await
-    }
-}
+use household::Level;
+use world::{World, status};
 
 #[tokio::test]
 async fn what_is_where() {
@@ -72,7 +27,7 @@ async fn what_is_where() {
         ("/nothing", "", "HTTP/1.1 404", ""),
     ];
     for (path, headers, status, content) in rows {
-        let answer = world.get(path, headers).await;
+        let answer = world.get(world.https, path, headers).await;
         assert!(answer.starts_with(status), "{path}: {answer}");
         assert!(answer.contains(content), "{path}: {answer}");
         for header in [
@@ -91,13 +46,18 @@ async fn a_failed_part_is_named() {
         health.set("store", Level::Fail, "the card is full");
         health.set("listeners", Level::Warn, "no http");
     });
-    let answer = world.get("/healthz", "").await;
+    let answer = world.get(world.https, "/healthz", "").await;
     assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
     assert!(answer.ends_with("store: the card is full\n"), "{answer}");
     world
         .health
         .send_modify(|health| health.set("store", Level::Warn, "nearly full"));
-    assert!(world.get("/healthz", "").await.starts_with("HTTP/1.1 200"));
+    assert!(
+        world
+            .get(world.https, "/healthz", "")
+            .await
+            .starts_with("HTTP/1.1 200")
+    );
 }
 
 #[tokio::test]
@@ -121,7 +81,7 @@ async fn what_is_no_request_is_refused() {
         ),
     ];
     for (request, status) in rows {
-        let answer = world.ask(&request).await;
+        let answer = world.ask(world.https, &request).await;
         assert!(
             answer.starts_with(status),
             "{}: {answer}",
@@ -131,12 +91,79 @@ async fn what_is_no_request_is_refused() {
 }
 
 #[tokio::test]
-async fn stopping_closes_what_is_open() {
+async fn without_tls_there_is_the_way_to_https() {
     let world = World::new().await;
-    let mut socket = TcpStream::connect(world.address).await.expect("listening");
-    world.stop.send(true).expect("the listener hears");
-    let mut rest = Vec::new();
-    // A reset is as good as an end.
-    let _ = socket.read_to_end(&mut rest).await;
-    assert!(rest.is_empty());
+    let home = "https://home.example:8443";
+    for (method, target, expected) in [
+        ("GET", "/", Some(format!("{home}/"))),
+        ("POST", "/a?b=c", Some(format!("{home}/a?b=c"))),
+        ("PUT", "/upload/x", Some(format!("{home}/upload/x"))),
+        ("GET", "http://evil.example/a", Some(format!("{home}/a"))),
+        (
+            "GET",
+            "//evil.example/a",
+            Some(format!("{home}//evil.example/a")),
+        ),
+        ("GET", "/healthz", None),
+        ("GET", "/metrics", None),
+        ("GET", "/.well-known/acme-challenge/x", None),
+    ] {
+        let request = format!(
+            "{method} {target} HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 0\r\n\
+             Connection: close\r\n\r\n"
+        );
+        let answer = world.ask(world.http, &request).await;
+        let location = answer
+            .lines()
+            .find_map(|line| line.strip_prefix("location: "));
+        assert_eq!(
+            location.map(str::to_owned),
+            expected,
+            "{method} {target}: {answer}"
+        );
+        let redirected = status(&answer) == 308;
+        assert_eq!(
+            redirected,
+            expected.is_some(),
+            "{method} {target}: {answer}"
+        );
+        assert!(
+            answer.contains("x-content-type-options: nosniff"),
+            "{answer}"
+        );
+    }
+    let answer = world
+        .get(world.http, "/.well-known/acme-challenge/x", "")
+        .await;
+    assert_eq!(status(&answer), 404, "until somebody has a challenge");
+    let answer = world.get(world.http, "/healthz", "").await;
+    assert!(answer.ends_with("\r\n\r\nok\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn browsers_are_kept_to_tls_where_they_believe_the_certificate() {
+    let world = World::new().await;
+    for (address, expected) in [
+        (world.trusted, true),
+        (world.https, false),
+        (world.http, false),
+    ] {
+        for path in ["/healthz", "/", "/nothing"] {
+            let answer = world.get(address, path, "").await;
+            let kept = answer.contains("strict-transport-security: max-age=");
+            assert_eq!(kept, expected, "{path}: {answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_handler_knows_who_asks_and_over_what() {
+    let world = World::new().await;
+    for (address, expected) in [
+        (world.https, "127.0.0.1 Some(Http1) Some([7])"),
+        (world.trusted, "127.0.0.1 Some(Http1) Some([7])"),
+    ] {
+        let answer = world.get(address, "/who", "").await;
+        assert!(answer.ends_with(expected), "{answer}");
+    }
 }

@@ -177,19 +177,12 @@ fn without_effect(config: &Config) -> Vec<Finding> {
         ("listen.proxy65", &listen.proxy65, &usual.proxy65),
     ];
     let listeners = listeners.map(|(key, own, usual)| (key, own != usual && !own.is_empty()));
-    let sections = set![
-        public,
-        address,
-        router,
-        lan,
-        acme,
-        dns,
-        proxy_protocol,
-        update,
-    ];
+    let sections = set![address, router, lan, acme, dns, update,];
     let sections = sections.map(|(section, set)| (format!("[{section}]"), set));
     let keys = set![
         language,
+        public.ipv4,
+        public.ipv6,
         registration.motd,
         names.upload,
         names.proxy,

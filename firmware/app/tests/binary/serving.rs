@@ -68,7 +68,12 @@ fn the_ready_line_and_status_name_the_same_listeners() {
         "{status}"
     );
     assert!(http(&running, "/healthz").ends_with("\r\n\r\nok\n"));
-    assert!(http(&running, "/").contains("<h1>localhost</h1>"));
+    let home_page = format!(
+        "location: https://localhost:{}/",
+        running.address("https").port()
+    );
+    assert!(http(&running, "/").contains(&home_page));
+    assert!(https(&home, &running, "/").contains("<h1>localhost</h1>"));
     assert!(https(&home, &running, "/healthz").ends_with("\r\n\r\nok\n"));
     assert_eq!(running.end(Signal::TERM), Some(0));
 }
@@ -214,7 +219,12 @@ fn sighup_reads_the_configuration_again() {
     running.signal(Signal::HUP);
     running.wait_for("domain and data_dir change with a restart only");
     running.wait_for("the configuration was reloaded");
-    assert!(http(&running, "/").contains("<h1>localhost</h1>"));
+    let home_page = format!(
+        "location: https://localhost:{}/",
+        running.address("https").port()
+    );
+    assert!(http(&running, "/").contains(&home_page));
+    assert!(https(&home, &running, "/").contains("<h1>localhost</h1>"));
     assert_eq!(running.end(Signal::TERM), Some(0));
 }
 

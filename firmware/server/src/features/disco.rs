@@ -127,7 +127,7 @@ fn items_of_server(server: &Server, iq: &Iq<'_>) -> Answer {
     }
     let (rooms, pubsub) = (server.rooms().service(), server.pubsub());
     let mut items = format!("<item jid='{rooms}'/><item jid='{pubsub}'/>");
-    if server.uploads().port(&server.config()).is_some() {
+    if server.web_address().is_some() {
         items += &format!("<item jid='{}'/>", server.uploads().service());
     }
     // Some clients give up where one of these does not answer, so only those that can.

@@ -25,7 +25,8 @@ struct Inner {
 /// The right to be served. Counts until the peer has authenticated or is gone.
 pub(crate) struct Admission {
     gate: Option<Arc<Gate>>,
-    network: IpAddr,
+    /// `None` while a proxy has not said whose the connection is.
+    network: Option<IpAddr>,
 }
 
 impl Gate {
@@ -43,7 +44,20 @@ impl Gate {
         inner.by_address.insert(network, here + 1);
         Some(Admission {
             gate: Some(self.clone()),
-            network,
+            network: Some(network),
+        })
+    }
+
+    /// Lets a proxy in that is about to say for whom.
+    pub(super) fn admit_proxy(self: &Arc<Self>) -> Option<Admission> {
+        let mut inner = self.lock();
+        if inner.total >= UNAUTHENTICATED_MAX {
+            return None;
+        }
+        inner.total += 1;
+        Some(Admission {
+            gate: Some(self.clone()),
+            network: None,
         })
     }
 
@@ -60,10 +74,11 @@ impl Admission {
         let Some(gate) = self.gate.take() else { return };
         let mut inner = gate.lock();
         inner.total -= 1;
-        if let Some(here) = inner.by_address.get_mut(&self.network) {
+        let Some(network) = self.network else { return };
+        if let Some(here) = inner.by_address.get_mut(&network) {
             *here -= 1;
             if *here == 0 {
-                inner.by_address.remove(&self.network);
+                inner.by_address.remove(&network);
             }
         }
     }
@@ -96,6 +111,18 @@ mod tests {
         assert!(gate.admit(address("2001:db8::1")).is_none());
         drop(inside);
         assert!(gate.admit(address("2001:db8::1")).is_some());
+    }
+
+    #[test]
+    fn a_proxy_counts_for_nobody_until_it_has_said_for_whom() {
+        let gate = Arc::new(Gate::default());
+        let proxies: Vec<_> = (0..UNAUTHENTICATED_MAX)
+            .map(|_| gate.admit_proxy().unwrap())
+            .collect();
+        assert!(gate.admit_proxy().is_none());
+        assert!(gate.lock().by_address.is_empty());
+        drop(proxies);
+        assert_eq!(gate.lock().total, 0);
     }
 
     #[test]

@@ -27,9 +27,6 @@ use rustls_pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, Unix
 use std::sync::Arc;
 use webpki::RawPublicKeyEntity;
 
-/// ALPN of a stream between servers that begins with TLS (XEP-0368 §2).
-pub(crate) const ALPN: &[u8] = b"xmpp-server";
-
 /// What incoming streams are secured with. The error is the end of a sentence.
 pub(crate) fn server(
     provider: &Arc<CryptoProvider>,

@@ -169,6 +169,22 @@ pub(super) fn is_good_below(
     judge().is_ok()
 }
 
+/// Whether browsers believe that these certificates, leaf first, are those of this domain's web.
+pub(crate) fn is_good_for_browsers(
+    authorities: &[CertificateDer<'_>],
+    chain: &[CertificateDer<'_>],
+    domain: &str,
+    now: Timestamp,
+) -> bool {
+    let judge = || {
+        let shown = Shown::read(chain, now)?;
+        shown.is_for(domain, Believed::Dns)?;
+        let anchors: Vec<_> = authorities.iter().filter_map(anchor).collect();
+        shown.issued(&anchors, now).map(|_| ())
+    };
+    judge().is_ok()
+}
+
 fn anchor(der: &CertificateDer<'_>) -> Option<TrustAnchor<'static>> {
     let anchor = webpki::anchor_from_trusted_cert(der).ok()?;
     Some(anchor.to_owned())

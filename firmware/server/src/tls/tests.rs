@@ -75,6 +75,7 @@ fn installed() -> Source {
     Source::Files {
         certificate: "chain.pem".into(),
         key: "key.pem".into(),
+        domain: "localhost".into(),
     }
 }
 
@@ -83,10 +84,17 @@ struct Client {
     version: &'static rustls::SupportedProtocolVersion,
 }
 
+fn answer(identity: &Identity, spoken: Option<Protocol>) -> Arc<ServerConfig> {
+    spoken.map_or_else(
+        || identity.for_strangers(),
+        |protocol| identity.for_protocol(protocol),
+    )
+}
+
 /// A handshake in memory, with the certificate file as the only authority.
 fn handshake(
     identity: &Identity,
-    door: Door,
+    spoken: Option<Protocol>,
     pem: &[u8],
     client: &Client,
 ) -> Result<ServerConnection, String> {
@@ -102,7 +110,7 @@ fn handshake(
     config.alpn_protocols = client.alpn.iter().map(|name| name.to_vec()).collect();
     let name = ServerName::try_from("localhost").unwrap();
     let mut client = ClientConnection::new(Arc::new(config), name).unwrap();
-    let mut server = ServerConnection::new(identity.configuration(door)).unwrap();
+    let mut server = ServerConnection::new(answer(identity, spoken)).unwrap();
     while client.is_handshaking() || server.is_handshaking() {
         let mut bytes = vec![];
         client.write_tls(&mut bytes).unwrap();
@@ -163,8 +171,8 @@ fn the_self_signed_certificate_is_made_once_and_anew_when_it_no_longer_fits() {
 fn nobody_is_invited_to_send_early_data() {
     let disk = Arc::new(Disk::default());
     let tls = open(disk, &self_signed(&["localhost"]), NOW).unwrap();
-    for door in [Door::StartTls, Door::DirectTls] {
-        assert_eq!(tls.identity().configuration(door).max_early_data_size, 0);
+    for spoken in [None, Some(Protocol::Client), Some(Protocol::Http2)] {
+        assert_eq!(answer(&tls.identity(), spoken).max_early_data_size, 0);
     }
 }
 
@@ -180,14 +188,14 @@ fn the_certificate_file_is_its_own_authority_on_both_versions_and_doors() {
     let disk = Arc::new(Disk::default());
     let tls = open(disk.clone(), &self_signed(&["localhost"]), NOW).unwrap();
     let identity = tls.identity();
-    for (client, door, alpn) in [
-        (TLS13, Door::DirectTls, Some(&b"xmpp-client"[..])),
-        (TLS12, Door::DirectTls, Some(&b"xmpp-client"[..])),
-        (TLS13, Door::StartTls, None),
-        (TLS12, Door::StartTls, None),
-        (Client { alpn: &[], ..TLS13 }, Door::DirectTls, None),
+    for (client, spoken, alpn) in [
+        (TLS13, Some(Protocol::Client), Some(&b"xmpp-client"[..])),
+        (TLS12, Some(Protocol::Client), Some(&b"xmpp-client"[..])),
+        (TLS13, None, None),
+        (TLS12, None, None),
+        (Client { alpn: &[], ..TLS13 }, Some(Protocol::Client), None),
     ] {
-        let connection = handshake(&identity, door, &certificate(&disk), &client).unwrap();
+        let connection = handshake(&identity, spoken, &certificate(&disk), &client).unwrap();
         assert_eq!(connection.alpn_protocol(), alpn);
         let bindings = identity.bindings(&connection);
         let is_13 = connection.protocol_version() == Some(ProtocolVersion::TLSv1_3);
@@ -209,7 +217,7 @@ fn another_protocol_by_alpn_is_refused() {
     };
     let outcome = handshake(
         &tls.identity(),
-        Door::DirectTls,
+        Some(Protocol::Client),
         &certificate(&disk),
         &client,
     );

@@ -2,7 +2,7 @@
 
 use crate::{
     component::Component,
-    connection::{Connection, Done, Door, Todo},
+    connection::{Connection, Done, Todo},
     s2s::Link,
     tls::Identity,
 };
@@ -91,7 +91,7 @@ impl Driven for Connection {
     }
 
     fn handshake(&self, identity: &Identity) -> Handshake {
-        Handshake::Answer(identity.configuration(self.door()))
+        Handshake::Answer(identity.for_strangers())
     }
 
     fn secured(&mut self, identity: &Identity, tls: &TlsStream<TcpStream>) {
@@ -147,7 +147,7 @@ impl Driven for Link {
     fn handshake(&self, identity: &Identity) -> Handshake {
         match self.server_name() {
             Some(name) => Handshake::Begin(identity.dialer(self.is_direct()), name),
-            None => Handshake::Answer(identity.server_door(self.is_direct())),
+            None => Handshake::Answer(identity.for_servers()),
         }
     }
 
@@ -206,7 +206,7 @@ impl Driven for Component {
 
     // It is never asked: no step of a component's stream begins TLS.
     fn handshake(&self, identity: &Identity) -> Handshake {
-        Handshake::Answer(identity.configuration(Door::StartTls))
+        Handshake::Answer(identity.for_strangers())
     }
 
     fn secured(&mut self, _: &Identity, _: &TlsStream<TcpStream>) {}

@@ -51,7 +51,7 @@ impl House {
 pub(crate) struct Serving {
     /// Of the peer, for the log.
     pub(crate) address: IpAddr,
-    /// TLS comes before the first byte.
+    /// TLS comes before the first byte, and is yet to begin.
     pub(crate) direct: bool,
     /// Counts until the peer has authenticated; nothing where we called.
     pub(crate) admission: Option<Admission>,

@@ -2,12 +2,19 @@
 
 use crate::{
     connection::fixture::World,
-    listen::{self, Listeners},
+    listen::{self, Entrance, HttpConnection, Web},
     tls::{Files, Source, Tls},
 };
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
-use std::{collections::BTreeMap, io, net::SocketAddr, path::Path, sync::Arc, sync::Mutex};
+use std::{
+    collections::BTreeMap,
+    io,
+    net::SocketAddr,
+    path::Path,
+    pin::Pin,
+    sync::{Arc, Mutex},
+};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
@@ -48,19 +55,28 @@ impl Files for Disk {
     }
 }
 
+/// Nobody here speaks HTTP.
+struct NoWeb;
+
+impl Web for NoWeb {
+    fn serve(&self, _: HttpConnection) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
 struct House {
     c2s: SocketAddr,
     c2s_tls: SocketAddr,
     connector: TlsConnector,
     stop: watch::Sender<bool>,
-    serving: JoinHandle<()>,
+    serving: Vec<JoinHandle<()>>,
 }
 
 impl House {
     async fn open() -> House {
         let world = World::new(
             "[listen]\nc2s = ['127.0.0.1:0']\nc2s_tls = ['127.0.0.1:0']\n\
-             s2s = []\ns2s_tls = []\ncomponent = []",
+             s2s = []\ns2s_tls = []\nhttps = []\nhttp = []",
         );
         let disk = Arc::new(Disk::default());
         let source = Source::SelfSigned {
@@ -68,10 +84,16 @@ impl House {
             names: vec!["localhost".into()],
         };
         let tls = Arc::new(Tls::open(disk.clone(), &source, Path::new(""), 0).unwrap());
-        let listeners: Listeners = listen::bind(&world.server.config().listen).await.unwrap();
-        let addresses: BTreeMap<_, _> = listeners.addresses().collect();
+        let entrance = Entrance::new(world.server.clone(), tls, Arc::new(NoWeb));
         let (stop, stopped) = watch::channel(false);
-        let serving = tokio::spawn(listeners.serve(world.server.clone(), tls, stopped));
+        let mut addresses = BTreeMap::new();
+        let mut serving = Vec::new();
+        for opening in listen::openings(&world.server.config()) {
+            let listener = opening.bind().await.unwrap();
+            addresses.insert(opening.name, listener.address());
+            let serve = listener.serve(entrance.clone(), stopped.clone());
+            serving.push(tokio::spawn(serve));
+        }
         let mut roots = RootCertStore::empty();
         let pem = disk.read(Path::new("tls/self-signed.pem")).unwrap();
         roots
@@ -175,7 +197,9 @@ async fn both_doors_lead_in_and_everybody_is_told_when_the_house_closes() {
     assert_eq!(rest(&mut second).await, goodbye);
     assert_eq!(rest(&mut waiting).await, goodbye);
     drop((first, second, waiting));
-    house.serving.await.unwrap();
+    for serving in house.serving {
+        serving.await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -203,10 +227,10 @@ async fn what_is_no_tls_is_no_business_of_the_direct_door() {
 #[tokio::test]
 async fn an_address_in_use_is_named() {
     let house = House::open().await;
-    let mut listen = World::new("").server.config().listen.clone();
-    listen.c2s = vec![house.c2s];
-    let error = listen::bind(&listen).await.err().unwrap().to_string();
     let address = house.c2s;
+    let world = World::new(&format!("[listen]\nc2s = ['{address}']"));
+    let opening = listen::openings(&world.server.config())[0];
+    let error = opening.bind().await.err().unwrap().to_string();
     assert_eq!(
         error,
         format!(

@@ -71,7 +71,7 @@ impl Server {
         wanted: Wanted,
     ) -> Result<Slot, SlotRefusal> {
         let config = self.config();
-        let port = self.uploads().port(&config).ok_or(SlotRefusal::Nowhere)?;
+        let address = self.web_address().ok_or(SlotRefusal::Nowhere)?;
         let largest = file_bytes_max(&config);
         if wanted.bytes > largest {
             return Err(SlotRefusal::TooLarge(largest));
@@ -97,21 +97,11 @@ impl Server {
             gone_ms: wanted.gone_ms,
         };
         let token = self.uploads().seal.token(id, &wanted.name, &claims);
-        let get = self.upload_url(port, id, &wanted.name);
+        let get = format!("{address}/upload/{id}/{}", name::escaped(&wanted.name));
         Ok(Slot {
             put: format!("{get}?token={token}"),
             get,
         })
-    }
-
-    fn upload_url(&self, port: u16, id: UploadId, file: &str) -> String {
-        let domain = self.domain().domainpart();
-        let host = idna::domain_to_ascii(domain).unwrap_or_else(|_| domain.to_owned());
-        let port = match port {
-            443 => String::new(),
-            port => format!(":{port}"),
-        };
-        format!("https://{host}{port}/upload/{id}/{}", name::escaped(file))
     }
 
     /// Reads what an account's files take up, unless that is known.

@@ -5,6 +5,7 @@ use household::{Config, Health, Numbers};
 use server::{
     Parts, Readers, Server, Session,
     accounts::{self, NewAccount},
+    listen::{HttpConnection, Protocol, Secured, Web},
     world::{Clock, Dice, Timestamp},
 };
 use std::{
@@ -26,7 +27,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 use web::{Site, Uploads};
-use xmpp::Stanza;
+use xmpp::{Stanza, sasl::ChannelBindings};
 
 pub(crate) const JPEG: &str = "image/jpeg";
 
@@ -96,6 +97,23 @@ impl Readers for Inline {
     }
 }
 
+/// Hands the site connections as if they were over TLS.
+async fn accept(listener: TcpListener, site: Site, stop: watch::Receiver<bool>) {
+    while let Ok((socket, peer)) = listener.accept().await {
+        tokio::spawn(site.serve(HttpConnection {
+            stream: socket.into(),
+            peer,
+            secured: Some(Secured {
+                version: None,
+                protocol: Protocol::Http1,
+                bindings: ChannelBindings::default(),
+                is_publicly_trusted: false,
+            }),
+            stop: stop.clone(),
+        }));
+    }
+}
+
 impl House {
     /// A house with these settings, over its https port, which speaks plainly here.
     pub(crate) async fn new(settings: &str) -> House {
@@ -123,12 +141,12 @@ impl House {
         let juliet = server.bind("juliet", Some("balcony")).await.expect("bound");
         let uploads = Uploads::new(server.clone(), directory.path());
         let (_, health) = watch::channel(Health::default());
-        let site = Site::new("1.2.3", health, Numbers::default, uploads.router());
+        let site = Site::new("1.2.3", health, Numbers::default, || None, uploads.router());
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
         let address = listener.local_addr().expect("bound");
         server.note_https_port(address.port());
         let (stop, stopped) = watch::channel(false);
-        tokio::spawn(web::serve(listener, None, site, stopped));
+        tokio::spawn(accept(listener, site, stopped));
         House {
             address,
             server,

@@ -1,0 +1,152 @@
+//! A port with TLS from the first byte. The ClientHello decides what is spoken behind it (RFC 7301), and with
+//! that the handshake: certificates are asked of servers alone, since browsers would bother people with it.
+//!
+//! A port names what it accepts. Whoever names nothing of that gets the alert of RFC 7301 §3.2.
+
+use super::{
+    first_bytes::{self, Verdict},
+    limits::{FIRST_BYTES_MS_MAX, FIRST_READ_BYTES},
+};
+use crate::{
+    limits::TLS_HANDSHAKE_MS_MAX,
+    tls::{Identity, Tls},
+};
+use rustls::server::Acceptor;
+use std::{
+    io::{self, ErrorKind},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{io::AsyncReadExt, net::TcpStream, time::timeout};
+use tokio_rustls::{LazyConfigAcceptor, TlsStream};
+
+/// What is spoken behind TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// A client's stream (XEP-0368).
+    Client,
+    /// Another server's stream, likewise.
+    Server,
+    Http2,
+    Http1,
+    /// STUN and TURN (RFC 7443).
+    Turn,
+}
+
+/// What a port accepts.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct TlsPort {
+    /// In ALPN, in the order in which we prefer them (RFC 7301 §3.2).
+    offers: &'static [Protocol],
+    /// Of whoever sends no ALPN; `None`: their first bytes tell.
+    silent: Option<Protocol>,
+}
+
+pub(super) const C2S_TLS: TlsPort = TlsPort {
+    offers: &[Protocol::Client],
+    silent: Some(Protocol::Client),
+};
+pub(super) const S2S_TLS: TlsPort = TlsPort {
+    offers: &[Protocol::Server],
+    silent: Some(Protocol::Server),
+};
+pub(super) const HTTPS: TlsPort = TlsPort {
+    // Who offers an XMPP protocol beside the web's wants XMPP; browsers do not know it.
+    offers: &[
+        Protocol::Client,
+        Protocol::Server,
+        Protocol::Http2,
+        Protocol::Http1,
+    ],
+    silent: None,
+};
+
+/// A connection of which it is known what is spoken on it.
+pub(super) struct Opened {
+    pub(super) protocol: Protocol,
+    pub(super) tls: Box<TlsStream<TcpStream>>,
+    /// The certificate that the peer was shown.
+    pub(super) identity: Arc<Identity>,
+    /// What the peer has already said.
+    pub(super) first: Vec<u8>,
+}
+
+impl Protocol {
+    /// The name in ALPN.
+    pub fn alpn(self) -> &'static [u8] {
+        match self {
+            Protocol::Client => b"xmpp-client",
+            Protocol::Server => b"xmpp-server",
+            Protocol::Http2 => b"h2",
+            Protocol::Http1 => b"http/1.1",
+            Protocol::Turn => b"stun.turn",
+        }
+    }
+}
+
+impl TlsPort {
+    /// Makes the handshake and finds out what is spoken, both within their time. After an error nothing is
+    /// left to talk over; the peer has been told why where TLS has a word for it.
+    pub(super) async fn open(&self, tcp: TcpStream, tls: &Tls) -> io::Result<Opened> {
+        let limit = Duration::from_millis(TLS_HANDSHAKE_MS_MAX);
+        let (chosen, stream, identity) = timeout(limit, self.shake_hands(tcp, tls)).await??;
+        let mut stream = Box::new(stream);
+        let (protocol, first) = match chosen {
+            Some(protocol) => (protocol, Vec::new()),
+            None => {
+                let limit = Duration::from_millis(FIRST_BYTES_MS_MAX);
+                timeout(limit, self.listen(&mut stream)).await??
+            }
+        };
+        Ok(Opened {
+            protocol,
+            tls: stream,
+            identity,
+            first,
+        })
+    }
+
+    async fn shake_hands(
+        &self,
+        tcp: TcpStream,
+        tls: &Tls,
+    ) -> io::Result<(Option<Protocol>, TlsStream<TcpStream>, Arc<Identity>)> {
+        let start = LazyConfigAcceptor::new(Acceptor::default(), tcp).await?;
+        let identity = tls.identity();
+        let chosen = match start.client_hello().alpn() {
+            Some(wanted) => {
+                let wanted: Vec<_> = wanted.collect();
+                let offered = |offer: &&Protocol| wanted.contains(&offer.alpn());
+                // Without overlap any of ours will do: it leads to the alert.
+                Some(*self.offers.iter().find(offered).unwrap_or(&self.offers[0]))
+            }
+            None => self.silent,
+        };
+        let config = match chosen {
+            Some(protocol) => identity.for_protocol(protocol),
+            None => identity.for_strangers(),
+        };
+        let stream = start.into_stream(config).await?;
+        Ok((chosen, stream.into(), identity))
+    }
+
+    /// Reads until it is known what is spoken.
+    async fn listen(&self, stream: &mut TlsStream<TcpStream>) -> io::Result<(Protocol, Vec<u8>)> {
+        let mut first = Vec::with_capacity(FIRST_READ_BYTES);
+        loop {
+            if stream.read_buf(&mut first).await? == 0 {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+            match first_bytes::judge(&first) {
+                Verdict::More => {}
+                Verdict::Speaks(protocol) if self.offers.contains(&protocol) => {
+                    return Ok((protocol, first));
+                }
+                Verdict::Speaks(_) | Verdict::Nothing => {
+                    let text = "nothing that is spoken on this port";
+                    return Err(io::Error::new(ErrorKind::InvalidData, text));
+                }
+            }
+        }
+    }
+}

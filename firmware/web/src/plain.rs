@@ -1,0 +1,67 @@
+//! What is there without TLS: the way to https.
+
+use axum::{
+    Router,
+    http::{StatusCode, Uri, header::LOCATION},
+    response::{IntoResponse, Response},
+    routing::any,
+};
+
+/// `address` is what the new URL begins with, whatever host was asked for: a name from elsewhere leads to
+/// this house, and not to where it says.
+pub(crate) fn router(
+    address: impl Fn() -> Option<String> + Clone + Send + Sync + 'static,
+) -> Router {
+    Router::new()
+        // RFC 8555 §8.3: an authority asks in the clear, and takes an answer of ours alone.
+        .route("/.well-known/acme-challenge/{token}", any(no_challenge))
+        .fallback(move |uri: Uri| async move { redirect(address(), &uri) })
+}
+
+async fn no_challenge() -> Response {
+    (StatusCode::NOT_FOUND, "no such challenge\n").into_response()
+}
+
+/// The method stays as it is (RFC 9110 §15.4.9), and where somebody was going, too.
+fn redirect(address: Option<String>, uri: &Uri) -> Response {
+    let Some(address) = address else {
+        return (StatusCode::NOT_FOUND, "there is nothing here\n").into_response();
+    };
+    let rest = uri.path_and_query().map_or("/", |rest| rest.as_str());
+    // `*` is no place (RFC 9112 §3.2.4).
+    let rest = if rest.starts_with('/') { rest } else { "/" };
+    let location = address + rest;
+    (StatusCode::PERMANENT_REDIRECT, [(LOCATION, location)]).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_to_https() {
+        let home = || Some("https://home.example:8443".to_owned());
+        for (asked, expected) in [
+            ("/", "https://home.example:8443/"),
+            ("/a/b?c=d&e", "https://home.example:8443/a/b?c=d&e"),
+            (
+                "/%0d%0aSet-Cookie:x",
+                "https://home.example:8443/%0d%0aSet-Cookie:x",
+            ),
+            (
+                "//evil.example/",
+                "https://home.example:8443//evil.example/",
+            ),
+            ("http://evil.example/a", "https://home.example:8443/a"),
+            ("http://evil.example", "https://home.example:8443/"),
+            ("evil.example:443", "https://home.example:8443/"),
+            ("*", "https://home.example:8443/"),
+        ] {
+            let answer = redirect(home(), &asked.parse().expect("a target"));
+            assert_eq!(answer.status(), StatusCode::PERMANENT_REDIRECT);
+            assert_eq!(answer.headers()[LOCATION], expected, "{asked}");
+        }
+        let nowhere = redirect(None, &Uri::from_static("/"));
+        assert_eq!(nowhere.status(), StatusCode::NOT_FOUND);
+    }
+}
