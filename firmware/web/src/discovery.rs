@@ -17,17 +17,22 @@ use server::Server;
 use std::sync::Arc;
 
 /// Pages from anywhere may ask: there is nothing here that is not for everybody (§3).
-pub(crate) const CORS: [(HeaderName, HeaderValue); 3] = [
-    (ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
-    (
-        ACCESS_CONTROL_ALLOW_METHODS,
-        HeaderValue::from_static("GET, HEAD, OPTIONS"),
-    ),
-    (
-        ACCESS_CONTROL_ALLOW_HEADERS,
-        HeaderValue::from_static("content-type, accept"),
-    ),
-];
+pub(crate) const CORS: [(HeaderName, HeaderValue); 3] = cors("GET, HEAD, OPTIONS");
+
+/// Lets pages from anywhere use these methods.
+pub(crate) const fn cors(methods: &'static str) -> [(HeaderName, HeaderValue); 3] {
+    [
+        (ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
+        (
+            ACCESS_CONTROL_ALLOW_METHODS,
+            HeaderValue::from_static(methods),
+        ),
+        (
+            ACCESS_CONTROL_ALLOW_HEADERS,
+            HeaderValue::from_static("content-type, accept"),
+        ),
+    ]
+}
 
 /// What is found, and where.
 fn links(server: &Server) -> Vec<(&'static str, String)> {
@@ -37,7 +42,7 @@ fn links(server: &Server) -> Vec<(&'static str, String)> {
     vec![
         (
             "urn:xmpp:alt-connections:xbosh",
-            format!("https://{place}/http-bind"),
+            format!("https://{place}{}", crate::bosh::PATH),
         ),
         (
             "urn:xmpp:alt-connections:websocket",

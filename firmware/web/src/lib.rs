@@ -1,5 +1,6 @@
 //! HTTP and HTTPS: connections, limits and headers; `/healthz` and `/metrics`; the pages of crate `web-ui`.
 
+mod bosh;
 mod discovery;
 mod guests;
 pub mod limits;

@@ -1,8 +1,9 @@
 //! What is served: the pages, `/healthz`, `/metrics`, and the headers that every answer carries.
 
-use crate::{discovery, guests::Guests, metrics, websocket};
+use crate::{bosh, discovery, guests::Guests, metrics, websocket};
 use axum::{
     Extension, Router,
+    extract::DefaultBodyLimit,
     http::{
         HeaderMap, HeaderName, HeaderValue, StatusCode,
         header::{
@@ -15,7 +16,7 @@ use axum::{
     routing::get,
 };
 use household::{Health, Level, Numbers};
-use server::listen::ClientDoor;
+use server::{bosh::limits::BODY_BYTES_MAX, listen::ClientDoor};
 use std::{net::SocketAddr, sync::Arc};
 use tokio::sync::watch;
 
@@ -71,6 +72,13 @@ impl Site {
         let server = door.server().clone();
         let clients = Router::new()
             .route(websocket::PATH, get(websocket::enter))
+            .route(
+                bosh::PATH,
+                get(bosh::get)
+                    .post(bosh::post)
+                    .options(bosh::options)
+                    .layer(DefaultBodyLimit::max(BODY_BYTES_MAX)),
+            )
             .route(
                 "/.well-known/host-meta",
                 get(discovery::xml).options(discovery::options),

@@ -1,0 +1,78 @@
+//! `/http-bind`: BOSH over HTTP (XEP-0124 §5). What a request means is the server's.
+
+use crate::discovery::cors;
+use axum::{
+    Extension,
+    body::Bytes,
+    extract::rejection::BytesRejection,
+    http::{
+        HeaderName, HeaderValue, StatusCode,
+        header::{ACCESS_CONTROL_MAX_AGE, CONTENT_TYPE},
+    },
+    response::{IntoResponse, Response},
+};
+use server::{Visitor, listen::ClientDoor};
+
+/// The address on the https listener.
+pub(crate) const PATH: &str = "/http-bind";
+
+/// Pages from anywhere may be clients: who they are, they say with a password and not with a cookie.
+const CORS: [(HeaderName, HeaderValue); 3] = cors("GET, HEAD, POST, OPTIONS");
+
+/// Answers a client. Its Content-Type says nothing (§5).
+pub(crate) async fn post(
+    Extension(door): Extension<ClientDoor>,
+    visitor: Option<Extension<Visitor>>,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let Some(Extension(visitor)) = visitor else {
+        return elsewhere(&door);
+    };
+    let body = match body {
+        Ok(body) => body,
+        Err(rejection) => {
+            let status = rejection.status();
+            let text = if status == StatusCode::PAYLOAD_TOO_LARGE {
+                "A request has at most the largest stanza and its wrapper.\n"
+            } else {
+                "The request did not come whole.\n"
+            };
+            return (status, CORS, text).into_response();
+        }
+    };
+    // What is no text is no body either, and is told so in the words of the protocol.
+    let text = std::str::from_utf8(&body).unwrap_or_default();
+    let answer = door.answer_bosh(text, visitor).await;
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
+    let mut response = (status, CORS, answer.body).into_response();
+    // It was checked when the client asked for it.
+    if let Ok(kind) = HeaderValue::from_str(&answer.content_type) {
+        response.headers_mut().insert(CONTENT_TYPE, kind);
+    }
+    response
+}
+
+/// Without TLS nobody is asked for a password (§17.2, `see-other-uri`).
+fn elsewhere(door: &ClientDoor) -> Response {
+    let Some(place) = door.server().https_place() else {
+        return (StatusCode::FORBIDDEN, CORS, "Only over https.\n").into_response();
+    };
+    let body = format!(
+        "<body xmlns='http://jabber.org/protocol/httpbind' type='terminate' condition='see-other-uri'>\
+         <uri>https://{place}{PATH}</uri></body>"
+    );
+    (CORS, [(CONTENT_TYPE, "text/xml; charset=utf-8")], body).into_response()
+}
+
+/// For a person who looks.
+pub(crate) async fn get() -> Response {
+    let text =
+        "Chat apps connect here by BOSH (XEP-0124). There is nothing to see for a browser.\n";
+    (CORS, text).into_response()
+}
+
+/// What a browser asks before it asks.
+pub(crate) async fn options() -> Response {
+    let a_day = [(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"))];
+    (StatusCode::NO_CONTENT, CORS, a_day).into_response()
+}
