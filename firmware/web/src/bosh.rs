@@ -76,3 +76,18 @@ pub(crate) async fn options() -> Response {
     let a_day = [(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"))];
     (StatusCode::NO_CONTENT, CORS, a_day).into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::header::ACCESS_CONTROL_ALLOW_ORIGIN;
+
+    /// What the compliance testers ask of a link that host-meta gives: 299 at most, and for everybody.
+    #[tokio::test]
+    async fn pages_from_anywhere_may_ask() {
+        for (answer, status) in [(options().await, 204), (get().await, 200)] {
+            assert_eq!(answer.status().as_u16(), status);
+            assert_eq!(answer.headers()[ACCESS_CONTROL_ALLOW_ORIGIN], "*");
+        }
+    }
+}
