@@ -21,7 +21,7 @@ from federation import namespace
 from federation.hearth import HearthHouse
 from federation.prosody import ProsodyHouse
 from hearth import Hearth
-from journeys import (archive, carbons, commands, component, federation_certificates, federation_devices,
+from journeys import (archive, bosh, carbons, commands, component, federation_certificates, federation_devices,
                       federation_faults, federation_names, federation_people, federation_restart,
                       federation_rooms, federation_streams, first_start, instructions, lift_profanity,
                       lift_slixmpp, lift_xmpp_js, login, losses, omemo, omemo_slixmpp, protocol_scripts,
@@ -36,6 +36,7 @@ JOURNEYS = {
     "lift_slixmpp": lift_slixmpp,
     "lift_xmpp_js": lift_xmpp_js,
     "lift_profanity": lift_profanity,
+    "bosh": bosh,
     "carbons": carbons,
     "archive": archive,
     "losses": losses,

@@ -383,11 +383,16 @@ pub(crate) enum Verdict {
 }
 
 /// What is spoken below the features, on the way to a session, and by several of them.
-const BELOW: [Spec; 17] = [
+const BELOW: [Spec; 19] = [
     Spec::Xep(4, "2.13.2", "Data Forms"),
     Spec::Xep(59, "1.0", "Result Set Management"),
     Spec::Xep(82, "1.1.1", "XMPP Date and Time Profiles"),
     Spec::Xep(114, "1.6", "Jabber Component Protocol"),
+    Spec::Xep(
+        124,
+        "1.11.2",
+        "Bidirectional-streams Over Synchronous HTTP (BOSH)",
+    ),
     Spec::Xep(
         178,
         "1.2",
@@ -395,6 +400,7 @@ const BELOW: [Spec; 17] = [
     ),
     Spec::Xep(185, "1.0", "Dialback Key Generation and Validation"),
     Spec::Xep(203, "2.0", "Delayed Delivery"),
+    Spec::Xep(206, "1.4", "XMPP Over BOSH"),
     Spec::Xep(220, "1.1.1", "Server Dialback"),
     Spec::Xep(288, "1.0.1", "Bidirectional Server-to-Server Connections"),
     Spec::Xep(368, "1.1.0", "SRV records for XMPP over TLS"),

@@ -4,6 +4,7 @@
 //! (house rule 9), so the same code runs over a simulated world in the tests.
 
 pub mod accounts;
+pub mod bosh;
 pub mod component;
 pub mod connection;
 pub mod devices;

@@ -10,7 +10,7 @@ pub(crate) mod tcp;
 
 pub(crate) use driven::{Driven, Handshake};
 pub use frames::{Frame, Frames, Visitor};
-use line::Line;
+pub(crate) use line::Line;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,7 +1,7 @@
 //! `/.well-known/host-meta` and `host-meta.json`: where apps in browsers find BOSH and WebSockets (XEP-0156
 //! §2, RFC 6415).
 
-use crate::websocket;
+use crate::{bosh, websocket};
 use axum::{
     Extension, Json,
     http::{
@@ -18,17 +18,22 @@ use server::Server;
 use std::sync::Arc;
 
 /// Pages from anywhere may ask: there is nothing here that is not for everybody (§3).
-pub(crate) const CORS: [(HeaderName, HeaderValue); 3] = [
-    (ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
-    (
-        ACCESS_CONTROL_ALLOW_METHODS,
-        HeaderValue::from_static("GET, HEAD, OPTIONS"),
-    ),
-    (
-        ACCESS_CONTROL_ALLOW_HEADERS,
-        HeaderValue::from_static("content-type, accept"),
-    ),
-];
+pub(crate) const CORS: [(HeaderName, HeaderValue); 3] = cors("GET, HEAD, OPTIONS");
+
+/// Lets pages from anywhere use these methods.
+pub(crate) const fn cors(methods: &'static str) -> [(HeaderName, HeaderValue); 3] {
+    [
+        (ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
+        (
+            ACCESS_CONTROL_ALLOW_METHODS,
+            HeaderValue::from_static(methods),
+        ),
+        (
+            ACCESS_CONTROL_ALLOW_HEADERS,
+            HeaderValue::from_static("content-type, accept"),
+        ),
+    ]
+}
 
 /// What is found, and where.
 fn links(server: &Server) -> Vec<(&'static str, String)> {
@@ -38,7 +43,7 @@ fn links(server: &Server) -> Vec<(&'static str, String)> {
     vec![
         (
             "urn:xmpp:alt-connections:xbosh",
-            format!("{address}/http-bind"),
+            format!("{address}{}", bosh::PATH),
         ),
         (
             "urn:xmpp:alt-connections:websocket",

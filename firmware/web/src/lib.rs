@@ -1,6 +1,7 @@
 //! HTTP and HTTPS, on connections that `server::listen` accepts: limits and headers; `/healthz` and
 //! `/metrics`; the way from http to https; clients in browsers; uploaded files; the pages of crate `web-ui`.
 
+mod bosh;
 mod discovery;
 mod guests;
 pub mod limits;

@@ -1,9 +1,9 @@
 //! What is served: the pages, `/healthz`, `/metrics`, and the headers that every answer carries.
 
-use crate::{discovery, guests::Guests, metrics, plain, websocket};
+use crate::{bosh, discovery, guests::Guests, metrics, plain, websocket};
 use axum::{
     Extension, Router,
-    extract::{MatchedPath, Request},
+    extract::{DefaultBodyLimit, MatchedPath, Request},
     http::{
         HeaderMap, HeaderName, HeaderValue, StatusCode,
         header::{
@@ -16,7 +16,11 @@ use axum::{
     routing::get,
 };
 use household::{Health, Level, Numbers};
-use server::listen::ClientDoor;
+use server::{
+    Visitor,
+    bosh::limits::BODY_BYTES_MAX,
+    listen::{ClientDoor, Secured},
+};
 use std::{net::SocketAddr, sync::Arc};
 use tokio::{sync::watch, time::Instant};
 use tracing::debug;
@@ -68,6 +72,16 @@ impl Site {
     }
 }
 
+impl Peer {
+    /// As a client of chat, which is asked for a password over TLS alone.
+    pub(crate) fn over(self, secured: Option<Extension<Secured>>) -> Option<Visitor> {
+        secured.map(|Extension(secured)| Visitor {
+            address: self.0.ip(),
+            bindings: secured.bindings,
+        })
+    }
+}
+
 impl Site {
     /// With the doors for clients that come by HTTP, and the way to find them.
     #[must_use]
@@ -75,6 +89,13 @@ impl Site {
         let server = door.server().clone();
         let clients = Router::new()
             .route(websocket::PATH, get(websocket::enter))
+            .route(
+                bosh::PATH,
+                get(bosh::get)
+                    .post(bosh::post)
+                    .options(bosh::options)
+                    .layer(DefaultBodyLimit::max(BODY_BYTES_MAX)),
+            )
             .route(
                 "/.well-known/host-meta",
                 get(discovery::xml).options(discovery::options),

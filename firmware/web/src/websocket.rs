@@ -14,7 +14,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use server::{
-    Frame, Frames, Visitor,
+    Frame, Frames,
     listen::{ClientDoor, Secured},
 };
 use std::{
@@ -35,7 +35,7 @@ const PROTOCOL: &str = "xmpp";
 pub(crate) async fn enter(
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
     Extension(door): Extension<ClientDoor>,
-    Extension(Peer(peer)): Extension<Peer>,
+    Extension(peer): Extension<Peer>,
     secured: Option<Extension<Secured>>,
 ) -> Response {
     let Ok(upgrade) = upgrade else {
@@ -53,20 +53,16 @@ pub(crate) async fn enter(
         return (StatusCode::BAD_REQUEST, text).into_response();
     }
     // Without TLS nobody is asked for a password.
-    let Some(Extension(secured)) = secured else {
+    let Some(visitor) = peer.over(secured) else {
         let text = "Only over https.\n";
         return (StatusCode::FORBIDDEN, text).into_response();
-    };
-    let visitor = Visitor {
-        address: peer.ip(),
-        bindings: secured.bindings,
     };
     upgrade
         .max_message_size(FRAME_BYTES_MAX)
         .max_frame_size(FRAME_BYTES_MAX)
         .read_buffer_size(WEBSOCKET_READ_BYTES)
         .write_buffer_size(0)
-        .on_failed_upgrade(move |error| debug!(%peer, %error, "no WebSocket"))
+        .on_failed_upgrade(move |error| debug!(peer = %peer.0, %error, "no WebSocket"))
         .on_upgrade(move |socket| async move {
             door.serve_frames(Socket(socket), visitor).await;
         })

@@ -154,7 +154,7 @@ impl Element {
         Ok(None)
     }
 
-    fn started(walker: &Walker<'_>, start: Start<'_>) -> Element {
+    pub(crate) fn started(walker: &Walker<'_>, start: Start<'_>) -> Element {
         let mut element = Element::new(walker.name(start.ns), start.local);
         for attribute in walker
             .attributes()

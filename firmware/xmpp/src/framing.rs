@@ -104,16 +104,21 @@ pub fn put(frame: &str) -> Result<Cow<'_, str>, StreamError> {
 /// The header that stands for an `<open/>` (§3.3.1: the same attributes).
 fn header(open: &str) -> Result<String, StreamError> {
     let open = framing(open)?;
+    Ok(header_with(|name| open.attr(name)))
+}
+
+/// The header of a stream with the attributes that `value` gives: `to`, `from`, `id`, `version`, `xml:lang`.
+pub fn header_with<'a>(value: impl Fn(&str) -> Option<&'a str>) -> String {
     let mut header = String::from("<stream:stream");
     for name in ["to", "from", "id", "version", "xml:lang"] {
-        if let Some(value) = open.attr(name) {
+        if let Some(value) = value(name) {
             compose::attribute(&mut header, name, value);
         }
     }
     compose::attribute(&mut header, "xmlns", ns::CLIENT);
     compose::attribute(&mut header, "xmlns:stream", ns::STREAMS);
     header.push('>');
-    Ok(header)
+    header
 }
 
 fn framing(element: &str) -> Result<Element, StreamError> {

@@ -3,6 +3,7 @@
 
 use super::gate::Gate;
 use crate::{
+    bosh::{self, Newcomer, Sessions},
     limits::SHUTDOWN_MS_MAX,
     server::Server,
     tls::Tls,
@@ -20,6 +21,7 @@ use tracing::debug;
 pub struct ClientDoor {
     house: Arc<House>,
     gate: Arc<Gate>,
+    bosh: Arc<Sessions>,
     stop: watch::Sender<bool>,
 }
 
@@ -28,6 +30,7 @@ impl ClientDoor {
         ClientDoor {
             house: Arc::new(House::new(server, tls)),
             gate: Arc::default(),
+            bosh: Arc::default(),
             stop: watch::Sender::new(false),
         }
     }
@@ -45,6 +48,24 @@ impl ClientDoor {
         };
         let (house, stop) = (self.house.clone(), self.stop.subscribe());
         frames::serve(house, frames, visitor, admission, stop).await;
+    }
+
+    /// Answers a request of BOSH, when there is something to say to it: at the latest after
+    /// [`WAIT_S_MAX`](bosh::limits::WAIT_S_MAX) seconds (XEP-0124). `body` has
+    /// [`BODY_BYTES_MAX`](bosh::limits::BODY_BYTES_MAX) bytes at most. Who drops it has lost the connection.
+    pub async fn answer_bosh(&self, body: &str, visitor: Visitor) -> bosh::Answer {
+        let newcomer = || Newcomer {
+            house: self.house.clone(),
+            admission: self.gate.admit(visitor.address),
+            visitor,
+            stop: self.stop.subscribe(),
+        };
+        self.bosh.answer(body, self.server(), newcomer).await
+    }
+
+    #[cfg(test)]
+    pub(crate) fn bosh(&self) -> &Sessions {
+        &self.bosh
     }
 
     /// Lets everybody take their last words.

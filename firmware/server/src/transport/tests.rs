@@ -31,7 +31,7 @@ const AUTH: &str = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PL
 const BIND: &str = "<iq type='set' id='b1'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>";
 
 #[derive(Default)]
-struct Disk(Mutex<BTreeMap<String, Vec<u8>>>);
+pub(crate) struct Disk(Mutex<BTreeMap<String, Vec<u8>>>);
 
 impl Files for Disk {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
