@@ -137,7 +137,7 @@ impl<F: Frames> Line for Framed<F> {
         self.frames.close().await;
         // The peer's goodbye, and what it sent before it.
         let goodbye = poll_fn(|cx| {
-            while let Some(_) = ready!(self.frames.poll_frame(cx)).ok().flatten() {}
+            while ready!(self.frames.poll_frame(cx)).ok().flatten().is_some() {}
             Poll::Ready(())
         });
         let _ = timeout(Duration::from_millis(CLOSE_MS_MAX), goodbye).await;

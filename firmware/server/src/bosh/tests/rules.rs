@@ -251,8 +251,7 @@ fn keys_follow_one_another() {
         keys.push(
             hash.as_ref()
                 .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
+                .fold(String::new(), |out, byte| out + &format!("{byte:02x}")),
         );
     }
     let key = |number: usize| format!("key='{}'", keys[number]);
