@@ -196,7 +196,8 @@ impl Session {
         }
     }
 
-    /// Ends the session in peace or with what the stream says is wrong: the oldest request is told, the others
+    /// Ends the session in peace or with what the stream says is wrong: the oldest request is told, the
+    /// others
     /// are answered (§13).
     fn finish(&mut self, content: &str) {
         let condition = self.why;

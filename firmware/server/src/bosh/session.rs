@@ -1,7 +1,8 @@
 //! One session of BOSH: which request is next, what is kept of those before, and when patience ends (XEP-0124
 //! §8 to §15). No sockets and no timers: who calls says what time it is.
 //!
-//! State: requests that came too early, requests that wait for an answer, answers that may be asked for again,
+//! State: requests that came too early, requests that wait for an answer, answers that may be asked for
+//! again,
 //! and what goes either way between them and the stream behind.
 
 use super::{
