@@ -36,7 +36,8 @@ fn the_first_answer_says_what_was_agreed_on() {
         let body = format!(
             "<body xmlns:stream='http://etherx.jabber.org/streams' sid='SomeSID' {expected} \
              from='localhost' secure='true' authid='ServerStreamID' xmpp:version='1.0' \
-             xmpp:restartlogic='true'><stream:features xmlns:stream='http://etherx.jabber.org/streams'/></body>"
+             xmpp:restartlogic='true'>\
+             <stream:features xmlns:stream='http://etherx.jabber.org/streams'/></body>"
         );
         talk.expect(10, &body);
     }
