@@ -18,7 +18,8 @@ class Answer:
         head, _, body = raw.partition(b"\r\n\r\n")
         first, *lines = head.decode().split("\r\n")
         self.status = int(first.split()[1])
-        self.headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        parts = (line.partition(":") for line in lines)
+        self.headers = {name.lower(): value.strip() for name, _, value in parts}
         self.text = body.decode()
 
     def attribute(self, name):
@@ -80,10 +81,12 @@ class Bosh:
                                       "xmpp:version='1.0' xml:lang='en'")
         self.sid = self.opened.attribute("sid")
         words = base64.b64encode(f"\0{self.localpart}\0{self.password}".encode()).decode()
-        await self.send(inside=f"<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{words}</auth>")
+        await self.send(inside="<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>"
+                               f"{words}</auth>")
         return await self.send(f"to='{self.server.domain}' xmpp:restart='true'")
 
     async def log_in(self, resource="web"):
         await self.connect()
         return await self.send(inside="<iq type='set' id='b1' xmlns='jabber:client'><bind "
-                               f"xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>{resource}</resource></bind></iq>")
+                               "xmlns='urn:ietf:params:xml:ns:xmpp-bind'>"
+                               f"<resource>{resource}</resource></bind></iq>")

@@ -1,7 +1,9 @@
-//! BOSH (XEP-0124, XEP-0206): a client's stream in requests of HTTP and their answers. HTTP itself is the web's;
+//! BOSH (XEP-0124, XEP-0206): a client's stream in requests of HTTP and their answers. HTTP itself is the
+//! web's;
 //! the stream behind a session is the same as everybody's.
 //!
-//! `body` reads and writes wrappers, `session` knows the rules, `replies` who is answered when, `line` is what
+//! `body` reads and writes wrappers, `session` knows the rules, `replies` who is answered when, `line` is
+//! what
 //! the stream goes over. State: the sessions that are open, by their ids.
 
 mod body;
@@ -58,7 +60,8 @@ pub(crate) struct Newcomer {
 }
 
 impl Sessions {
-    /// Answers a request, when there is something to say. `newcomer` is asked for only where it opens a session.
+    /// Answers a request, when there is something to say. `newcomer` is asked for only where it opens a
+    /// session.
     pub(crate) async fn answer(
         self: &Arc<Self>,
         text: &str,

@@ -1,5 +1,5 @@
-"""Over BOSH, by https (XEP-0124, XEP-0206): log in, chat, lose an answer and have it again, pause, come back to
-the same session after a wrong request, and what pages in browsers and compliance testers ask first."""
+"""Over BOSH, by https (XEP-0124, XEP-0206): log in, chat, lose an answer and have it again, pause, come back
+to the same session after a wrong request, and what pages in browsers and compliance testers ask first."""
 
 import asyncio
 import re
@@ -86,7 +86,8 @@ async def go(server, directory):
         late = alice.begin(inside=message("late"))
         await last
         has(await bob.connect(), "urn:xmpp:sm:3")
-        answer = has(await bob.send(inside=f"<resume xmlns='urn:xmpp:sm:3' h='0' previd='{token}'/>"), "<resumed")
+        resume = f"<resume xmlns='urn:xmpp:sm:3' h='0' previd='{token}'/>"
+        answer = has(await bob.send(inside=resume), "<resumed")
         while "<body>late</body>" not in answer.text:
             answer = await bob.send(inside="<r xmlns='urn:xmpp:sm:3'/>")
 

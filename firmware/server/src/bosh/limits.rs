@@ -24,12 +24,14 @@ pub const INACTIVITY_S: u64 = 60;
 pub const POLLING_INACTIVITY_S: u64 = 120;
 /// Seconds between two empty requests that come too soon (§11, §12).
 pub const POLLING_S: u64 = 5;
-/// Seconds that a client may pause (§10): a page that loads another one, or a laptop whose lid is closed for a
+/// Seconds that a client may pause (§10): a page that loads another one, or a laptop whose lid is closed for
+/// a
 /// moment.
 pub const PAUSE_S_MAX: u64 = 300;
 /// Milliseconds that a request of a session that polls waits for the answer to what is in it.
 pub const POLL_PATIENCE_MS: u64 = 1_000;
-/// Milliseconds after which a client is told that it has not said to have an answer (§9.2): longer than answers
+/// Milliseconds after which a client is told that it has not said to have an answer (§9.2): longer than
+/// answers
 /// are on their way.
 pub const REPORT_MS: u64 = 3_000;
 /// Bytes of payloads in one answer, above which the rest waits for the next request. One element is always

@@ -119,8 +119,8 @@ impl Line for Requests {
         poll_fn(|cx| {
             is_stopped = is_stopped || stopped.as_mut().poll(cx).is_ready();
             self.poll_session(cx, |session, _| {
-                let is_told = session.output.is_empty() && session.closing.is_none();
-                if is_told || session.is_over && session.closing.is_some() {
+                let is_told = session.output.is_empty() && !session.is_closing;
+                if is_told || session.is_over && session.is_closing {
                     Some(Ok(()))
                 } else if session.is_over || is_stopped && !session.has_live() {
                     Some(Err(io::ErrorKind::NotConnected.into()))

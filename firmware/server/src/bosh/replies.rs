@@ -83,7 +83,7 @@ impl Session {
             match piece {
                 Piece::Open(attributes) => {
                     if let Some(opening) = &mut self.opening {
-                        opening.stream_id = stream_id(&attributes).to_owned();
+                        stream_id(&attributes).clone_into(&mut opening.stream_id);
                     }
                 }
                 Piece::Element(error) if error.starts_with("<stream:error") => {
@@ -96,7 +96,7 @@ impl Session {
                     }
                 }
                 Piece::Element(element) => self.output.push_back(element),
-                Piece::Close => self.closing = Some(condition),
+                Piece::Close => (self.is_closing, self.why) = (true, condition),
                 Piece::Space => {}
             }
         }
@@ -109,7 +109,7 @@ impl Session {
         while !self.is_over && !self.held.is_empty() {
             let mut live = self.held.iter().filter(|held| held.is_live());
             let is_late = live.clone().any(|held| held.since + patience <= now);
-            let has_news = !self.output.is_empty() || self.closing.is_some();
+            let has_news = !self.output.is_empty() || self.is_closing;
             let is_wanted = has_news && live.next().is_some();
             // While the stream works, more may come of it soon; and the first answer has its features.
             let is_crowded = self.opening.is_none()
@@ -123,7 +123,7 @@ impl Session {
             } else {
                 String::new()
             };
-            if is_live && self.output.is_empty() && self.closing.is_some() {
+            if is_live && self.output.is_empty() && self.is_closing {
                 return self.finish(&content);
             }
             self.answer_oldest(&content, now);
@@ -196,10 +196,11 @@ impl Session {
         }
     }
 
-    /// Ends the session in peace or with what the stream says is wrong: the oldest request is told, the others
+    /// Ends the session in peace or with what the stream says is wrong: the oldest request is told, the
+    /// others
     /// are answered (§13).
     fn finish(&mut self, content: &str) {
-        let condition = self.closing.flatten();
+        let condition = self.why;
         let mut body = Body::default();
         body.end(condition);
         let mut answer = self.terms.answer(body.write(content));

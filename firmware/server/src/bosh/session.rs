@@ -1,7 +1,8 @@
 //! One session of BOSH: which request is next, what is kept of those before, and when patience ends (XEP-0124
 //! §8 to §15). No sockets and no timers: who calls says what time it is.
 //!
-//! State: requests that came too early, requests that wait for an answer, answers that may be asked for again,
+//! State: requests that came too early, requests that wait for an answer, answers that may be asked for
+//! again,
 //! and what goes either way between them and the stream behind.
 
 use super::{
@@ -35,8 +36,10 @@ pub(super) struct Session {
     pub(super) output: VecDeque<String>,
     /// The attributes of the answer that opens the session, until it is given.
     pub(super) opening: Option<Opening>,
-    /// The stream has said its last word, and why.
-    pub(super) closing: Option<Option<Condition>>,
+    /// The stream has said its last word.
+    pub(super) is_closing: bool,
+    /// And why, where it was not in peace.
+    pub(super) why: Option<Condition>,
     /// The client has said its last word.
     pub(super) is_goodbye: bool,
     pub(super) is_over: bool,
@@ -91,7 +94,8 @@ impl Session {
                 sid,
                 stream_id: String::new(),
             }),
-            closing: None,
+            is_closing: false,
+            why: None,
             is_goodbye: false,
             is_over: false,
             key: request.newkey.clone(),

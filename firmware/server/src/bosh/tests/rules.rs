@@ -36,7 +36,8 @@ fn the_first_answer_says_what_was_agreed_on() {
         let body = format!(
             "<body xmlns:stream='http://etherx.jabber.org/streams' sid='SomeSID' {expected} \
              from='localhost' secure='true' authid='ServerStreamID' xmpp:version='1.0' \
-             xmpp:restartlogic='true'><stream:features xmlns:stream='http://etherx.jabber.org/streams'/></body>"
+             xmpp:restartlogic='true'>\
+             <stream:features xmlns:stream='http://etherx.jabber.org/streams'/></body>"
         );
         talk.expect(10, &body);
     }
@@ -251,8 +252,7 @@ fn keys_follow_one_another() {
         keys.push(
             hash.as_ref()
                 .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
+                .fold(String::new(), |out, byte| out + &format!("{byte:02x}")),
         );
     }
     let key = |number: usize| format!("key='{}'", keys[number]);
