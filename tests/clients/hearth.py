@@ -10,7 +10,7 @@ from waiting import SECONDS, Failed
 
 # Every listener of the contract; those that no journey uses stay switched off.
 LISTENERS = ("c2s", "c2s_tls", "s2s", "s2s_tls", "https", "http", "component", "stun", "turn_tls", "proxy65")
-USED = ("c2s", "c2s_tls", "http", "component")
+USED = ("c2s", "c2s_tls", "https", "http", "component")
 
 
 class Hearth(Server):
@@ -24,7 +24,7 @@ class Hearth(Server):
         self.program = program
         self.config = self.directory / "hearth.toml"
         self.ca = self.directory / "data" / "tls" / "self-signed.pem"
-        self.c2s = self.c2s_tls = self.http = self.component = 0
+        self.c2s = self.c2s_tls = self.https = self.http = self.component = 0
         # What stands before every subcommand, and where it runs.
         self.options = ["--config", str(self.config)]
         self.working_directory = self.directory

@@ -122,8 +122,14 @@ impl Doors {
                 trouble = trouble.and(Err(error));
             }
         }
-        let https = self.open.iter().find(|door| door.opening.name == "https");
-        let port = https.map_or(0, |door| door.bound.port());
+        let first = config.listen.https.first();
+        let is_first =
+            |door: &&Door| door.opening.name == "https" && Some(&door.opening.address) == first;
+        let port = self
+            .open
+            .iter()
+            .find(is_first)
+            .map_or(0, |door| door.bound.port());
         self.https_port.store(port, Ordering::Relaxed);
         trouble
     }
