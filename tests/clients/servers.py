@@ -24,6 +24,8 @@ class Server:
     # Addresses of the listeners, known once it has started.
     c2s: int
     c2s_tls: int
+    # The port of the web, where clients are let in by ALPN as well; 0 = there is none.
+    https = 0
     # A PEM file: whoever trusts it can verify the server's certificate.
     ca: Path
 

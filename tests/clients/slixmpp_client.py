@@ -14,16 +14,19 @@ from waiting import Failed, until
 
 class Slixmpp(ClientXMPP):
     """`jid` may carry a resource. `mechanism` keeps it to one SASL mechanism, `tls` to one version of TLS.
-    `link` is what it connects through, `managed` asks for stream management (XEP-0198)."""
+    `by_https` is direct TLS on the port of the web, where ALPN alone says what it wants. `link` is what it
+    connects through, `managed` asks for stream management (XEP-0198)."""
 
-    def __init__(self, server, jid, password, mechanism=None, direct_tls=False, tls=None, ca=None,
-                 link=None, managed=False):
+    def __init__(self, server, jid, password, mechanism=None, direct_tls=False, by_https=False, tls=None,
+                 ca=None, link=None, managed=False):
         trusted = ssl.create_default_context(cafile=ca or server.ca)
         if tls:
             trusted.minimum_version = trusted.maximum_version = tls
         super().__init__(jid, password, sasl_mech=mechanism, ssl_context=trusted)
         self.domain = server.domain
-        self.address = (server.host, link.port if link else server.c2s_tls if direct_tls else server.c2s)
+        direct_tls = direct_tls or by_https
+        direct_port = server.https if by_https else server.c2s_tls
+        self.address = (server.host, link.port if link else direct_port if direct_tls else server.c2s)
         self.enable_direct_tls, self.enable_starttls = direct_tls, not direct_tls
         if direct_tls:
             trusted.set_alpn_protocols(["xmpp-client"])

@@ -98,7 +98,8 @@ impl Doors {
     }
 
     /// Opens what the configuration asks for and closes what it no longer does; whoever came in by what stays
-    /// stays. Other servers are looked for as it says. An error names a listener that cannot be opened: those of its name are as they were then.
+    /// stays. Other servers are looked for as it says. An error names a listener that cannot be opened: those
+    /// of its name are as they were then.
     pub(crate) async fn follow(&mut self, config: &Config) -> Result<()> {
         self.dialer.follow(config);
         let mut wanted = listen::openings(config);
@@ -127,8 +128,14 @@ impl Doors {
                 trouble = trouble.and(Err(error));
             }
         }
-        let https = self.open.iter().find(|door| door.opening.name == "https");
-        let port = https.map_or(0, |door| door.bound.port());
+        let first = config.listen.https.first();
+        let is_first =
+            |door: &&Door| door.opening.name == "https" && Some(&door.opening.address) == first;
+        let port = self
+            .open
+            .iter()
+            .find(is_first)
+            .map_or(0, |door| door.bound.port());
         self.house.server.note_https_port(port);
         trouble
     }

@@ -161,9 +161,7 @@ impl Sessions {
             stop,
         };
         let serve = tcp::serve(house, line, connection, how);
-        tokio::spawn(async move {
-            serve.await;
-        });
+        tokio::spawn(serve);
         Ok(session)
     }
 

@@ -59,10 +59,10 @@ pub const STRAYS_STEP: usize = 200;
 pub const LINGER_MAX: Duration = Duration::from_mins(2);
 /// How long the body of a request may stand still: a phone that changes from one network to another is back
 /// before. What a whole body may take is for those who read it.
-pub const BODY_STALL_MAX: Duration = Duration::from_secs(60);
+pub const BODY_STALL_MAX: Duration = Duration::from_mins(1);
 /// How long a connection stays on which nothing is asked and answered. Over HTTP/1.1 [`HEADERS_WAIT_MAX`] is
 /// over before; over HTTP/2 one connection is all that a browser has, and is kept between two clicks.
-pub const IDLE_MAX: Duration = Duration::from_secs(60);
+pub const IDLE_MAX: Duration = Duration::from_mins(1);
 /// For requests that are being answered when the house closes, or nothing goes on any more.
 pub const FINISH_MAX: Duration = Duration::from_secs(4);
 /// Requests that are answered on one connection at a time over HTTP/2: as many as a page with pictures has.

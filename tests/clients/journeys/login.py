@@ -63,6 +63,13 @@ async def go(server, directory):
         if direct.alpn != server.alpn:
             raise Failed(f"selected: {direct.alpn}")
 
+    if server.https:
+        with step("the port of the web is a client's, too, if it says so by ALPN (XEP-0368)"):
+            for mechanism in server.mechanisms:
+                by_https = await enters(by_https=True, mechanism=mechanism)
+            if by_https.alpn != "xmpp-client":
+                raise Failed(f"selected: {by_https.alpn}")
+
     with step("a password is the same however it was typed, and a localpart need not be ASCII"):
         for password in (PREPARED, TYPED):
             for mechanism in server.mechanisms:

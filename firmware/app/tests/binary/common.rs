@@ -116,8 +116,19 @@ impl Home {
     /// Starts the server and waits until it is ready.
     pub(crate) fn serve(&self, arguments: &[&str]) -> Running {
         let mut command = self.hearth();
+        command.args(arguments);
+        Home::start(command)
+    }
+
+    /// Likewise, with a log of this level.
+    pub(crate) fn serve_at_level(&self, level: &str) -> Running {
+        let mut command = self.hearth();
+        command.env("HEARTH_LOG", level);
+        Home::start(command)
+    }
+
+    fn start(mut command: Command) -> Running {
         command
-            .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -153,6 +164,12 @@ impl Running {
     pub(crate) fn wait_for(&mut self, text: &str) {
         let found = self.log.any(|line| line.expect("text").contains(text));
         assert!(found, "the log ended without: {text}");
+    }
+
+    /// Reads the log until the server has ended.
+    pub(crate) fn rest_of_the_log(&mut self) -> String {
+        let lines = self.log.by_ref().map(|line| line.expect("text") + "\n");
+        lines.collect()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

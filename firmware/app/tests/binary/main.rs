@@ -4,5 +4,6 @@ mod commands;
 mod common;
 mod devices;
 mod family;
+mod ports;
 mod rooms;
 mod serving;

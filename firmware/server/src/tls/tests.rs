@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::s2s::trust::Flaw;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::{
     ClientConfig, ClientConnection, ProtocolVersion, RootCertStore, ServerConnection,
     pki_types::ServerName,
@@ -332,4 +333,84 @@ fn extra_authorities_are_read_at_the_start_and_when_their_file_changes() {
     assert_eq!(judge(), Ok(()), "those of before are believed");
     assert_eq!(tls.reload_trust(Path::new(""), NOW), Ok(true));
     assert_eq!(judge(), Err(Flaw::SelfSigned));
+}
+
+/// A machine that trusts the installed certificate, as if an authority's were its own.
+struct Machine(Arc<Disk>, bool);
+
+impl Files for Machine {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.0.read(path)
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.0.write(path, bytes)
+    }
+
+    fn write_secret(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.0.write(path, bytes)
+    }
+
+    fn authorities(&self) -> io::Result<Vec<CertificateDer<'static>>> {
+        let pem = self.0.read(Path::new("root.pem"))?;
+        Ok(if self.1 { chain(&pem).unwrap() } else { vec![] })
+    }
+}
+
+#[test]
+fn browsers_believe_what_the_machine_does_and_not_what_the_house_adds() {
+    let disk = Arc::new(Disk::default());
+    issue(&disk, "localhost");
+    let open = |machine, source: &Source, extra: &str| {
+        let files = Arc::new(Machine(disk.clone(), machine));
+        Tls::open(files, source, Path::new(extra), NOW).unwrap()
+    };
+    for (machine, source, extra, expected) in [
+        (true, installed(), "", true),
+        (false, installed(), "", false),
+        (false, installed(), "root.pem", false),
+        (true, self_signed(&["localhost"]), "", false),
+    ] {
+        let tls = open(machine, &source, extra);
+        let found = tls.identity().is_publicly_trusted();
+        assert_eq!(found, expected, "{machine} {source:?} {extra}");
+    }
+    issue(&disk, "other.example");
+    let of_another = open(true, &installed(), "");
+    assert!(!of_another.identity().is_publicly_trusted());
+}
+
+#[test]
+fn what_browsers_believe_is_looked_at_again_when_a_day_has_passed() {
+    let disk = Arc::new(Disk::default());
+    issue(&disk, "localhost");
+    let files = Arc::new(Machine(disk.clone(), true));
+    // A board without a clock.
+    let tls = Tls::open(files, &installed(), Path::new(""), 0).unwrap();
+    assert!(!tls.identity().is_publicly_trusted());
+    assert_eq!(tls.reload(&installed(), NOW), Ok(false));
+    assert!(tls.identity().is_publicly_trusted());
+    disk.write(Path::new("root.pem"), b"").unwrap();
+    assert_eq!(tls.reload(&installed(), NOW + DAY_MS), Ok(false));
+    assert!(tls.identity().is_publicly_trusted());
+    assert_eq!(tls.reload(&installed(), NOW + DAY_MS + 1), Ok(false));
+    assert!(!tls.identity().is_publicly_trusted());
+}
+
+/// Puts an authority into `root.pem`, and a certificate of it for this name to where an administrator's is.
+fn issue(disk: &Disk, name: &str) {
+    let (root_key, key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+    let mut root = CertificateParams::new(vec![]).unwrap();
+    root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = root.self_signed(&root_key).unwrap();
+    let issuer = Issuer::new(root, root_key);
+    let leaf = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    let leaf = leaf.signed_by(&key, &issuer).unwrap();
+    for (path, pem) in [
+        ("root.pem", authority.pem()),
+        ("chain.pem", leaf.pem()),
+        ("key.pem", key.serialize_pem()),
+    ] {
+        disk.write(Path::new(path), pem.as_bytes()).unwrap();
+    }
 }

@@ -2,7 +2,11 @@
 
 use crate::{
     connection::fixture::World,
-    listen::{self, Entrance, HttpConnection, Web},
+    limits::{TLS_HANDSHAKE_MS_MAX, UNAUTHENTICATED_PER_ADDRESS_MAX},
+    listen::{
+        self, Entrance, HttpConnection, Web,
+        limits::{FIRST_BYTES_MS_MAX, PROXY_HEADER_MS_MAX},
+    },
     tls::{Files, Source, Tls},
 };
 use rustls::{ClientConfig, RootCertStore};
@@ -17,9 +21,10 @@ use std::{
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     sync::watch,
     task::JoinHandle,
+    time::Instant,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
@@ -67,6 +72,7 @@ impl Web for NoWeb {
 struct House {
     c2s: SocketAddr,
     c2s_tls: SocketAddr,
+    https: SocketAddr,
     connector: TlsConnector,
     stop: watch::Sender<bool>,
     serving: Vec<JoinHandle<()>>,
@@ -76,7 +82,8 @@ impl House {
     async fn open() -> House {
         let world = World::new(
             "[listen]\nc2s = ['127.0.0.1:0']\nc2s_tls = ['127.0.0.1:0']\n\
-             s2s = []\ns2s_tls = []\nhttps = []\nhttp = []",
+             https = ['127.0.0.1:0']\ns2s = []\ns2s_tls = []\nhttp = []\n\
+             [proxy_protocol]\nfrom = ['127.0.0.2']",
         );
         let disk = Arc::new(Disk::default());
         let source = Source::SelfSigned {
@@ -110,10 +117,20 @@ impl House {
         House {
             c2s: addresses["c2s"],
             c2s_tls: addresses["c2s_tls"],
+            https: addresses["https"],
             connector,
             stop,
             serving,
         }
+    }
+
+    /// Without a word about what is to be spoken.
+    async fn secure_silently(&self, tcp: TcpStream) -> TlsStream<TcpStream> {
+        let mut config = ClientConfig::clone(self.connector.config());
+        config.alpn_protocols.clear();
+        let name = ServerName::try_from("localhost").unwrap();
+        let connector = TlsConnector::from(Arc::new(config));
+        connector.connect(name, tcp).await.unwrap()
     }
 
     async fn secure(&self, tcp: TcpStream) -> TlsStream<TcpStream> {
@@ -222,6 +239,102 @@ async fn what_is_no_tls_is_no_business_of_the_direct_door() {
     // An alert at most, and nothing of a stream.
     let _ = tcp.read_to_end(&mut heard).await;
     assert!(heard.len() <= 7, "{heard:?}");
+}
+
+/// Time is the test's own.
+#[tokio::test(start_paused = true)]
+async fn who_does_not_say_what_they_want_is_not_waited_for() {
+    let house = House::open().await;
+    for (port, limit) in [
+        (house.c2s_tls, TLS_HANDSHAKE_MS_MAX),
+        (house.https, TLS_HANDSHAKE_MS_MAX),
+    ] {
+        let begin = Instant::now();
+        let mut tcp = TcpStream::connect(port).await.unwrap();
+        assert_eq!(rest(&mut tcp).await, "");
+        assert_eq!(begin.elapsed().as_millis() as u64, limit);
+    }
+    for half in ["", " ", "<", "<stream:stream to='local", "GE"] {
+        let begin = Instant::now();
+        let tcp = TcpStream::connect(house.https).await.unwrap();
+        let mut tls = house.secure_silently(tcp).await;
+        tls.write_all(half.as_bytes()).await.unwrap();
+        let mut heard = Vec::new();
+        let _ = tls.read_to_end(&mut heard).await;
+        assert!(heard.is_empty(), "{half}");
+        assert_eq!(
+            begin.elapsed().as_millis() as u64,
+            FIRST_BYTES_MS_MAX,
+            "{half}"
+        );
+    }
+    let begin = Instant::now();
+    let mut proxy = from_proxy(house.c2s).await;
+    assert_eq!(rest(&mut proxy).await, "");
+    assert_eq!(begin.elapsed().as_millis() as u64, PROXY_HEADER_MS_MAX);
+}
+
+/// A connection from where `[proxy_protocol]` says.
+async fn from_proxy(address: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    socket.connect(address).await.unwrap()
+}
+
+/// As a proxy says it (version 2, TCP over IPv4).
+async fn for_somebody(address: SocketAddr, last: u8) -> TcpStream {
+    let mut tcp = from_proxy(address).await;
+    let header = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02";
+    tcp.write_all(header).await.unwrap();
+    tcp.write_all(&[last, 127, 0, 0, 1, 1, 2, 3, 4])
+        .await
+        .unwrap();
+    tcp
+}
+
+#[tokio::test]
+async fn who_comes_through_a_proxy_counts_for_themselves_on_all_ports_together() {
+    let house = House::open().await;
+    let mut inside = Vec::new();
+    for number in 0..UNAUTHENTICATED_PER_ADDRESS_MAX {
+        if number % 10 == 0 {
+            let tcp = for_somebody(house.https, 1).await;
+            inside.push(Err(house.secure_silently(tcp).await));
+        } else {
+            let mut tcp = for_somebody(house.c2s, 1).await;
+            say(&mut tcp, HEADER, "</stream:features>").await;
+            inside.push(Ok(tcp));
+        }
+    }
+    for port in [house.c2s, house.https] {
+        let mut tcp = for_somebody(port, 1).await;
+        let mut heard = Vec::new();
+        let _ = tcp.read_to_end(&mut heard).await;
+        assert!(heard.is_empty(), "there is no more room for this address");
+    }
+    let mut other = for_somebody(house.c2s, 2).await;
+    say(&mut other, HEADER, "</stream:features>").await;
+    // Who is somebody makes room.
+    let Some(Err(mut first)) = inside.into_iter().next() else {
+        panic!("the first came over TLS");
+    };
+    log_in(&mut first).await;
+    let mut again = for_somebody(house.c2s, 1).await;
+    say(&mut again, HEADER, "</stream:features>").await;
+}
+
+#[tokio::test]
+async fn a_client_comes_in_by_the_port_of_the_web_with_and_without_alpn() {
+    let house = House::open().await;
+    for is_silent in [false, true] {
+        let tcp = TcpStream::connect(house.https).await.unwrap();
+        let mut client = if is_silent {
+            house.secure_silently(tcp).await
+        } else {
+            house.secure(tcp).await
+        };
+        log_in(&mut client).await;
+    }
 }
 
 #[tokio::test]
