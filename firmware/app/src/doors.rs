@@ -111,21 +111,28 @@ impl Doors {
                     wanted.remove(index);
                     self.open.push(door);
                 }
-                // What comes instead may want the same address, which must be free then.
                 None => {
-                    closed.push(door.opening);
-                    door.serving.end().await;
+                    door.serving.stop();
+                    closed.push(door);
                 }
             }
+        }
+        // What comes instead may want the same address, which must be free then.
+        let mut before = Vec::new();
+        for door in closed {
+            before.push(door.opening);
+            door.serving.end().await;
         }
         let mut trouble = Ok(());
         for opening in wanted {
             if let Err(error) = self.open_door(opening).await {
-                for before in closed.iter().filter(|before| before.name == opening.name) {
-                    self.open_door(*before).await?;
-                }
-                closed.retain(|before| before.name != opening.name);
+                let (same, others): (Vec<_>, _) =
+                    before.into_iter().partition(|it| it.name == opening.name);
+                before = others;
                 trouble = trouble.and(Err(error));
+                for opening in same {
+                    trouble = trouble.and(self.open_door(opening).await);
+                }
             }
         }
         let first = config.listen.https.first();

@@ -467,7 +467,7 @@ const _: () = assert!(
 
 // --- Connections and their negotiation ---
 
-/// Milliseconds from accepting a connection to a bound resource. A phone on a bad line needs several round
+/// Milliseconds from where a stream may begin to a bound resource. A phone on a bad line needs several round
 /// trips of some seconds; a person typing a password is not among them, since clients ask before they
 /// connect.
 pub const NEGOTIATION_MS_MAX: u64 = 60_000;

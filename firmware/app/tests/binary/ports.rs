@@ -232,6 +232,21 @@ fn who_speaks_slowly_is_understood_too() {
     assert_eq!(running.end(Signal::TERM), Some(0));
 }
 
+#[test]
+fn a_house_that_talks_to_no_others_takes_nobody_for_one() {
+    let home = home("[s2s]\nenabled = false\n");
+    let mut running = home.serve(&["serve"]);
+    let refused = connect(&running, "https", &["xmpp-server"]).err();
+    assert!(refused.is_some_and(|error| error.contains("NoApplicationProtocol")));
+    for (said, expected) in [(SERVER, "nobody"), (CLIENT, "client")] {
+        let mut tls = connect(&running, "https", &[])
+            .map(|shaken| shaken.tls)
+            .expect("TLS");
+        assert_eq!(taken_for(&mut tls, said.as_bytes()), expected);
+    }
+    assert_eq!(running.end(Signal::TERM), Some(0));
+}
+
 /// The header of a proxy for somebody at this address, or for itself.
 fn proxied(address: Option<[u8; 4]>) -> Vec<u8> {
     let mut header = b"\r\n\r\n\0\r\nQUIT\n".to_vec();

@@ -4,7 +4,7 @@ use super::{
     Admission, Entrance, Who,
     http::{HttpConnection, HttpStream, Secured},
     proxy,
-    tls_port::{Opened, Protocol},
+    tls_port::{Entry, Opened, Protocol},
 };
 use crate::{
     component::Component,
@@ -149,7 +149,15 @@ impl Port {
             })?;
         }
         let line = match self.who {
-            Who::Tls(port) => Line::Secured(port.open(tcp, &self.entrance.house.tls).await?),
+            Who::Tls(port) => {
+                let house = &self.entrance.house;
+                let entry = Entry {
+                    port,
+                    tls: &house.tls,
+                    with_servers: house.server.config().s2s.enabled,
+                };
+                Line::Secured(entry.open(tcp).await?)
+            }
             Who::Client | Who::Server | Who::Component | Who::Http => Line::Clear(tcp),
         };
         Ok((line, arrival))

@@ -84,12 +84,19 @@ impl Protocol {
     }
 }
 
-impl TlsPort {
+/// A port as it is now: a house that does not talk to others takes nobody for another server.
+pub(super) struct Entry<'a> {
+    pub(super) port: &'static TlsPort,
+    pub(super) tls: &'a Tls,
+    pub(super) with_servers: bool,
+}
+
+impl Entry<'_> {
     /// Makes the handshake and finds out what is spoken, both within their time. After an error nothing is
     /// left to talk over; the peer has been told why where TLS has a word for it.
-    pub(super) async fn open(&self, tcp: TcpStream, tls: &Tls) -> io::Result<Opened> {
+    pub(super) async fn open(&self, tcp: TcpStream) -> io::Result<Opened> {
         let limit = Duration::from_millis(TLS_HANDSHAKE_MS_MAX);
-        let (chosen, stream, identity) = timeout(limit, self.shake_hands(tcp, tls)).await??;
+        let (chosen, stream, identity) = timeout(limit, self.shake_hands(tcp)).await??;
         let mut stream = Box::new(stream);
         let (protocol, first) = match chosen {
             Some(protocol) => (protocol, Vec::new()),
@@ -109,18 +116,19 @@ impl TlsPort {
     async fn shake_hands(
         &self,
         tcp: TcpStream,
-        tls: &Tls,
     ) -> io::Result<(Option<Protocol>, TlsStream<TcpStream>, Arc<Identity>)> {
         let start = LazyConfigAcceptor::new(Acceptor::default(), tcp).await?;
-        let identity = tls.identity();
+        let identity = self.tls.identity();
         let chosen = match start.client_hello().alpn() {
             Some(wanted) => {
                 let wanted: Vec<_> = wanted.collect();
-                let offered = |offer: &&Protocol| wanted.contains(&offer.alpn());
-                // Without overlap any of ours will do: it leads to the alert.
-                Some(*self.offers.iter().find(offered).unwrap_or(&self.offers[0]))
+                let mut taken = self.port.offers.iter().filter(|offer| self.takes(**offer));
+                let any = taken.clone().next();
+                let both = taken.find(|offer| wanted.contains(&offer.alpn()));
+                // Without overlap any that is taken will do: it leads to the alert.
+                both.or(any).copied()
             }
-            None => self.silent,
+            None => self.port.silent,
         };
         let config = match chosen {
             Some(protocol) => identity.for_protocol(protocol),
@@ -139,14 +147,20 @@ impl TlsPort {
             }
             match first_bytes::judge(&first) {
                 Verdict::More => {}
-                Verdict::Speaks(protocol) if self.offers.contains(&protocol) => {
-                    return Ok((protocol, first));
-                }
+                Verdict::Speaks(protocol) if self.takes(protocol) => return Ok((protocol, first)),
                 Verdict::Speaks(_) | Verdict::Nothing => {
-                    let text = "nothing that is spoken on this port";
-                    return Err(io::Error::new(ErrorKind::InvalidData, text));
+                    return Err(refused("nothing that is spoken on this port"));
                 }
             }
         }
     }
+
+    fn takes(&self, protocol: Protocol) -> bool {
+        let is_wanted = protocol != Protocol::Server || self.with_servers;
+        is_wanted && self.port.offers.contains(&protocol)
+    }
+}
+
+fn refused(why: &'static str) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, why)
 }
