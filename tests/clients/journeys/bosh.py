@@ -21,15 +21,13 @@ def has(answer, *parts):
 
 async def go(server, directory):
     with step("the server starts"):
-        # Behind a router that takes the port of https.
-        server.further = "[public]\nhttps_port = 443\n"
         await server.start()
         for localpart in ("alice", "bob"):
             await server.add_user(localpart, PASSWORD)
 
     with step("host-meta names the address, and pages from anywhere may ask there"):
         found = await links(server)
-        if found["urn:xmpp:alt-connections:xbosh"] != f"https://{server.domain}/http-bind":
+        if found["urn:xmpp:alt-connections:xbosh"] != f"https://{server.domain}:{server.https}/http-bind":
             raise Failed(f"{found}")
         for method in ("OPTIONS", "GET", "HEAD", "POST"):
             answer = await http(server, method, headers=["Origin: null"])
@@ -40,7 +38,10 @@ async def go(server, directory):
         answer = await http(server, "POST", body="x" * 300_000)
         if answer.status != 413 or "stanza" not in answer.text:
             raise Failed(f"{answer.status} {answer.text}")
-        has(await http(server, "POST", body="<body/>", tls=False), "see-other-uri", "<uri>https://")
+        answer = await http(server, "POST", body="<body/>", tls=False)
+        there = f"https://{server.domain}:{server.https}/http-bind"
+        if (answer.status, answer.headers.get("location")) != (308, there):
+            raise Failed(f"{answer.status} {answer.headers}")
 
     alice, bob = Bosh(server, "alice", PASSWORD), Bosh(server, "bob", PASSWORD, rid=7)
     with step("two people log in"):
