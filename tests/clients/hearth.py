@@ -10,7 +10,7 @@ from waiting import SECONDS, Failed
 
 # Every listener of the contract.
 LISTENERS = ("c2s", "c2s_tls", "s2s", "s2s_tls", "https", "http", "component", "stun", "turn_tls", "proxy65")
-USED = ("c2s", "c2s_tls", "https", "http", "component")
+USED = ("c2s", "c2s_tls", "http", "component")
 
 
 class Hearth(Server):

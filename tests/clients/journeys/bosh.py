@@ -20,6 +20,7 @@ def has(answer, *parts):
 
 
 async def go(server, directory):
+    server.used += ("https",)
     with step("the server starts"):
         await server.start()
         for localpart in ("alice", "bob"):

@@ -17,6 +17,7 @@ SERVERS = ("hearth",)
 
 
 async def go(server, directory):
+    server.used += ("https",)
     await start(server, ALICE, BOB)
     with step("host-meta names it, as XML and as JSON, for pages from anywhere"):
         await asyncio.to_thread(look_up, server)
