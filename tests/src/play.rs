@@ -87,6 +87,11 @@ impl<'a> Player<'a> {
     }
 
     fn play_all(&mut self, script: &Script) -> Result<(), (usize, Problem)> {
+        for step in &script.steps {
+            if let Some(lacks) = self.world.lacks(&step.action) {
+                return Err((step.line, Problem::NotApplicable(lacks)));
+            }
+        }
         let preparations = script
             .steps
             .iter()

@@ -3,7 +3,7 @@
 //! Nobody can see from outside whether a server has come to rest, so absence costs [`ABSENCE`] here.
 
 use crate::{
-    script::Port,
+    script::{Action, Port},
     world::{Link, Problem, World},
 };
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -118,10 +118,25 @@ impl World for Sockets {
         false
     }
 
+    fn lacks(&self, action: &Action) -> Option<String> {
+        let lacks = match action {
+            Action::With { key, .. } => return Some(format!("changes {key}")),
+            Action::Has { .. } if self.target.register.is_none() => "accounts need --register",
+            Action::Remote { .. } => "a remote server",
+            Action::Component { .. } | Action::Raw(Port::Component) => "a component",
+            Action::Raw(Port::C2s) if !self.target.starttls => "a connection without TLS",
+            Action::After(_) => "time that passes at once",
+            Action::DiskIsFull | Action::DiskHasRoom => "a full disk",
+            Action::Restarts => "a restart",
+            Action::PowerFails => "a power cut",
+            _ => return None,
+        };
+        Some(lacks.into())
+    }
+
     fn make_account(&mut self, localpart: &str, password: &str) -> Result<(), Problem> {
         let command = self.target.register.as_ref();
-        let command =
-            command.ok_or_else(|| Problem::NotApplicable("accounts need --register".into()))?;
+        let command = command.ok_or_else(|| Problem::Failed("accounts need --register".into()))?;
         let command = command
             .replace("{local}", localpart)
             .replace("{domain}", &self.target.domain)
@@ -140,17 +155,7 @@ impl World for Sockets {
         )))
     }
 
-    fn configure(&mut self, key: &str, _value: &str) -> Result<(), Problem> {
-        Err(Problem::NotApplicable(format!("changes {key}")))
-    }
-
     fn connect(&mut self, port: Port) -> Result<Link, Problem> {
-        if port == Port::Component {
-            return Err(Problem::NotApplicable("a component".into()));
-        }
-        if port == Port::C2s && !self.target.starttls {
-            return Err(Problem::NotApplicable("a connection without TLS".into()));
-        }
         let transport = self.target.open(port).map_err(failed)?;
         self.links.push(Connection {
             transport: Some(transport),
@@ -199,26 +204,6 @@ impl World for Sockets {
             sleep(GLANCE);
         }
         moved
-    }
-
-    fn pass(&mut self, _time: Duration) -> Result<(), Problem> {
-        Err(Problem::NotApplicable("time that passes at once".into()))
-    }
-
-    fn disk_fills(&mut self) -> Result<(), Problem> {
-        Err(Problem::NotApplicable("a full disk".into()))
-    }
-
-    fn disk_empties(&mut self) -> Result<(), Problem> {
-        Err(Problem::NotApplicable("a full disk".into()))
-    }
-
-    fn restarts(&mut self) -> Result<(), Problem> {
-        Err(Problem::NotApplicable("a restart".into()))
-    }
-
-    fn power_fails(&mut self) -> Result<(), Problem> {
-        Err(Problem::NotApplicable("a power cut".into()))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where a script is played.
 
-use crate::script::Port;
+use crate::script::{Action, Port};
 use std::{fmt, time::Duration};
 
 /// A connection of a world.
@@ -35,11 +35,19 @@ pub trait World {
     /// Whether ids and times are the same whenever a script is played.
     fn repeats(&self) -> bool;
 
+    /// What a step needs that this world has not. Asked of all steps before the first is played: half a
+    /// script judges nothing.
+    fn lacks(&self, _action: &Action) -> Option<String> {
+        None
+    }
+
     /// Makes an account. The localpart is as it shall be there.
     fn make_account(&mut self, localpart: &str, password: &str) -> Result<(), Problem>;
 
     /// Changes the configuration before the server starts; keys as in `hearth.toml`.
-    fn configure(&mut self, key: &str, value: &str) -> Result<(), Problem>;
+    fn configure(&mut self, _key: &str, _value: &str) -> Result<(), Problem> {
+        Err(unannounced())
+    }
 
     /// Opens a connection, TLS included where the port has it.
     fn connect(&mut self, port: Port) -> Result<Link, Problem>;
@@ -47,7 +55,7 @@ pub trait World {
     /// Makes somebody on another server: what is written there goes out in that name, and what comes for it
     /// is read there.
     fn make_remote(&mut self, _jid: &str) -> Result<Link, Problem> {
-        Err(Problem::NotApplicable("a remote server".into()))
+        Err(unannounced())
     }
 
     /// Sends bytes. A connection that is closed swallows them.
@@ -69,17 +77,32 @@ pub trait World {
     fn settle(&mut self) -> bool;
 
     /// Lets time pass.
-    fn pass(&mut self, time: Duration) -> Result<(), Problem>;
+    fn pass(&mut self, _time: Duration) -> Result<(), Problem> {
+        Err(unannounced())
+    }
 
     /// Leaves no room on the server's disk.
-    fn disk_fills(&mut self) -> Result<(), Problem>;
+    fn disk_fills(&mut self) -> Result<(), Problem> {
+        Err(unannounced())
+    }
 
     /// Leaves room again.
-    fn disk_empties(&mut self) -> Result<(), Problem>;
+    fn disk_empties(&mut self) -> Result<(), Problem> {
+        Err(unannounced())
+    }
 
     /// Stops the server in order and starts it again, as an update does. All connections are gone.
-    fn restarts(&mut self) -> Result<(), Problem>;
+    fn restarts(&mut self) -> Result<(), Problem> {
+        Err(unannounced())
+    }
 
     /// Takes the power away, and starts the server again on what its disk kept. All connections are gone.
-    fn power_fails(&mut self) -> Result<(), Problem>;
+    fn power_fails(&mut self) -> Result<(), Problem> {
+        Err(unannounced())
+    }
+}
+
+/// A world is asked only for what it does not lack.
+fn unannounced() -> Problem {
+    Problem::Failed("this world cannot do that, and did not say so".into())
 }
