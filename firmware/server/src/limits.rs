@@ -497,6 +497,12 @@ pub const DEAD_LINE_MS: u32 = 180_000;
 /// Milliseconds for a closed stream to take its last bytes and for the peer to close its side (RFC 6120
 /// §4.4).
 pub const CLOSE_MS_MAX: u64 = 3_000;
+/// Bytes that are read from another server or a component while it takes nothing of what is written to it. It
+/// may be waiting for us just so: of two that write to each other, each takes all the other has in hand.
+pub const READ_AHEAD_BYTES_MAX: usize = 524_288;
+const _: () = assert!(
+    OUTPUT_BYTES_PAUSE + xmpp::limits::STANZA_BYTES_MAX + READ_BYTES < READ_AHEAD_BYTES_MAX
+);
 /// Milliseconds for all streams to take their last bytes when the server stops; the service manager is not
 /// patient.
 pub const SHUTDOWN_MS_MAX: u64 = 5_000;

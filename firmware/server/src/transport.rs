@@ -10,7 +10,7 @@ pub(crate) mod tcp;
 
 pub(crate) use driven::{Driven, Handshake};
 pub use frames::{Frame, Frames, Visitor};
-pub(crate) use line::Line;
+pub(crate) use line::{Ahead, Line};
 
 #[cfg(test)]
 pub(crate) mod tests;

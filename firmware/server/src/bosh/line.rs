@@ -1,7 +1,7 @@
 //! What the stream of a session goes over: requests, in the order of their ids, and the answers to them.
 
 use super::{Sessions, Shared, body::Condition, lock, session::Session};
-use crate::transport::{Line, tcp::House};
+use crate::transport::{Ahead, Line, tcp::House};
 use std::{
     future::poll_fn,
     io,
@@ -106,7 +106,7 @@ impl Line for Requests {
     }
 
     /// Returns when it was taken by requests: until then it counts as not written.
-    async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+    async fn write(&mut self, bytes: &[u8], _: impl Ahead) -> io::Result<()> {
         let cut = framing::cut(bytes);
         let pieces = cut.map_err(|error| io::Error::other(error.condition))?;
         let now = self.now();

@@ -3,6 +3,7 @@
 use crate::{
     component::Component,
     connection::{Connection, Done, Todo},
+    limits::READ_AHEAD_BYTES_MAX,
     s2s::Link,
     tls::Identity,
 };
@@ -20,6 +21,9 @@ use xmpp::StreamError;
 /// [`Driven::output`] and tell that it was [`Driven::written`], then do what `step` asked for.
 /// [`Driven::leave`] comes last, however it ended.
 pub(crate) trait Driven: Send {
+    /// How much may be pushed while the peer takes nothing of what is written.
+    const READ_AHEAD_BYTES_MAX: usize = 0;
+
     fn step(&mut self) -> impl Future<Output = Todo> + Send;
     /// Whether it does not count as a stranger any more.
     fn is_authenticated(&self) -> bool;
@@ -102,6 +106,8 @@ impl Driven for Connection {
 }
 
 impl Driven for Link {
+    const READ_AHEAD_BYTES_MAX: usize = READ_AHEAD_BYTES_MAX;
+
     fn step(&mut self) -> impl Future<Output = Todo> + Send {
         Link::step(self)
     }
@@ -162,6 +168,8 @@ impl Driven for Link {
 }
 
 impl Driven for Component {
+    const READ_AHEAD_BYTES_MAX: usize = READ_AHEAD_BYTES_MAX;
+
     fn step(&mut self) -> impl Future<Output = Todo> + Send {
         Component::step(self)
     }

@@ -2,7 +2,7 @@
 //! session behind it is the same as everybody's.
 
 use super::{
-    Line,
+    Ahead, Line,
     tcp::{self, House, Serving},
 };
 use crate::{
@@ -114,7 +114,7 @@ impl<F: Frames> Line for Framed<F> {
         Poll::Ready(Ok(true))
     }
 
-    async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+    async fn write(&mut self, bytes: &[u8], _: impl Ahead) -> io::Result<()> {
         let cut = framing::cut(bytes);
         let pieces = cut.map_err(|error| io::Error::other(error.condition))?;
         let all = async {

@@ -10,6 +10,12 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 use xmpp::StreamError;
 
+/// Takes what comes in while something is written.
+pub(crate) trait Ahead: Send {
+    fn wants_more(&self) -> bool;
+    fn take(&mut self, bytes: &[u8]);
+}
+
 pub(crate) trait Line: Send {
     /// Hands what came in to `take`. `false` at the end: the peer sends nothing more.
     fn poll_read(
@@ -18,8 +24,13 @@ pub(crate) trait Line: Send {
         take: impl FnOnce(&[u8]),
     ) -> Poll<io::Result<bool>>;
 
-    /// Writes all of it: whole elements.
-    fn write(&mut self, bytes: &[u8]) -> impl Future<Output = io::Result<()>> + Send;
+    /// Writes all of it: whole elements. Where the peer takes nothing, a line that can hands what comes in to
+    /// `ahead`, as long as that wants more.
+    fn write(
+        &mut self,
+        bytes: &[u8],
+        ahead: impl Ahead,
+    ) -> impl Future<Output = io::Result<()>> + Send;
 
     /// Says goodbye on every layer below the stream.
     fn close(&mut self) -> impl Future<Output = ()> + Send;

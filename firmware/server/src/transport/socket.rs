@@ -1,7 +1,7 @@
 //! A TCP socket, in the clear or under TLS. Idle, it lends no memory from anybody: reading goes through a
 //! buffer that belongs to the thread.
 
-use super::{Handshake, Line};
+use super::{Ahead, Handshake, Line};
 use crate::limits::{CLOSE_MS_MAX, READ_BYTES, WRITE_STALL_MS_MAX};
 use std::{
     cell::RefCell,
@@ -59,16 +59,18 @@ impl Line for Socket {
     }
 
     /// Writes all of it, as long as the peer takes at least some within the limit.
-    async fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+    async fn write(&mut self, mut bytes: &[u8], mut ahead: impl Ahead) -> io::Result<()> {
         let stall = Duration::from_millis(WRITE_STALL_MS_MAX);
         while !bytes.is_empty() {
-            let written = within(stall, self.write_some(bytes)).await??;
+            let some = poll_fn(|cx| self.poll_write(cx, bytes, &mut ahead));
+            let written = within(stall, some).await??;
             if written == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
             }
             bytes = &bytes[written..];
         }
-        within(stall, self.flush()).await?
+        let rest = poll_fn(|cx| self.poll_flush(cx, &mut ahead));
+        within(stall, rest).await?
     }
 
     /// Negotiates TLS. An error leaves nothing to talk over (RFC 6120 §5.4.3.2).
@@ -112,20 +114,41 @@ impl Line for Socket {
 }
 
 impl Socket {
-    async fn write_some(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Socket::Clear(tcp) => tcp.write(bytes).await,
-            Socket::Secured(tls) => tls.write(bytes).await,
-            Socket::Gone => Err(io::ErrorKind::NotConnected.into()),
-        }
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+        ahead: &mut impl Ahead,
+    ) -> Poll<io::Result<usize>> {
+        let some = match self {
+            Socket::Clear(tcp) => Pin::new(tcp).poll_write(cx, bytes),
+            Socket::Secured(tls) => Pin::new(tls).poll_write(cx, bytes),
+            Socket::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        };
+        self.or_read_ahead(cx, some, ahead)
     }
 
-    async fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Socket::Clear(tcp) => tcp.flush().await,
-            Socket::Secured(tls) => tls.flush().await,
-            Socket::Gone => Ok(()),
+    fn poll_flush(&mut self, cx: &mut Context<'_>, ahead: &mut impl Ahead) -> Poll<io::Result<()>> {
+        let rest = match self {
+            Socket::Clear(tcp) => Pin::new(tcp).poll_flush(cx),
+            Socket::Secured(tls) => Pin::new(tls).poll_flush(cx),
+            Socket::Gone => Poll::Ready(Ok(())),
+        };
+        self.or_read_ahead(cx, rest, ahead)
+    }
+
+    /// Reads where the peer takes nothing. Its end is noticed by whoever reads next.
+    fn or_read_ahead<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        done: Poll<io::Result<T>>,
+        ahead: &mut impl Ahead,
+    ) -> Poll<io::Result<T>> {
+        let mut is_open = true;
+        while done.is_pending() && is_open && ahead.wants_more() {
+            is_open = ready!(self.poll_read(cx, |read| ahead.take(read)))?;
         }
+        done
     }
 }
 
@@ -143,4 +166,64 @@ async fn drain(socket: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result
     let mut waste = [0; 512];
     while socket.read(&mut waste).await? > 0 {}
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::{OUTPUT_BYTES_PAUSE, READ_AHEAD_BYTES_MAX};
+    use tokio::net::TcpSocket;
+
+    struct Heard<'a>(&'a mut Vec<u8>);
+
+    impl Ahead for Heard<'_> {
+        fn wants_more(&self) -> bool {
+            self.0.len() < READ_AHEAD_BYTES_MAX
+        }
+
+        fn take(&mut self, bytes: &[u8]) {
+            self.0.extend(bytes);
+        }
+    }
+
+    /// Two ends of a line that holds far less than either has to say.
+    async fn narrow_line() -> (Socket, Socket) {
+        let ends = [TcpSocket::new_v4().unwrap(), TcpSocket::new_v4().unwrap()];
+        for end in &ends {
+            end.set_send_buffer_size(4_096).unwrap();
+            end.set_recv_buffer_size(4_096).unwrap();
+        }
+        let [listening, calling] = ends;
+        listening.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = listening.listen(1).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (called, calling) = tokio::join!(listener.accept(), calling.connect(address));
+        (
+            Socket::Clear(called.unwrap().0),
+            Socket::Clear(calling.unwrap()),
+        )
+    }
+
+    #[tokio::test]
+    async fn two_that_write_at_once_hear_each_other() {
+        let (mut one, mut other) = narrow_line().await;
+        let most = vec![b'x'; OUTPUT_BYTES_PAUSE + xmpp::limits::STANZA_BYTES_MAX];
+        let (mut heard, mut heard_too) = (Vec::new(), Vec::new());
+        let (first, second) = tokio::join!(
+            one.write(&most, Heard(&mut heard)),
+            other.write(&most, Heard(&mut heard_too)),
+        );
+        first.unwrap();
+        second.unwrap();
+        // What is not heard meanwhile is still to be read.
+        for (socket, heard) in [(&mut one, heard), (&mut other, heard_too)] {
+            let mut all = heard;
+            while all.len() < most.len() {
+                poll_fn(|cx| socket.poll_read(cx, |bytes| all.extend(bytes)))
+                    .await
+                    .unwrap();
+            }
+            assert!(all == most);
+        }
+    }
 }

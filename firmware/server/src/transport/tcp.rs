@@ -1,7 +1,7 @@
 //! Drives a stream over its line: one task per connection, which holds no buffer while nothing happens.
 
 use super::{
-    Driven, Line,
+    Ahead, Driven, Line,
     alarms::{Alarm, Alarms},
 };
 use crate::{
@@ -178,7 +178,11 @@ impl<L: Line> Driver<L> {
 
     async fn write(&mut self, connection: &mut impl Driven) -> io::Result<()> {
         let bytes = std::mem::take(connection.output());
-        self.socket.write(&bytes).await?;
+        let ahead = Pushing {
+            stream: connection,
+            pushed: 0,
+        };
+        self.socket.write(&bytes, ahead).await?;
         connection.written().await;
         Ok(())
     }
@@ -212,6 +216,23 @@ impl<L: Line> Driver<L> {
             Err(_) => connection.end(StreamError::INTERNAL),
         }
         true
+    }
+}
+
+/// What comes in while we write goes to the stream, which looks at it later.
+struct Pushing<'a, S> {
+    stream: &'a mut S,
+    pushed: usize,
+}
+
+impl<S: Driven> Ahead for Pushing<'_, S> {
+    fn wants_more(&self) -> bool {
+        self.pushed < S::READ_AHEAD_BYTES_MAX
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        self.pushed += bytes.len();
+        self.stream.push(bytes);
     }
 }
 
