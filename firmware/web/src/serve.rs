@@ -52,7 +52,7 @@ async fn serve(site: Site, connection: HttpConnection) {
         secured,
         stop,
     } = connection;
-    let Some(_guest) = site.guests.enter(peer.ip()) else {
+    let Some(_share) = site.connections.take(peer.ip(), 1) else {
         return debug!(%peer, "too many web connections");
     };
     let is_http2 = secured.as_ref().map(|tls| tls.protocol) == Some(Protocol::Http2);
@@ -97,7 +97,7 @@ impl Desk {
         request: Request<Incoming>,
     ) -> impl Future<Output = Result<Response<Body>, Infallible>> + use<> {
         let visit = self.visits.begin();
-        let mut request = request.map(|body| Body::new(Patient::new(body)));
+        let mut request = request.map(|body| Body::new(Patient::new(body, &self.visits)));
         request.extensions_mut().insert(self.peer);
         if let Some(secured) = &self.secured {
             request.extensions_mut().insert(secured.clone());
@@ -150,7 +150,7 @@ async fn drive<C: Future<Output = hyper::Result<()>>>(
     connection: C,
     finish: impl Fn(Pin<&mut C>),
     visits: &Visits,
-    (pace, mut stop): (Pace, watch::Receiver<bool>),
+    (pace, mut stop): (Arc<Pace>, watch::Receiver<bool>),
 ) -> hyper::Result<()> {
     let mut connection = pin!(connection);
     let mut limit = FINISH_MAX;
@@ -158,8 +158,8 @@ async fn drive<C: Future<Output = hyper::Result<()>>>(
         ended = &mut connection => return ended,
         // The sender gone means the same as the word.
         _ = stop.wait_for(|stop| *stop) => {}
-        () = visits.until_idle() => {}
-        () = pace.until_lost() => limit = LINGER_MAX,
+        () = visits.until_idle(|| pace.is_full()) => {}
+        () = pace.until_lost(|| visits.is_any_coming()) => limit = LINGER_MAX,
     }
     if visits.none_yet() {
         return Ok(());

@@ -1,6 +1,6 @@
 //! What is served: the pages, `/healthz`, `/metrics`, and the headers that every answer carries.
 
-use crate::{bosh, discovery, guests::Guests, metrics, plain, websocket};
+use crate::{bosh, discovery, limits, metrics, plain, shares::Shares, websocket};
 use axum::{
     Extension, Router,
     extract::{DefaultBodyLimit, MatchedPath, Request},
@@ -31,7 +31,7 @@ pub struct Site {
     pub(crate) https: Router,
     /// What is there without TLS.
     pub(crate) http: Router,
-    pub(crate) guests: Guests,
+    pub(crate) connections: Shares,
 }
 
 /// Who asks; an extension of every request.
@@ -67,7 +67,10 @@ impl Site {
         Site {
             https: complete(pages.merge(programs.clone())),
             http: complete(plain::router(address).merge(programs)),
-            guests: Guests::default(),
+            connections: Shares::new(
+                limits::CONNECTIONS_MAX,
+                limits::CONNECTIONS_PER_HOUSEHOLD_MAX,
+            ),
         }
     }
 }
@@ -104,6 +107,7 @@ impl Site {
                 "/.well-known/host-meta.json",
                 get(discovery::json).options(discovery::options),
             )
+            .layer(Extension(bosh::Coming::default()))
             .layer(Extension(door))
             .layer(Extension(server));
         self.https = self.https.merge(complete(clients));
