@@ -132,6 +132,23 @@ mod tests {
     use super::*;
     use axum::http::header::ACCESS_CONTROL_ALLOW_ORIGIN;
 
+    #[test]
+    fn a_request_counts_as_long_as_it_may_be() {
+        let max = BODY_BYTES_MAX as u64;
+        for (length, expected) in [
+            (None, max),
+            (Some("0"), 0),
+            (Some("150"), 150),
+            (Some("99999999999999999999999"), max),
+            (Some("-1"), max),
+            (Some("1000000000"), max),
+        ] {
+            let length = length.map(|length| (CONTENT_LENGTH, HeaderValue::from_static(length)));
+            let headers = length.into_iter().collect();
+            assert_eq!(announced(&headers), expected, "{headers:?}");
+        }
+    }
+
     /// What the compliance testers ask of a link that host-meta gives: 200, and for everybody.
     #[tokio::test]
     async fn pages_from_anywhere_may_ask() {
