@@ -5,6 +5,7 @@
 
 pub mod accounts;
 pub mod bosh;
+pub mod calls;
 pub mod component;
 pub mod connection;
 pub mod devices;

@@ -149,15 +149,20 @@ impl Opening {
 /// What every URL of this house begins with: the domain, and the port that people outside reach; `None` where
 /// there is none. `bound` is the port of the first https listener.
 pub fn web_address(config: &Config, bound: Option<u16>) -> Option<String> {
-    let port = match config.public.https_port {
-        0 => bound?,
-        public => public,
-    };
+    let port = web_port(config, bound)?;
     let host = idna::domain_to_ascii(&config.domain).unwrap_or_else(|_| config.domain.clone());
     Some(match port {
         443 => format!("https://{host}"),
         port => format!("https://{host}:{port}"),
     })
+}
+
+/// The port of https that people outside reach, likewise.
+pub(crate) fn web_port(config: &Config, bound: Option<u16>) -> Option<u16> {
+    match config.public.https_port {
+        0 => bound,
+        public => Some(public),
+    }
 }
 
 fn lacks_ipv6(error: &io::Error) -> bool {

@@ -11,6 +11,7 @@ use crate::{
     accounts::{self, AccountRecord},
     archive,
     books::Books,
+    calls::Calls,
     capabilities::Known,
     component::Components,
     directory::{Directory, Readers},
@@ -92,6 +93,7 @@ pub struct Server {
     books: Books,
     family: Keeper,
     federation: Federation,
+    pub(crate) calls: Calls,
     /// Localpart of the first administrator among the accounts.
     administrator: ArcSwapOption<String>,
     /// Sessions that are over and may still be asked for.
@@ -141,6 +143,7 @@ impl Server {
         let capabilities = Known::load(&store).map_err(StartError::Store)?;
         let wakeable = push::Wakeable::load(&store).map_err(StartError::Store)?;
         let federation = Federation::new(Secret::new(&*dice), store.start_count());
+        let calls = Calls::open(&store, &*dice).map_err(StartError::Store)?;
         let server = Arc::new_cyclic(|this| Server {
             this: this.clone(),
             pubsub,
@@ -161,6 +164,7 @@ impl Server {
             books: Books::default(),
             family: Keeper::default(),
             federation,
+            calls,
             administrator: ArcSwapOption::empty(),
             ended: Ended::default(),
             positions,
@@ -254,6 +258,7 @@ impl Server {
     pub fn configure(&self, config: Arc<Config>) {
         let before = self.config.swap(config);
         self.follow_components(&before);
+        self.follow_calls();
     }
 
     pub fn store(&self) -> &Arc<Store> {

@@ -16,6 +16,7 @@ mod data_policy;
 mod devices;
 mod disco;
 mod displayed;
+pub(crate) mod external_services;
 mod hints;
 pub(crate) mod last;
 pub(crate) mod mam;
@@ -105,6 +106,7 @@ pub(crate) const ALL: &[&Feature] = &[
     &bookmarks::CONVERSION_FEATURE,
     &notification_settings::FEATURE,
     &upload::FEATURE,
+    &external_services::FEATURE,
     &contact_addresses::FEATURE,
     &data_policy::FEATURE,
     &outage::FEATURE,
@@ -187,6 +189,8 @@ pub(crate) struct PerResource {
     pub(crate) blocklist_pushes: bool,
     /// Wants copies (XEP-0280 §4).
     pub(crate) carbons: bool,
+    /// Asked what there is for calls, so is told its changes (XEP-0215 §3.2).
+    pub(crate) services: external_services::Asked,
     /// What its client asks for (XEP-0115).
     pub(crate) capabilities: crate::capabilities::Announced,
 }

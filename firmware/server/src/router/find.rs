@@ -104,7 +104,11 @@ impl Router {
         let Some(iq) = iq.filter(|_| passing.to.is_bare()) else {
             return nobody(passing);
         };
-        match self.hook(On::Server, &iq) {
+        let hook = match self.hook(On::Server, &iq) {
+            Some(IqHook::Server(hook)) => Some(IqHook::Server(hook)),
+            _ => self.hook(On::Stranger, &iq),
+        };
+        match hook {
             Some(IqHook::Server(hook)) => Found::Answered(hook(server, &iq)),
             _ => Found::Refused(StanzaError::SERVICE_UNAVAILABLE),
         }
