@@ -2,12 +2,13 @@
 
 mod changes;
 mod counts;
+mod disk;
 
 pub use changes::AccountChange;
 pub use counts::Counts;
 
 use crate::{
-    account::{self, Account, Cx, Leaving, Resource},
+    account::{Account, Cx, Leaving, Resource},
     accounts::{self, AccountRecord},
     archive,
     books::Books,
@@ -181,19 +182,6 @@ impl Server {
         Ok(server)
     }
 
-    fn watch_disk(self: &Arc<Self>) {
-        let watching = Arc::downgrade(self);
-        self.store.watch_health(move |health| {
-            let Some(server) = watching.upgrade() else {
-                return;
-            };
-            server.forget_failed();
-            if health.writable {
-                server.write_anew();
-            }
-        });
-    }
-
     fn note_administrator(&self) -> Result<(), store::Error> {
         let snapshot = self.store.snapshot()?;
         let first = accounts::first_administrator(&snapshot)?;
@@ -210,24 +198,6 @@ impl Server {
                 .as_ref()
                 .map(|name| format!("{name}@{}", self.domain))
         })
-    }
-
-    /// DESIGN §6: what a failed group changed in memory never became true. Its accounts are loaded afresh.
-    fn forget_failed(&self) {
-        for account in self.directory.all() {
-            if self.store.is_durable(account.relied_on()) == Some(Durable::No) {
-                self.directory.forget(&account);
-            }
-        }
-    }
-
-    /// The disk works again. What it refused and nobody waited for is queued before anything that happens
-    /// from now on, so that a restart finds the disk at one moment of the account.
-    fn write_anew(&self) {
-        self.logins.write_anew(&self.store);
-        for account in self.directory.all() {
-            self.at(&account, 0, account::write_anew);
-        }
     }
 
     /// The address of the domain we serve.
