@@ -377,6 +377,7 @@ impl Simulated {
             stun: port(&config.listen.stun),
             turn_tls: port(&config.listen.turn_tls),
         });
+        server.note_proxy_port(port(&config.listen.proxy65).unwrap_or(0));
         server.restore_sessions().map_err(failed)?;
         self.server = Some(server.clone());
         server.connect_outside(self.street.clone());

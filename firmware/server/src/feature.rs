@@ -169,6 +169,8 @@ pub(crate) enum On {
     RoomService,
     /// The service that takes files.
     UploadService,
+    /// The proxy for files from app to app.
+    ProxyService,
     /// A room.
     Room,
     /// An address that a room could have, and none has.

@@ -5,6 +5,7 @@
 
 pub mod accounts;
 pub mod bosh;
+pub mod bytestreams;
 pub mod calls;
 pub mod component;
 pub mod connection;

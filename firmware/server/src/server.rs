@@ -12,6 +12,7 @@ use crate::{
     accounts::{self, AccountRecord},
     archive,
     books::Books,
+    bytestreams::Bytestreams,
     calls::Calls,
     capabilities::Known,
     component::Components,
@@ -82,6 +83,7 @@ pub struct Server {
     pubsub: Jid,
     rooms: Rooms,
     pub(crate) uploads: Uploads,
+    pub(crate) bytestreams: Arc<Bytestreams>,
     pub(crate) components: Components,
     config: ArcSwap<Config>,
     store: Arc<Store>,
@@ -141,6 +143,7 @@ impl Server {
         let rooms = Rooms::open(&store, &*dice, rooms).map_err(StartError::Store)?;
         let uploads = address(&format!("{}.{domain}", config.names.upload))?;
         let uploads = Uploads::open(&store, &*dice, uploads).map_err(StartError::Store)?;
+        let proxy = address(&format!("{}.{domain}", config.names.proxy))?;
         let capabilities = Known::load(&store).map_err(StartError::Store)?;
         let wakeable = push::Wakeable::load(&store).map_err(StartError::Store)?;
         let federation = Federation::new(Secret::new(&*dice), store.start_count());
@@ -150,6 +153,7 @@ impl Server {
             pubsub,
             rooms,
             uploads,
+            bytestreams: Bytestreams::new(proxy),
             components: Components::default(),
             domain,
             capabilities,

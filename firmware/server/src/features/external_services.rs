@@ -226,3 +226,143 @@ fn send(cx: &mut Cx<'_>, to: Jid, services: String) {
     let push = Entry::compose(StanzaKind::Iq, Some(to.clone()), &attributes, services);
     cx.deliver_to(&push, |resource| resource.session.jid == to);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        calls::{Ports, Secret},
+        fixture::Fixture,
+        session::Session,
+        tls::Files,
+    };
+    use std::{io, path::Path, sync::Arc};
+
+    const ALL: &str = "<services xmlns='urn:xmpp:extdisco:2'/>";
+    const TURNS: &str = "<services xmlns='urn:xmpp:extdisco:2' type='turns'/>";
+    const FTP: &str = "<services xmlns='urn:xmpp:extdisco:2' type='ftp'/>";
+
+    fn asks(home: &Fixture, session: &Arc<Session>, what: &str) {
+        home.send(
+            session,
+            &format!("<iq type='get' id='s' to='home.example'>{what}</iq>"),
+        );
+        assert!(home.got(session).concat().contains("type='result'"));
+    }
+
+    /// What a session is told: action and service of each, in pushes as they come.
+    fn told(home: &Fixture, session: &Arc<Session>) -> String {
+        let mut told = Vec::new();
+        for push in home.got(session) {
+            let to = format!("to='{}'", session.jid);
+            assert!(push.contains("type='set'") && push.contains(&to), "{push}");
+            assert!(push.contains("from='home.example'"), "{push}");
+            let services = push.split("<service ").skip(1).map(|service| {
+                let value = |name: &str| {
+                    let start = service.split_once(&format!("{name}='"));
+                    start.and_then(|(_, rest)| rest.split_once('\'')).unwrap().0
+                };
+                let key = if service.contains("password='") {
+                    "*"
+                } else {
+                    ""
+                };
+                let (action, kind, port) = (value("action"), value(" type"), value("port"));
+                format!("{action} {kind}{key} {port}")
+            });
+            let list = services.collect::<Vec<_>>().join(", ");
+            let of_one = push.split_once("extdisco:2' type='").map(|(_, rest)| rest);
+            let of_one = of_one.map_or("", |rest| rest.split_once('\'').unwrap().0);
+            told.push(format!("{of_one}[{list}]"));
+        }
+        told.join(" ")
+    }
+
+    #[test]
+    fn who_asked_hears_what_changes() {
+        let home = Fixture::new(&["juliet"]);
+        let [all, turns, ftp, nothing] =
+            ["a", "b", "c", "d"].map(|name| home.online("juliet", name));
+        for session in [&all, &turns, &ftp, &nothing] {
+            home.got(session);
+        }
+        asks(&home, &all, ALL);
+        asks(&home, &all, TURNS);
+        asks(&home, &turns, TURNS);
+        asks(&home, &ftp, FTP);
+        let check = |of_all: &str, of_turns: &str| {
+            assert_eq!(told(&home, &all), of_all);
+            assert_eq!(told(&home, &turns), of_turns);
+            assert_eq!(told(&home, &ftp) + &told(&home, &nothing), "");
+        };
+        let ports = |stun, turn_tls| home.server.offer_calls(Ports { stun, turn_tls });
+        ports(Some(1), None);
+        check("[add stun 1, add turn* 1, add turn* 1]", "");
+        ports(Some(1), Some(2));
+        check("[add turns* 2]", "turns[add turns* 2]");
+        ports(Some(1), Some(2));
+        check("", "");
+        home.server.note_https_port(443);
+        check("[add turns* 443]", "turns[add turns* 443]");
+        ports(Some(1), None);
+        check("[delete turns 2]", "turns[delete turns 2]");
+        let mut config = (*home.server.config()).clone();
+        config.public.https_port = 444;
+        home.server.configure(Arc::new(config.clone()));
+        let moved = "[delete turns 443, add turns* 444]";
+        check(moved, &format!("turns{moved}"));
+        // Another secret, and one that nobody has read yet.
+        config.turn.secret_file = "secret".into();
+        home.server.configure(Arc::new(config));
+        check(
+            "[delete turn 1, delete turn 1, delete turns 444]",
+            "turns[delete turns 444]",
+        );
+        let secret = |text: &'static str| {
+            let read = Secret::read(&Text(text), Path::new("secret"));
+            home.server.use_call_secret(Some(read.unwrap()));
+        };
+        secret("north");
+        check(
+            "[add turn* 1, add turn* 1, add turns* 444]",
+            "turns[add turns* 444]",
+        );
+        secret("south");
+        check(
+            "[modify turn* 1, modify turn* 1, modify turns* 444]",
+            "turns[modify turns* 444]",
+        );
+        secret("south");
+        check("", "");
+        ports(None, None);
+        check(
+            "[delete stun 1, delete turn 1, delete turn 1, delete turns 444]",
+            "turns[delete turns 444]",
+        );
+    }
+
+    struct Text(&'static str);
+
+    impl Files for Text {
+        fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
+            Ok(self.0.into())
+        }
+
+        fn write(&self, _: &Path, _: &[u8]) -> io::Result<()> {
+            Err(io::ErrorKind::ReadOnlyFilesystem.into())
+        }
+
+        fn write_secret(&self, _: &Path, _: &[u8]) -> io::Result<()> {
+            Err(io::ErrorKind::ReadOnlyFilesystem.into())
+        }
+    }
+
+    #[test]
+    fn what_was_asked_for_is_a_few_bits() {
+        let lists = |bits| Asked(bits).lists();
+        assert_eq!(lists(0), []);
+        assert_eq!(lists(Asked::bit(Some(Kind::Turn))), [Some(Kind::Turn)]);
+        assert_eq!(lists(0b101), [Some(Kind::Stun), Some(Kind::Turns)]);
+        assert_eq!(lists(0b101 | Asked::bit(None)), [None]);
+    }
+}

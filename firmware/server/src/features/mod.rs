@@ -8,6 +8,7 @@ mod avatar;
 mod bind;
 pub(crate) mod blocking;
 pub(crate) mod bookmarks;
+mod bytestreams;
 mod caps;
 pub(crate) mod carbons;
 mod contact_addresses;
@@ -18,6 +19,7 @@ mod disco;
 mod displayed;
 pub(crate) mod external_services;
 mod hints;
+pub(crate) mod jingle_message;
 pub(crate) mod last;
 pub(crate) mod mam;
 pub(crate) mod management;
@@ -70,6 +72,7 @@ pub(crate) const ALL: &[&Feature] = &[
     &displayed::PUBLISHING_FEATURE, // and what comes again was published
     &archive::FEATURE,    // what goes on, goes on with its place in the archive
     &hints::FEATURE,      // read by the archive, carbons and offline
+    &jingle_message::FEATURE, // likewise, and by push
     &mam::FEATURE,
     &mam::PREFERENCES_FEATURE,
     &mam::SEARCH_FEATURE,
@@ -106,6 +109,7 @@ pub(crate) const ALL: &[&Feature] = &[
     &bookmarks::CONVERSION_FEATURE,
     &notification_settings::FEATURE,
     &upload::FEATURE,
+    &bytestreams::FEATURE,
     &external_services::FEATURE,
     &contact_addresses::FEATURE,
     &data_policy::FEATURE,
