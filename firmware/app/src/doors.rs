@@ -135,16 +135,19 @@ impl Doors {
                 }
             }
         }
-        let first = config.listen.https.first();
-        let is_first =
-            |door: &&Door| door.opening.name == "https" && Some(&door.opening.address) == first;
-        let port = self
-            .open
-            .iter()
-            .find(is_first)
-            .map_or(0, |door| door.bound.port());
-        self.house.server.note_https_port(port);
+        let server = &self.house.server;
+        server.note_https_port(self.port("https", &config.listen.https));
+        server.note_proxy_port(self.port("proxy65", &config.listen.proxy65));
         trouble
+    }
+
+    /// Where the first listener of a name is bound; 0 where it is not.
+    fn port(&self, name: &str, addresses: &[SocketAddr]) -> u16 {
+        let first = addresses.first();
+        let mut doors = self.open.iter();
+        let door =
+            doors.find(|door| door.opening.name == name && Some(&door.opening.address) == first);
+        door.map_or(0, |door| door.bound.port())
     }
 
     async fn open_door(&mut self, opening: Opening) -> Result<()> {

@@ -19,6 +19,7 @@ pub use tls_port::Protocol;
 pub use web::ClientDoor;
 
 use crate::{
+    bytestreams::limits::IDLE_MS_MAX,
     limits::{DEAD_LINE_MS, SHUTDOWN_MS_MAX},
     s2s::dial::limits::SERVER_DEAD_LINE_MS,
     server::Server,
@@ -73,6 +74,8 @@ enum Who {
     /// Another server, STARTTLS.
     Server,
     Component,
+    /// Files from app to app.
+    Bytestream,
     /// HTTP in the clear.
     Http,
     /// Whoever TLS says.
@@ -85,6 +88,7 @@ impl Who {
     fn dead_line_ms(self) -> u32 {
         match self {
             Who::Server => SERVER_DEAD_LINE_MS,
+            Who::Bytestream => IDLE_MS_MAX, // apps may be paused for that long
             Who::Client | Who::Component | Who::Http | Who::Tls(_) => DEAD_LINE_MS,
         }
     }
@@ -111,6 +115,7 @@ pub fn openings(config: &Config) -> Vec<Opening> {
         ("component", Who::Component, &listen.component, components),
         ("https", Who::Tls(&HTTPS), &listen.https, true),
         ("http", Who::Http, &listen.http, true),
+        ("proxy65", Who::Bytestream, &listen.proxy65, true),
     ];
     let open = rows.into_iter().filter(|(.., is_open)| *is_open);
     open.flat_map(|(name, who, addresses, _)| {
@@ -149,15 +154,20 @@ impl Opening {
 /// What every URL of this house begins with: the domain, and the port that people outside reach; `None` where
 /// there is none. `bound` is the port of the first https listener.
 pub fn web_address(config: &Config, bound: Option<u16>) -> Option<String> {
-    let port = match config.public.https_port {
-        0 => bound?,
-        public => public,
-    };
+    let port = web_port(config, bound)?;
     let host = idna::domain_to_ascii(&config.domain).unwrap_or_else(|_| config.domain.clone());
     Some(match port {
         443 => format!("https://{host}"),
         port => format!("https://{host}:{port}"),
     })
+}
+
+/// The port of https that people outside reach, likewise.
+pub(crate) fn web_port(config: &Config, bound: Option<u16>) -> Option<u16> {
+    match config.public.https_port {
+        0 => bound,
+        public => Some(public),
+    }
 }
 
 fn lacks_ipv6(error: &io::Error) -> bool {
@@ -305,8 +315,8 @@ mod tests {
             names.join(" ")
         };
         let mut config = Config::default();
-        assert_eq!(names(&config), "c2s c2s_tls s2s s2s_tls https http");
+        assert_eq!(names(&config), "c2s c2s_tls s2s s2s_tls https http proxy65");
         config.s2s.enabled = false;
-        assert_eq!(names(&config), "c2s c2s_tls https http");
+        assert_eq!(names(&config), "c2s c2s_tls https http proxy65");
     }
 }

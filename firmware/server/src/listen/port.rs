@@ -7,6 +7,7 @@ use super::{
     tls_port::{Entry, Opened, Protocol},
 };
 use crate::{
+    bytestreams::{self, Visit},
     component::Component,
     connection::{Connection, Door, Peer},
     limits::ACCEPT_PAUSE_MS,
@@ -158,7 +159,9 @@ impl Port {
                 };
                 Line::Secured(entry.open(tcp).await?)
             }
-            Who::Client | Who::Server | Who::Component | Who::Http => Line::Clear(tcp),
+            Who::Client | Who::Server | Who::Component | Who::Bytestream | Who::Http => {
+                Line::Clear(tcp)
+            }
         };
         Ok((line, arrival))
     }
@@ -178,6 +181,8 @@ impl Port {
             }
             (Who::Server, line) => self.run(Link::called(server, address, false), line, arrival),
             (Who::Component, line) => self.run(Component::new(server, address), line, arrival),
+            (Who::Bytestream, Line::Clear(tcp)) => self.run_bytestream(tcp, arrival),
+            (Who::Bytestream, Line::Secured(_)) => {} // nobody makes one there
             (Who::Http | Who::Tls(_), Line::Clear(tcp)) => self.run_http(tcp.into(), None, arrival),
             (Who::Http | Who::Tls(_), Line::Secured(opened)) => match opened.protocol {
                 Protocol::Client => {
@@ -218,6 +223,23 @@ impl Port {
             stop: self.stop.clone(),
         };
         let serve = tcp::serve(self.entrance.house.clone(), socket, stream, how);
+        let alive = self.alive.clone();
+        tokio::spawn(async move {
+            serve.await;
+            drop(alive);
+        });
+    }
+
+    fn run_bytestream(&self, tcp: TcpStream, arrival: Arrival) {
+        let serve = bytestreams::serve(
+            self.entrance.house.server.clone(),
+            Visit {
+                tcp,
+                address: arrival.peer.ip(),
+                admission: arrival.admission,
+                stop: self.stop.clone(),
+            },
+        );
         let alive = self.alive.clone();
         tokio::spawn(async move {
             serve.await;

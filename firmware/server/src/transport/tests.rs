@@ -82,7 +82,7 @@ impl House {
     async fn open() -> House {
         let world = World::new(
             "[listen]\nc2s = ['127.0.0.1:0']\nc2s_tls = ['127.0.0.1:0']\n\
-             https = ['127.0.0.1:0']\ns2s = []\ns2s_tls = []\nhttp = []\n\
+             https = ['127.0.0.1:0']\ns2s = []\ns2s_tls = []\nhttp = []\nproxy65 = []\n\
              [proxy_protocol]\nfrom = ['127.0.0.2']",
         );
         let disk = Arc::new(Disk::default());
