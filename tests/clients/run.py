@@ -25,7 +25,7 @@ from journeys import (archive, bosh, carbons, commands, component, federation_ce
                       federation_faults, federation_names, federation_people, federation_restart,
                       federation_rooms, federation_streams, first_start, instructions, lift_profanity,
                       lift_slixmpp, lift_xmpp_js, login, losses, omemo, omemo_slixmpp, protocol_scripts,
-                      questions, rooms, two_people, upload, websocket)
+                      questions, rooms, turn, two_people, upload, websocket)
 from prosody import Prosody
 from waiting import Failed
 
@@ -49,6 +49,7 @@ JOURNEYS = {
     "component": component,
     "commands": commands,
     "upload": upload,
+    "turn": turn,
     "first_start": first_start,
     "protocol_scripts": protocol_scripts,
     "federation_people": federation_people,
