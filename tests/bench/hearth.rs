@@ -4,6 +4,7 @@ use crate::{
     client::Account,
     converse::converse,
     server::{DOMAIN, Kind, Place},
+    turn::{RELAY_PORTS, SECRET},
 };
 use anyhow::{Context, Result, ensure};
 use std::{
@@ -69,6 +70,20 @@ impl Kind for Hearth {
         let https = configuration.replace("https = []", "https = [\"127.0.0.1:0\"]");
         fs::write(file, https)?;
         Ok(true)
+    }
+
+    fn relay_calls(&self, place: &Place, address: SocketAddr) -> Result<()> {
+        let (file, secret) = (place.path("hearth.toml"), place.path("secret"));
+        fs::write(&secret, SECRET)?;
+        let [first, last] = RELAY_PORTS;
+        let configuration = fs::read_to_string(&file)?;
+        let stun = configuration.replace("stun = []", &format!("stun = [\"{address}\"]"));
+        let turn = format!(
+            "[turn]\nsecret_file = {secret:?}\nrelay_ports = \"{first}-{last}\"\n\
+             allow_peers = [\"127.0.0.0/8\"]\n"
+        );
+        fs::write(file, stun + &turn)?;
+        Ok(())
     }
 
     fn launch(&self, place: &Place) -> Result<(Child, SocketAddr)> {

@@ -36,6 +36,7 @@ mod session;
 mod sizes;
 mod start;
 mod table;
+mod turn;
 mod upload;
 
 use anyhow::{Context, Result, bail};
@@ -106,6 +107,8 @@ enum Scenario {
     Archive,
     /// Processor time of a file of 10 MB that comes or goes over HTTPS, and what the server grows by
     Upload,
+    /// Processor time of a packet that is relayed for a call, and what allocations take, beside coturn
+    Turn,
     /// Processor time until everybody is back after the router's restart
     Router,
     /// Time from the start to the first login
@@ -208,6 +211,10 @@ impl Bench {
                 table.add("hearth", route::run(self.sizes().messages));
                 continue;
             }
+            if *scenario == Scenario::Turn {
+                self.beside_coturn(&servers, &mut table).await?;
+                continue;
+            }
             for server in &servers {
                 let (name, begin) = (server.name(), Instant::now());
                 write!(stderr(), "{name}: {} …", scenario.name())?;
@@ -220,6 +227,26 @@ impl Bench {
         let remarks = self.remarks.lock().unwrap_or_else(PoisonError::into_inner);
         remarks.iter().for_each(|text| table.remark(text.clone()));
         Ok(table)
+    }
+}
+
+impl Bench {
+    /// Relaying, of those that do it; coturn is asked where not one server alone is.
+    async fn beside_coturn(&self, servers: &[Box<dyn Kind>], table: &mut Table) -> Result<()> {
+        turn::check()?;
+        let hearth = servers.iter().filter(|server| server.name() == "hearth");
+        for server in hearth {
+            write!(stderr(), "hearth: turn …")?;
+            let figures = Scenario::Turn.run(self, server.as_ref()).await;
+            table.add("hearth", figures.context("hearth: turn")?);
+            writeln!(stderr(), " done")?;
+        }
+        write!(stderr(), "coturn: turn …")?;
+        table.add(
+            "coturn",
+            turn::run_coturn(self).await.context("coturn: turn")?,
+        );
+        Ok(writeln!(stderr(), " done")?)
     }
 }
 
@@ -250,6 +277,7 @@ impl Scenario {
             Scenario::Start => start::run(bench, server).await,
             Scenario::Loss => loss::run(bench, server).await,
             Scenario::Restart => restart::run(bench, server).await,
+            Scenario::Turn => turn::run(bench, server).await,
             Scenario::Route => Ok(route::run(bench.sizes().messages)),
         }
     }

@@ -57,6 +57,11 @@ pub(crate) trait Kind {
         Ok(false)
     }
 
+    /// Sets it up to relay calls at this address, with the secret of `turn.rs`, before the first start.
+    fn relay_calls(&self, _place: &Place, _address: SocketAddr) -> Result<()> {
+        bail!("nobody has written down how")
+    }
+
     /// Starts it; returns once it listens, with its address for direct TLS.
     fn launch(&self, place: &Place) -> Result<(Child, SocketAddr)>;
 }

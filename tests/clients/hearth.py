@@ -24,9 +24,10 @@ class Hearth(Server):
         self.program = program
         self.config = self.directory / "hearth.toml"
         self.ca = self.directory / "data" / "tls" / "self-signed.pem"
-        self.c2s = self.c2s_tls = self.https = self.http = self.component = 0
-        # Which of them a journey uses; those that are not used stay switched off.
+        self.c2s = self.c2s_tls = self.https = self.http = self.component = self.stun = self.turn_tls = 0
+        # Which of them a journey uses; those that are not used stay switched off. Where, if not at the usual address.
         self.used = USED
+        self.elsewhere = {}
         # What stands before every subcommand, and where it runs.
         self.options = ["--config", str(self.config)]
         self.working_directory = self.directory
@@ -42,7 +43,7 @@ class Hearth(Server):
 
     def write_configuration(self):
         ports = {name: getattr(self, name) for name in self.used}
-        listen = "\n".join(f'{name} = ["{self.host}:{ports[name]}"]' if name in ports else f"{name} = []"
+        listen = "\n".join(f'{name} = ["{self.elsewhere.get(name, self.host)}:{ports[name]}"]' if name in ports else f"{name} = []"
                            for name in LISTENERS)
         self.config.write_text(f'domain = "{self.domain}"\ndata_dir = "data"\nadmins = ["alice@{self.domain}"]\n[listen]\n{listen}\n{self.further}')
 

@@ -351,7 +351,6 @@ fn a_check_names_what_this_version_does_not_act_upon() {
         named.collect::<Vec<_>>(),
         [
             "[dns]",
-            "listen.stun",
             "language",
             "registration.motd",
             "upload.user_quota"

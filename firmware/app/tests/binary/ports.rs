@@ -25,11 +25,15 @@ use std::{
 
 const CONFIG: &str = "[listen]\nproxy65 = []\n\
     c2s = ['127.0.0.1:0']\nc2s_tls = ['127.0.0.1:0']\nhttps = ['127.0.0.1:0']\nhttp = ['127.0.0.1:0']\n\
-    s2s = ['127.0.0.1:0']\ns2s_tls = ['127.0.0.1:0']\n";
+    s2s = ['127.0.0.1:0']\ns2s_tls = ['127.0.0.1:0']\nstun = ['127.0.0.1:0']\n\
+    turn_tls = ['127.0.0.1:0']\n";
 const CLIENT: &str = "<?xml version='1.0'?><stream:stream to='localhost' version='1.0' \
     xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>";
 const SERVER: &str = "<stream:stream to='localhost' from='home.example' version='1.0' \
     xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams'>";
+/// A STUN request without attributes, and how its answer begins: a success, with the same cookie behind it.
+const BINDING: &[u8] = b"\0\x01\0\0\x21\x12\xa4\x42abcdefghijkl";
+const BOUND: &str = "\x01\x01\0\x0c\x21\x12";
 const GET: &str = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 /// How long an answer may take before something is wrong.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -115,10 +119,11 @@ const STATUS_END: &str = "\r\n";
 fn taken_for(stream: &mut (impl Read + Write), said: &[u8]) -> &'static str {
     // The other side may close before it has heard all of it.
     let _ = stream.write_all(said).and_then(|()| stream.flush());
-    match hear(stream, &[OF_CLIENT, OF_SERVER, STATUS_END]).as_str() {
+    match hear(stream, &[OF_CLIENT, OF_SERVER, STATUS_END, BOUND]).as_str() {
         http if http.starts_with("HTTP/1.1 ") => "http",
         stream if stream.ends_with(OF_SERVER) => "server",
         stream if stream.ends_with(OF_CLIENT) => "client",
+        BOUND => "relay",
         "" => "nobody",
         _ => "something",
     }
@@ -154,7 +159,10 @@ fn alpn_says_what_is_spoken_and_each_port_has_its_own() {
         ("https", &["xmpp-server"], Ok((Some("xmpp-server"), true))),
         ("https", &[], Ok((None, false))),
         ("https", &["acme-tls/1"], refused),
-        ("https", &["stun.turn"], refused),
+        ("https", &["stun.turn"], Ok((Some("stun.turn"), false))),
+        ("turn_tls", &["stun.turn"], Ok((Some("stun.turn"), false))),
+        ("turn_tls", &[], Ok((None, false))),
+        ("turn_tls", &["http/1.1"], refused),
         ("https", &["spdy/3"], refused),
     ] {
         let found = connect(&running, port, alpn);
@@ -180,30 +188,29 @@ fn what_is_spoken_is_what_was_said_to_be() {
     let home = home("");
     let mut running = home.serve(&["serve"]);
     for (port, alpn, said, expected) in [
-        ("c2s_tls", &["xmpp-client"][..], CLIENT, "client"),
-        ("s2s_tls", &["xmpp-server"], SERVER, "server"),
-        ("https", &["xmpp-client"], CLIENT, "client"),
-        ("https", &["xmpp-server"], SERVER, "server"),
-        ("https", &["http/1.1"], GET, "http"),
-        ("https", &[], CLIENT, "client"),
-        ("https", &[], SERVER, "server"),
-        ("https", &[], GET, "http"),
+        ("c2s_tls", &["xmpp-client"][..], CLIENT.as_bytes(), "client"),
+        ("s2s_tls", &["xmpp-server"], SERVER.as_bytes(), "server"),
+        ("https", &["xmpp-client"], CLIENT.as_bytes(), "client"),
+        ("https", &["xmpp-server"], SERVER.as_bytes(), "server"),
+        ("https", &["http/1.1"], GET.as_bytes(), "http"),
+        ("https", &[], CLIENT.as_bytes(), "client"),
+        ("https", &[], SERVER.as_bytes(), "server"),
+        ("https", &[], GET.as_bytes(), "http"),
+        ("https", &["stun.turn"], BINDING, "relay"),
+        ("https", &[], BINDING, "relay"),
+        ("turn_tls", &["stun.turn"], BINDING, "relay"),
+        ("turn_tls", &[], BINDING, "relay"),
     ] {
         let mut tls = connect(&running, port, alpn)
             .map(|shaken| shaken.tls)
             .expect("TLS");
-        assert_eq!(
-            taken_for(&mut tls, said.as_bytes()),
-            expected,
-            "{port} {alpn:?}"
-        );
+        assert_eq!(taken_for(&mut tls, said), expected, "{port} {alpn:?}");
     }
     // A mark of the byte order comes before streams, and empty lines before requests.
     for (said, expected) in [
         (["\u{feff}", CLIENT].concat().into_bytes(), "client"),
         (["\r\n", SERVER].concat().into_bytes(), "server"),
         (["\r\n", GET].concat().into_bytes(), "http"),
-        (b"\0\x01\0\0\x21\x12\xa4\x42".to_vec(), "nobody"),
         (b"SSH-2.0-x\r\n".to_vec(), "nobody"),
     ] {
         let mut tls = connect(&running, "https", &[])

@@ -6,7 +6,7 @@ use rustix::process::Signal;
 
 const CONFIG: &str = "admins = ['eve@localhost']\n[listen]\nproxy65 = []\n\
     c2s = ['127.0.0.1:0']\nc2s_tls = []\nhttps = []\nhttp = ['127.0.0.1:0']\n\
-    s2s = []\ns2s_tls = []\n";
+    s2s = []\ns2s_tls = []\nstun = []\nturn_tls = []\n";
 
 /// Runs commands, each an argument list with `|` between the arguments, and gives what they say.
 fn transcript(home: &Home, script: &str) -> String {

@@ -11,7 +11,7 @@ use std::{
 
 const CONFIG: &str = "[listen]\nproxy65 = []\n\
     c2s = ['127.0.0.1:0']\nc2s_tls = ['127.0.0.1:0']\nhttps = ['127.0.0.1:0']\nhttp = ['127.0.0.1:0']\n\
-    s2s = []\ns2s_tls = []\n";
+    s2s = []\ns2s_tls = []\nstun = []\nturn_tls = []\n";
 
 fn home() -> Home {
     let home = Home::new();
@@ -286,6 +286,8 @@ fn another_domain_is_refused_before_anything_is_made_for_it() {
 fn what_cannot_start_says_why() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let taken = taken.local_addr().expect("bound");
+    let datagrams = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let datagrams = datagrams.local_addr().expect("bound");
     let rows = [
         (
             "hearth.toml",
@@ -295,16 +297,26 @@ fn what_cannot_start_says_why() {
         (
             "hearth.toml",
             format!(
-                "[s2s]\nenabled = false\n[listen]\nhttp = ['{taken}']\nc2s = []\nc2s_tls = []\nhttps = []\nproxy65 = []"
+                "[s2s]\nenabled = false\n[listen]\nhttp = ['{taken}']\nc2s = []\nc2s_tls = []\nhttps = []\n\
+                 proxy65 = []\nstun = []\nturn_tls = []"
             ),
             "listen.http",
         ),
         (
             "hearth.toml",
             format!(
-                "[s2s]\nenabled = false\n[listen]\nc2s = ['{taken}']\nhttp = []\nc2s_tls = []\nhttps = []\nproxy65 = []"
+                "[s2s]\nenabled = false\n[listen]\nc2s = ['{taken}']\nhttp = []\nc2s_tls = []\nhttps = []\n\
+                 proxy65 = []\nstun = []\nturn_tls = []"
             ),
             "listen.c2s",
+        ),
+        (
+            "hearth.toml",
+            format!(
+                "[s2s]\nenabled = false\n[listen]\nstun = ['{datagrams}']\nc2s = []\nhttp = []\nc2s_tls = []\n\
+                 https = []\nturn_tls = []"
+            ),
+            "listen.stun",
         ),
         (
             "hearth.toml",

@@ -34,14 +34,16 @@ pub struct RelayConnection {
 }
 
 /// Somebody of whom it is not known yet who they are: counts as one for as long as it lives.
+#[derive(Default)]
 pub struct Stranger {
-    _admission: Admission,
+    /// `None`: nobody counts them.
+    _admission: Option<Admission>,
 }
 
 impl From<Admission> for Stranger {
     fn from(admission: Admission) -> Stranger {
         Stranger {
-            _admission: admission,
+            _admission: Some(admission),
         }
     }
 }

@@ -40,7 +40,7 @@ pub(super) struct Relayed<W: World> {
 struct Permission {
     peer: IpAddr,
     until_ms: u64,
-    is_own: bool,
+    reach: Reach,
 }
 
 /// A short name of a peer.
@@ -49,15 +49,25 @@ struct Channel {
     number: u16,
     peer: SocketAddr,
     until_ms: u64,
-    is_own: bool,
+    reach: Reach,
 }
 
 /// Where data for a peer goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Peer {
     pub(super) address: SocketAddr,
-    /// An address of our own: another relayed one, or nobody.
-    pub(super) is_own: bool,
+    pub(super) reach: Reach,
+}
+
+/// Where a peer's address is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Beyond a socket.
+    Outside,
+    /// It is one of our own: another relayed address of this process, or nobody.
+    Inside,
+    /// One of our own, but of those that the configuration lets everybody reach.
+    Both,
 }
 
 impl<W: World> Allocation<W> {
@@ -86,17 +96,21 @@ impl<W: World> Allocation<W> {
         self.relays[family as usize - 1].as_ref()
     }
 
-    /// Lets all of these write to it for [`PERMISSION_MS`], each with whether it is one of our own addresses;
+    /// Lets all of these write to it for [`PERMISSION_MS`], each with where it is;
     /// or none of them, where they are too many.
-    pub(super) fn permit_all(&mut self, peers: &[(IpAddr, bool)], now: u64) -> Result<(), Refusal> {
+    pub(super) fn permit_all(
+        &mut self,
+        peers: &[(IpAddr, Reach)],
+        now: u64,
+    ) -> Result<(), Refusal> {
         self.permissions.retain(|it| it.until_ms > now);
         let before = self.permissions.clone();
-        for &(peer, is_own) in peers {
+        for &(peer, reach) in peers {
             self.permissions.retain(|it| it.peer != peer);
             self.permissions.push(Permission {
                 peer,
                 until_ms: now + PERMISSION_MS,
-                is_own,
+                reach,
             });
         }
         if self.permissions.len() > PERMISSIONS_MAX {
@@ -111,7 +125,7 @@ impl<W: World> Allocation<W> {
         &mut self,
         number: u16,
         peer: SocketAddr,
-        is_own: bool,
+        reach: Reach,
         now: u64,
     ) -> Result<(), Refusal> {
         self.channels.retain(|it| it.until_ms > now);
@@ -123,12 +137,12 @@ impl<W: World> Allocation<W> {
         if at.is_none() && self.channels.len() >= CHANNELS_MAX {
             return Err(Refusal::InsufficientCapacity);
         }
-        self.permit_all(&[(peer.ip(), is_own)], now)?;
+        self.permit_all(&[(peer.ip(), reach)], now)?;
         let channel = Channel {
             number,
             peer,
             until_ms: now + CHANNEL_MS,
-            is_own,
+            reach,
         };
         match at {
             Some(at) => self.channels[at] = channel,
@@ -142,7 +156,7 @@ impl<W: World> Allocation<W> {
         let found = self.channels.iter().find(|it| it.number == number)?;
         (found.until_ms > now).then_some(Peer {
             address: found.peer,
-            is_own: found.is_own,
+            reach: found.reach,
         })
     }
 
@@ -159,22 +173,21 @@ impl<W: World> Allocation<W> {
         let found = permitted.find(|it| it.peer == address.ip() && it.until_ms > now)?;
         Some(Peer {
             address,
-            is_own: found.is_own,
+            reach: found.reach,
         })
     }
 
-    /// Asks anew about every peer: whether it is one of our own addresses, or `None` where it may not be
-    /// reached any more.
-    pub(super) fn judge_again(&mut self, judge: impl Fn(IpAddr) -> Option<bool>) {
+    /// Asks anew about every peer: where it is, or `None` where it may not be reached any more.
+    pub(super) fn judge_again(&mut self, judge: impl Fn(IpAddr) -> Option<Reach>) {
         self.permissions.retain_mut(|it| {
-            let own = judge(it.peer);
-            it.is_own = own.unwrap_or(false);
-            own.is_some()
+            let reach = judge(it.peer);
+            it.reach = reach.unwrap_or(it.reach);
+            reach.is_some()
         });
         self.channels.retain_mut(|it| {
-            let own = judge(it.peer.ip());
-            it.is_own = own.unwrap_or(false);
-            own.is_some()
+            let reach = judge(it.peer.ip());
+            it.reach = reach.unwrap_or(it.reach);
+            reach.is_some()
         });
     }
 

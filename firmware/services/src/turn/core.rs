@@ -4,7 +4,7 @@
 //! strangers were sent; counters.
 
 use super::{
-    allocation::{Allocation, Peer},
+    allocation::{Allocation, Peer, Reach},
     bucket::Bucket,
     credentials::Credentials,
     limits::{TOTAL_BURST, TOTAL_RATE},
@@ -28,7 +28,9 @@ pub(super) struct Core<W: World> {
     pub(super) by_line: HashMap<W::Line, Id>,
     pub(super) by_relayed: HashMap<SocketAddr, Id>,
     pub(super) next: Id,
-    pub(super) denied: Denied,
+    denied: Denied,
+    /// Networks that everybody may reach.
+    exempt: Vec<Network>,
     total: Bucket,
     strangers: Strangers,
     pub(super) counts: Counts,
@@ -81,6 +83,7 @@ impl<W: World> Core<W> {
             by_relayed: HashMap::new(),
             next: 0,
             denied: Denied::to_peers(config, Vec::new()),
+            exempt: config.turn.allow_peers.clone(),
             total: Bucket::new(TOTAL_RATE, TOTAL_BURST, now),
             strangers: Strangers::new(),
             counts: Counts::default(),
@@ -92,6 +95,7 @@ impl<W: World> Core<W> {
     pub(super) fn follow(&mut self, world: &W, config: &Config, on_link: Vec<Network>) {
         self.ports.follow(config.turn.relay_ports.clone());
         self.denied = Denied::to_peers(config, on_link);
+        self.exempt.clone_from(&config.turn.allow_peers);
         let mut allocations = std::mem::take(&mut self.allocations);
         for allocation in allocations.values_mut() {
             allocation.judge_again(|peer| self.judge(world, peer));
@@ -99,17 +103,22 @@ impl<W: World> Core<W> {
         self.allocations = allocations;
     }
 
-    /// Whether a peer is one of our own addresses; `None` where it may not be reached.
-    pub(super) fn judge(&self, world: &W, peer: IpAddr) -> Option<bool> {
+    /// Where a peer is; `None` where it may not be reached.
+    pub(super) fn judge(&self, world: &W, peer: IpAddr) -> Option<Reach> {
         let external = world.external(Family::of(peer));
         let is_own = external == Some(peer) || self.by_relayed.keys().any(|it| it.ip() == peer);
         if is_own {
-            return Some(true);
+            let is_exempt = self.exempt.iter().any(|it| it.contains(peer));
+            return Some(if is_exempt {
+                Reach::Both
+            } else {
+                Reach::Inside
+            });
         }
         let sides = [world.source_towards(peer), external];
         let near = |own: IpAddr| self.denied.why_from(own, peer).is_some();
         let is_denied = self.denied.why(peer).is_some() || sides.into_iter().flatten().any(near);
-        (!is_denied).then_some(false)
+        (!is_denied).then_some(Reach::Outside)
     }
 
     /// A packet of a client: a datagram, or one message of a stream.
@@ -121,7 +130,7 @@ impl<W: World> Core<W> {
         bytes: &'a [u8],
         out: &mut Vec<u8>,
     ) -> Fate<'a, W> {
-        if let Some(0x40..=0x4f) = bytes.first() {
+        if let Some(0x40..=0x7f) = bytes.first() {
             let Some((channel, data)) = channel_data(bytes) else {
                 self.counts.malformed += 1;
                 return Fate::Nothing;
@@ -202,7 +211,12 @@ impl<W: World> Core<W> {
             self.counts.over_rate += 1;
             return Fate::Nothing;
         }
-        if peer.is_own {
+        let is_inside = match peer.reach {
+            Reach::Outside => false,
+            Reach::Inside => true,
+            Reach::Both => self.by_relayed.contains_key(&peer.address),
+        };
+        if is_inside {
             return self.inside(now, from, peer.address, data, out);
         }
         self.counts.relayed += 1;
@@ -249,7 +263,9 @@ impl<W: World> Core<W> {
         let allocation = self.allocations.get(&id);
         // What comes over a socket under our own address is somebody else's lie.
         match allocation.and_then(|it| it.permitted(from, now)) {
-            Some(Peer { is_own: false, .. }) => self.pass_to_client(now, id, from, data, out),
+            Some(peer) if peer.reach != Reach::Inside => {
+                self.pass_to_client(now, id, from, data, out)
+            }
             _ => {
                 self.counts.forbidden += 1;
                 Fate::Nothing

@@ -1,11 +1,12 @@
 //! Who may write to an allocation: permissions and channels (RFC 8656 §10.2, §12.2).
 
 use super::{
+    allocation::Reach,
     core::Core,
     limits::PERMISSIONS_MAX,
     refusal::Refusal,
     request::Asked,
-    wire::{Family, attribute},
+    wire::{CHANNELS, Family, attribute},
     world::{Id, World},
 };
 use std::net::SocketAddr;
@@ -43,21 +44,21 @@ impl<W: World> Core<W> {
         let peer = message.attribute(attribute::XOR_PEER_ADDRESS);
         let peer = peer.and_then(|value| message.address(value));
         let peer = peer.ok_or(Refusal::BadRequest)?;
-        if !(0x4000..=0x4fff).contains(&number) || peer.port() == 0 {
+        if !CHANNELS.contains(&number) || peer.port() == 0 {
             return Err(Refusal::BadRequest);
         }
-        let is_own = self.reachable(asked, id, peer)?;
+        let reach = self.reachable(asked, id, peer)?;
         // A channel stands for one place; at an address of ours somebody must be there.
-        if is_own && !self.by_relayed.contains_key(&peer) {
+        if reach == Reach::Inside && !self.by_relayed.contains_key(&peer) {
             return Err(Refusal::Forbidden);
         }
         let allocation = self.allocations.get_mut(&id);
         let allocation = allocation.ok_or(Refusal::AllocationMismatch)?;
-        allocation.bind(number, peer, is_own, asked.now)
+        allocation.bind(number, peer, reach, asked.now)
     }
 
-    /// Whether the peer is at one of our own addresses; refuses whom this allocation cannot or may not reach.
-    fn reachable(&self, asked: &Asked<'_, W>, id: Id, peer: SocketAddr) -> Result<bool, Refusal> {
+    /// Where the peer is; refuses whom this allocation cannot or may not reach.
+    fn reachable(&self, asked: &Asked<'_, W>, id: Id, peer: SocketAddr) -> Result<Reach, Refusal> {
         let allocation = self.allocations.get(&id);
         let allocation = allocation.ok_or(Refusal::AllocationMismatch)?;
         if allocation.relay(Family::of(peer.ip())).is_none() {

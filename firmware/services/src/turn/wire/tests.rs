@@ -196,9 +196,9 @@ fn channels_and_frames() {
         (&[0, 1, 0, 8, 0x21, 0x12, 0xa4, 0x42, 7], Ok(Some(28))),
         (&[0, 1, 0, 7, 0x21, 0x12, 0xa4, 0x42], Err(())),
         (&[0x40, 0, 0, 0], Ok(Some(4))),
-        (&[0x4f, 0, 0, 5], Ok(Some(12))),
-        (&[0x50, 0, 0, 0], Err(())),
-        (b"POST / HTTP/1.1", Err(())),
+        (&[0x7f, 0, 0, 5], Ok(Some(12))),
+        (&[0x80, 0, 0, 0], Err(())),
+        (b"\r\n\r\n\0\r\nQUIT", Err(())),
         (&[0x16, 3, 1, 0, 1, 0, 1, 0], Err(())),
     ] {
         assert_eq!(frame_length(begin), expected, "{begin:?}");

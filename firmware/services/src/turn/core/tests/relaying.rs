@@ -240,7 +240,7 @@ fn what_is_no_message_is_counted() {
         &b""[..],
         b"\0",
         b"\x40\0\0",
-        b"\x50\0\0\0",
+        b"\x80\0\0\0",
         b"GET / HTTP/1.1\r\n\r\n",
         &[0xff; 40],
     ] {
