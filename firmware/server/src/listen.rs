@@ -16,7 +16,7 @@ mod web;
 pub(crate) use gate::Admission;
 pub use http::{HttpConnection, HttpStream, Secured, Web};
 pub use tls_port::Protocol;
-pub use web::ClientDoor;
+pub use web::{Admitted, ClientDoor};
 
 use crate::{
     limits::{DEAD_LINE_MS, SHUTDOWN_MS_MAX},

@@ -32,6 +32,11 @@ impl<S> Paced<S> {
         (Paced { socket, passed }, pace)
     }
 
+    /// The connection, which nobody counts any more.
+    pub(crate) fn into_inner(self) -> S {
+        self.socket
+    }
+
     fn count(&self, bytes: usize) {
         self.passed.fetch_add(bytes as u64, Ordering::Relaxed);
     }

@@ -84,7 +84,7 @@ impl Line for Requests {
     fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
-        take: impl FnOnce(&[u8]),
+        mut take: impl FnMut(&[u8]),
     ) -> Poll<io::Result<bool>> {
         let input = self.poll_session(cx, |session, now| {
             if session.is_over {

@@ -2,6 +2,7 @@
 //! it.
 
 use super::tls_port::{Opened, Protocol};
+use crate::transport::socket;
 use rustls::ProtocolVersion;
 use std::{
     io,
@@ -86,6 +87,18 @@ impl Opened {
             socket: Socket::Secured(self.tls),
         };
         (stream, secured)
+    }
+}
+
+impl HttpStream {
+    /// For something else than HTTP: the socket, and what came over it and was not looked at, from `first`
+    /// on.
+    pub(super) fn into_socket(self, first: &[u8]) -> (socket::Socket, Vec<u8>) {
+        let socket = match self.socket {
+            Socket::Clear(tcp) => socket::Socket::Clear(tcp),
+            Socket::Secured(tls) => socket::Socket::Secured(tls),
+        };
+        (socket, [first, &self.first].concat())
     }
 }
 

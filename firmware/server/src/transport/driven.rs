@@ -29,6 +29,8 @@ pub(crate) trait Driven: Send {
     fn is_authenticated(&self) -> bool;
     fn output(&mut self) -> &mut Vec<u8>;
     fn push(&mut self, bytes: &[u8]);
+    /// So many bytes came that are no part of the stream.
+    fn heard(&mut self, _bytes: usize) {}
     fn written(&mut self) -> impl Future<Output = ()> + Send;
     /// What [`Todo::Work`] asked for.
     fn resume(&mut self, done: Done) -> impl Future<Output = ()> + Send;
@@ -64,6 +66,10 @@ impl Driven for Connection {
 
     fn push(&mut self, bytes: &[u8]) {
         Connection::push(self, bytes);
+    }
+
+    fn heard(&mut self, bytes: usize) {
+        Connection::heard(self, bytes);
     }
 
     fn written(&mut self) -> impl Future<Output = ()> + Send {

@@ -21,7 +21,7 @@ pub(crate) trait Line: Send {
     fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
-        take: impl FnOnce(&[u8]),
+        take: impl FnMut(&[u8]),
     ) -> Poll<io::Result<bool>>;
 
     /// Writes all of it: whole elements. Where the peer takes nothing, a line that can hands what comes in to
@@ -34,6 +34,24 @@ pub(crate) trait Line: Send {
 
     /// Says goodbye on every layer below the stream.
     fn close(&mut self) -> impl Future<Output = ()> + Send;
+
+    /// Answers the goodbye that the peer said below the stream, if it said one. Comes after the end.
+    fn part(&mut self) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+
+    /// The peer has authenticated, and may say more at once.
+    fn trust(&mut self) {}
+
+    /// Bytes that came in since this was asked, besides those that were handed on.
+    fn beside(&mut self) -> usize {
+        0
+    }
+
+    /// Whether the peer waits for something that goes out with the next write and is no part of the stream.
+    fn owes(&self) -> bool {
+        false
+    }
 
     /// What is wrong with what came in, where that cannot be told by what it says.
     fn fault(&mut self) -> Option<StreamError> {

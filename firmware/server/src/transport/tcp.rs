@@ -110,12 +110,13 @@ impl<L: Line> Driver<L> {
                 && let Some(mut admission) = self.how.admission.take()
             {
                 admission.authenticated();
+                self.socket.trust();
             }
             if let Todo::Close = todo {
                 Box::pin(self.close(connection)).await;
                 return Ok(());
             }
-            if !connection.output().is_empty() {
+            if !connection.output().is_empty() || self.socket.owes() {
                 Box::pin(self.write(connection)).await?;
             }
             let goes_on = match todo {
@@ -135,6 +136,8 @@ impl<L: Line> Driver<L> {
                 Todo::Close => false,
             };
             if !goes_on {
+                connection.leave().await;
+                Box::pin(self.socket.part()).await;
                 return Ok(());
             }
         }
@@ -168,6 +171,7 @@ impl<L: Line> Driver<L> {
                 return Poll::Ready(Ok(true));
             }
             let read = poll_read(socket, cx, connection);
+            connection.heard(socket.beside());
             if let Some(error) = socket.fault() {
                 connection.end(error);
             }
