@@ -21,11 +21,12 @@ from federation import namespace
 from federation.hearth import HearthHouse
 from federation.prosody import ProsodyHouse
 from hearth import Hearth
-from journeys import (archive, bosh, carbons, commands, component, federation_certificates, federation_devices,
-                      federation_faults, federation_names, federation_people, federation_restart,
-                      federation_rooms, federation_streams, first_start, instructions, lift_profanity,
-                      lift_slixmpp, lift_xmpp_js, login, losses, omemo, omemo_slixmpp, protocol_scripts,
-                      questions, rooms, two_people, upload, websocket)
+from journeys import (archive, bosh, bytestream, carbons, commands, component, converse_bosh,
+                      converse_websocket, federation_certificates, federation_devices, federation_faults,
+                      federation_names, federation_people, federation_restart, federation_rooms,
+                      federation_streams, first_start, instructions, lift_profanity, lift_slixmpp,
+                      lift_xmpp_js, login, losses, omemo, omemo_slixmpp, protocol_scripts, questions, rooms,
+                      two_people, upload, websocket)
 from prosody import Prosody
 from waiting import Failed
 
@@ -46,9 +47,12 @@ JOURNEYS = {
     "questions": questions,
     "rooms": rooms,
     "websocket": websocket,
+    "converse_websocket": converse_websocket,
+    "converse_bosh": converse_bosh,
     "component": component,
     "commands": commands,
     "upload": upload,
+    "bytestream": bytestream,
     "first_start": first_start,
     "protocol_scripts": protocol_scripts,
     "federation_people": federation_people,

@@ -16,13 +16,14 @@ use household::Config;
 use server::{
     Parts, Readers, Server,
     accounts::{self, NewAccount},
+    calls::Ports,
     connection::{Connection, Door, Peer, Todo},
     s2s::{Call, Reached},
     world::Clock,
 };
 use std::{
     fmt::Write,
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::Path,
     pin::pin,
     sync::Arc,
@@ -39,15 +40,17 @@ use xmpp::{StanzaError, StreamError};
 const HOUSEKEEPING: Duration = Duration::from_mins(1);
 
 /// What scripts need to be otherwise than on a household's server. Time stands still, so a stream
-/// that is paused for its rate would never go on.
-const SETTINGS: &str = "domain = 'home.example'\nlimits.c2s_rate = '0'\n";
+/// that is paused for its rate would never go on. Of listeners for calls and files, whose ports people
+/// are told, only those are there that a script names.
+const SETTINGS: &str = "domain = 'home.example'\nlimits.c2s_rate = '0'\n\
+                        listen.stun = []\nlisten.turn_tls = []\nlisten.proxy65 = []\n";
 
 /// One server and those who are connected to it.
 pub struct Simulated {
     disk: SimDisk,
     clock: Arc<Hands>,
     dice: Arc<LoadedDice>,
-    /// The configuration in TOML.
+    /// What the script wants otherwise, in TOML.
     settings: String,
     /// Started by whatever needs it first; gone while the power is off.
     server: Option<Arc<Server>>,
@@ -77,7 +80,7 @@ impl Default for Simulated {
             disk: SimDisk::new(),
             clock: Arc::default(),
             dice: Arc::default(),
-            settings: SETTINGS.into(),
+            settings: String::new(),
             server: None,
             lines: Vec::new(),
             components: Components::default(),
@@ -368,6 +371,13 @@ impl Simulated {
             readers: Arc::new(Inline),
         });
         let server = server.map_err(failed)?;
+        let config = server.config();
+        let port = |addresses: &[SocketAddr]| addresses.first().map(SocketAddr::port);
+        server.offer_calls(Ports {
+            stun: port(&config.listen.stun),
+            turn_tls: port(&config.listen.turn_tls),
+        });
+        server.note_proxy_port(port(&config.listen.proxy65).unwrap_or(0));
         server.restore_sessions().map_err(failed)?;
         self.server = Some(server.clone());
         server.connect_outside(self.street.clone());
@@ -377,7 +387,11 @@ impl Simulated {
     }
 
     fn config(&self) -> Result<Config, Problem> {
-        Config::from_texts([(Path::new("script"), self.settings.as_str())]).map_err(failed)
+        let texts = [
+            (Path::new("world"), SETTINGS),
+            (Path::new("script"), self.settings.as_str()),
+        ];
+        Config::from_texts(texts).map_err(failed)
     }
 
     /// Lets the store write; whether there was anything.

@@ -1,12 +1,19 @@
 //! The listeners: which are open, and how they follow the configuration.
 
-use crate::{control::protocol::Listeners, desk::Desk, house::House, machine::MachineDice};
-use anyhow::Result;
+use crate::{
+    control::protocol::Listeners,
+    desk::Desk,
+    house::House,
+    machine::{MachineClock, MachineDice},
+};
+use anyhow::{Context, Result};
 use household::Config;
 use server::{
+    calls::Ports,
     listen::{self, ClientDoor, Entrance, Opening},
     s2s::{self, Dialer},
 };
+use services::turn::{External, Turn};
 use std::{net::SocketAddr, sync::Arc};
 use tokio::{sync::watch, task::JoinHandle};
 use web::{Site, Uploads};
@@ -23,6 +30,11 @@ pub(crate) struct Doors {
     calls: Serving,
     /// The removal of files.
     cleaning: Serving,
+    turn: Turn,
+    /// What the relay tells others of our addresses.
+    external: watch::Sender<External>,
+    /// The end of what is relayed.
+    relaying: Serving,
 }
 
 /// One listener.
@@ -77,8 +89,13 @@ impl Doors {
         let site = Site::new(version, house.health(), numbers, address, pages)
             .with_clients(clients.clone());
         let (server, certificate) = (house.server.clone(), house.tls.clone());
-        let entrance = Entrance::new(server.clone(), certificate.clone(), Arc::new(site));
         let config = server.config();
+        let external = watch::Sender::new(External::of(&config));
+        let turn = relay(house, &external)?;
+        let keeping = turn.clone();
+        let relaying = Serving::start(|stopped| keeping.keep(stopped));
+        let (site, relay) = (Arc::new(site), Arc::new(turn.clone()));
+        let entrance = Entrance::new(server.clone(), certificate.clone(), site, relay);
         let dialer = Dialer::new(&config, Arc::new(MachineDice));
         let dialing = dialer.clone();
         let calls =
@@ -91,6 +108,9 @@ impl Doors {
             dialer,
             calls,
             cleaning,
+            turn,
+            external,
+            relaying,
         };
         house.resume().await;
         doors.follow(&config).await?;
@@ -102,6 +122,10 @@ impl Doors {
     /// of its name are as they were then.
     pub(crate) async fn follow(&mut self, config: &Config) -> Result<()> {
         self.dialer.follow(config);
+        self.external.send_replace(External::of(config));
+        if let Some(secret) = self.house.server.call_secret() {
+            self.turn.follow(config, secret.as_ref());
+        }
         let mut wanted = listen::openings(config);
         let mut closed = Vec::new();
         for door in std::mem::take(&mut self.open) {
@@ -135,16 +159,24 @@ impl Doors {
                 }
             }
         }
-        let first = config.listen.https.first();
-        let is_first =
-            |door: &&Door| door.opening.name == "https" && Some(&door.opening.address) == first;
-        let port = self
-            .open
-            .iter()
-            .find(is_first)
-            .map_or(0, |door| door.bound.port());
-        self.house.server.note_https_port(port);
+        let listen = &config.listen;
+        let server = &self.house.server;
+        server.note_https_port(self.port("https", &listen.https).unwrap_or(0));
+        server.note_proxy_port(self.port("proxy65", &listen.proxy65).unwrap_or(0));
+        server.offer_calls(Ports {
+            stun: self.port("stun", &listen.stun),
+            turn_tls: self.port("turn_tls", &listen.turn_tls),
+        });
         trouble
+    }
+
+    /// The port that is bound where the first of its name was wanted.
+    fn port(&self, name: &str, wanted: &[SocketAddr]) -> Option<u16> {
+        let first = wanted.first();
+        let mut doors = self.open.iter();
+        let door =
+            doors.find(|door| door.opening.name == name && Some(&door.opening.address) == first);
+        door.map(|door| door.bound.port())
     }
 
     async fn open_door(&mut self, opening: Opening) -> Result<()> {
@@ -180,5 +212,23 @@ impl Doors {
         }
         self.calls.end().await;
         self.cleaning.end().await;
+        self.relaying.end().await;
     }
+}
+
+/// The relay of this house, which believes whoever shows credentials that the server has given.
+fn relay(house: &Arc<House>, external: &watch::Sender<External>) -> Result<Turn> {
+    let secret = house.server.call_secret();
+    let secret = secret.context("the secret of turn.secret_file has not been read")?;
+    let machine = (
+        Arc::new(MachineClock::start()) as _,
+        Arc::new(MachineDice) as _,
+    );
+    let config = house.server.config();
+    Ok(Turn::new(
+        &config,
+        secret.as_ref(),
+        machine,
+        external.subscribe(),
+    ))
 }

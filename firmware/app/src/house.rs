@@ -11,7 +11,9 @@ use crate::{
 use anyhow::Result;
 use household::{Config, Health, Level, Numbers, config::TlsMode};
 use server::{
-    AccountChange, Parts, Server, devices,
+    AccountChange, Parts, Server,
+    calls::{Secret, SecretError},
+    devices,
     tls::{Source, Tls},
 };
 use std::{
@@ -56,6 +58,7 @@ impl House {
             &config.tls.extra_ca,
             machine::now_ms(),
         )?;
+        let secret = call_secret(&config)?;
         let health = watch_store(&store);
         let server = Server::new(Parts {
             config,
@@ -64,6 +67,7 @@ impl House {
             dice: Arc::new(MachineDice),
             readers: Arc::new(MachineReaders::start()?),
         })?;
+        server.use_call_secret(secret);
         server.restore_sessions()?;
         let (tls, listeners, runtime) = (Arc::new(tls), Mutex::default(), Handle::current());
         Ok(Arc::new(House {
@@ -209,8 +213,13 @@ impl House {
             config.domain.clone_from(&old.domain);
             config.data_dir.clone_from(&old.data_dir);
         }
+        let secret = match call_secret(&config) {
+            Ok(secret) => secret,
+            Err(error) => return error!("the configuration was not reloaded: {error}"),
+        };
         let config = Arc::new(config);
         self.server.configure(config.clone());
+        self.server.use_call_secret(secret);
         let house = self.clone();
         let _ = spawn_blocking(move || house.reload_certificate()).await;
         let trouble = doors.follow(&config).await.err();
@@ -286,6 +295,15 @@ impl Host for Arc<House> {
             numbers: self.numbers(accounts),
         }
     }
+}
+
+/// The text of `turn.secret_file`, where there is such a file.
+fn call_secret(config: &Config) -> Result<Option<Secret>, SecretError> {
+    let file = &config.turn.secret_file;
+    let is_given = !file.as_os_str().is_empty();
+    is_given
+        .then(|| Secret::read(&MachineFiles, file))
+        .transpose()
 }
 
 /// The store's health as a part of the house's.

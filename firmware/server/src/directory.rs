@@ -156,6 +156,12 @@ impl Server {
         self.directory().get(key)
     }
 
+    /// The localpart of an address that somebody of this house can have.
+    pub(crate) fn localpart<'a>(&self, jid: &'a Jid) -> Option<&'a str> {
+        jid.localpart()
+            .filter(|_| jid.domainpart() == self.domain().as_str())
+    }
+
     /// The account, loaded if it is not in memory. `None` where there is none or it is disabled.
     pub(crate) async fn load(self: &Arc<Self>, localpart: &str) -> Loaded {
         if let Some(account) = self.directory().get(localpart) {

@@ -151,6 +151,9 @@ pub enum Spec {
 pub(crate) enum On {
     /// The domain.
     Server,
+    /// The domain, asked by somebody who has no account here, for what only an account can be told: some
+    /// specifications say how that is refused.
+    Stranger,
     /// The sender's own bare JID, or no `to` at all.
     OwnAccount,
     /// Another bare JID of ours.
@@ -166,6 +169,8 @@ pub(crate) enum On {
     RoomService,
     /// The service that takes files.
     UploadService,
+    /// The proxy for files from app to app.
+    ProxyService,
     /// A room.
     Room,
     /// An address that a room could have, and none has.

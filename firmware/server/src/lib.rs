@@ -5,6 +5,8 @@
 
 pub mod accounts;
 pub mod bosh;
+pub mod bytestreams;
+pub mod calls;
 pub mod component;
 pub mod connection;
 pub mod devices;

@@ -10,15 +10,20 @@ mod http;
 pub mod limits;
 mod port;
 mod proxy;
+mod relay;
+mod stream;
 mod tls_port;
 mod web;
 
 pub(crate) use gate::Admission;
-pub use http::{HttpConnection, HttpStream, Secured, Web};
+pub use http::{HttpConnection, Secured, Web};
+pub use relay::{Relay, RelayConnection, Stranger};
+pub use stream::ByteStream;
 pub use tls_port::Protocol;
 pub use web::{Admitted, ClientDoor};
 
 use crate::{
+    bytestreams::limits::IDLE_MS_MAX,
     limits::{DEAD_LINE_MS, SHUTDOWN_MS_MAX},
     s2s::dial::limits::SERVER_DEAD_LINE_MS,
     server::Server,
@@ -27,6 +32,7 @@ use crate::{
 };
 use gate::Gate;
 use household::Config;
+use limits::PORTS_TRIED;
 use port::Port;
 use std::{
     fmt, io,
@@ -34,9 +40,9 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tls_port::{C2S_TLS, HTTPS, S2S_TLS, TlsPort};
+use tls_port::{C2S_TLS, HTTPS, S2S_TLS, TURN_TLS, TlsPort};
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, UdpSocket},
     sync::{mpsc, watch},
     time::timeout,
 };
@@ -46,6 +52,7 @@ pub struct Entrance {
     house: Arc<House>,
     gate: Arc<Gate>,
     web: Arc<dyn Web>,
+    relay: Arc<dyn Relay>,
 }
 
 /// An address that the configuration wants to be listened on.
@@ -63,6 +70,8 @@ pub struct Listener {
     opening: Opening,
     address: SocketAddr,
     socket: TcpListener,
+    /// At the same port, where it is for datagrams, too.
+    datagrams: Option<UdpSocket>,
 }
 
 /// Who comes in.
@@ -73,8 +82,12 @@ enum Who {
     /// Another server, STARTTLS.
     Server,
     Component,
+    /// Files from app to app.
+    Bytestream,
     /// HTTP in the clear.
     Http,
+    /// STUN and TURN in the clear, over UDP, too.
+    Relay,
     /// Whoever TLS says.
     Tls(&'static TlsPort),
 }
@@ -85,7 +98,8 @@ impl Who {
     fn dead_line_ms(self) -> u32 {
         match self {
             Who::Server => SERVER_DEAD_LINE_MS,
-            Who::Client | Who::Component | Who::Http | Who::Tls(_) => DEAD_LINE_MS,
+            Who::Bytestream => IDLE_MS_MAX, // apps may be paused for that long
+            Who::Client | Who::Component | Who::Http | Who::Relay | Who::Tls(_) => DEAD_LINE_MS,
         }
     }
 }
@@ -111,6 +125,9 @@ pub fn openings(config: &Config) -> Vec<Opening> {
         ("component", Who::Component, &listen.component, components),
         ("https", Who::Tls(&HTTPS), &listen.https, true),
         ("http", Who::Http, &listen.http, true),
+        ("proxy65", Who::Bytestream, &listen.proxy65, true),
+        ("stun", Who::Relay, &listen.stun, true),
+        ("turn_tls", Who::Tls(&TURN_TLS), &listen.turn_tls, true),
     ];
     let open = rows.into_iter().filter(|(.., is_open)| *is_open);
     open.flat_map(|(name, who, addresses, _)| {
@@ -130,34 +147,54 @@ impl Opening {
             address: wanted,
             error,
         };
-        let bound = match TcpListener::bind(wanted).await {
-            Err(error) if lacks_ipv6(&error) && wanted.ip() == IpAddr::from([0u16; 8]) => {
-                TcpListener::bind((Ipv4Addr::UNSPECIFIED, wanted.port())).await
-            }
-            bound => bound,
-        };
-        let socket = bound.map_err(fault)?;
-        let address = socket.local_addr().map_err(fault)?;
-        Ok(Listener {
-            opening: self,
-            address,
-            socket,
-        })
+        let mut attempts = if wanted.port() == 0 { PORTS_TRIED } else { 1 };
+        loop {
+            attempts -= 1;
+            let bound = match TcpListener::bind(wanted).await {
+                Err(error) if lacks_ipv6(&error) && wanted.ip() == IpAddr::from([0u16; 8]) => {
+                    TcpListener::bind((Ipv4Addr::UNSPECIFIED, wanted.port())).await
+                }
+                bound => bound,
+            };
+            let socket = bound.map_err(fault)?;
+            let address = socket.local_addr().map_err(fault)?;
+            let datagrams = match self.who {
+                Who::Relay => match UdpSocket::bind(address).await {
+                    // The port that was chosen for one is not free for the other.
+                    Err(error) if error.kind() == io::ErrorKind::AddrInUse && attempts > 0 => {
+                        continue;
+                    }
+                    bound => Some(bound.map_err(fault)?),
+                },
+                _ => None,
+            };
+            return Ok(Listener {
+                opening: self,
+                address,
+                socket,
+                datagrams,
+            });
+        }
     }
 }
 
 /// What every URL of this house begins with: the domain, and the port that people outside reach; `None` where
 /// there is none. `bound` is the port of the first https listener.
 pub fn web_address(config: &Config, bound: Option<u16>) -> Option<String> {
-    let port = match config.public.https_port {
-        0 => bound?,
-        public => public,
-    };
+    let port = web_port(config, bound)?;
     let host = idna::domain_to_ascii(&config.domain).unwrap_or_else(|_| config.domain.clone());
     Some(match port {
         443 => format!("https://{host}"),
         port => format!("https://{host}:{port}"),
     })
+}
+
+/// The port of https that people outside reach, likewise.
+pub(crate) fn web_port(config: &Config, bound: Option<u16>) -> Option<u16> {
+    match config.public.https_port {
+        0 => bound,
+        public => Some(public),
+    }
 }
 
 fn lacks_ipv6(error: &io::Error) -> bool {
@@ -168,12 +205,18 @@ fn lacks_ipv6(error: &io::Error) -> bool {
 }
 
 impl Entrance {
-    /// `web` serves HTTP on every port where it is spoken.
-    pub fn new(server: Arc<Server>, tls: Arc<Tls>, web: Arc<dyn Web>) -> Arc<Entrance> {
+    /// `web` serves HTTP on every port where it is spoken, and `relay` STUN and TURN.
+    pub fn new(
+        server: Arc<Server>,
+        tls: Arc<Tls>,
+        web: Arc<dyn Web>,
+        relay: Arc<dyn Relay>,
+    ) -> Arc<Entrance> {
         Arc::new(Entrance {
             house: Arc::new(House::new(server, tls)),
             gate: Arc::new(Gate::default()),
             web,
+            relay,
         })
     }
 }
@@ -188,6 +231,14 @@ impl Listener {
     pub async fn serve(self, entrance: Arc<Entrance>, stop: watch::Receiver<bool>) {
         // Each connection holds a clone; when all are gone the channel says so.
         let (alive, mut all_gone) = mpsc::channel::<()>(1);
+        if let Some(datagrams) = self.datagrams {
+            let serve = entrance.relay.serve_datagrams(datagrams, stop.clone());
+            let alive = alive.clone();
+            tokio::spawn(async move {
+                serve.await;
+                drop(alive);
+            });
+        }
         let port = Port {
             name: self.opening.name,
             who: self.opening.who,
@@ -305,8 +356,9 @@ mod tests {
             names.join(" ")
         };
         let mut config = Config::default();
-        assert_eq!(names(&config), "c2s c2s_tls s2s s2s_tls https http");
+        let always = "https http proxy65 stun turn_tls";
+        assert_eq!(names(&config), format!("c2s c2s_tls s2s s2s_tls {always}"));
         config.s2s.enabled = false;
-        assert_eq!(names(&config), "c2s c2s_tls https http");
+        assert_eq!(names(&config), format!("c2s c2s_tls {always}"));
     }
 }

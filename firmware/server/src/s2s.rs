@@ -207,6 +207,7 @@ impl Server {
             self.rooms().service(),
             self.pubsub(),
             self.uploads().service(),
+            self.bytestreams.service(),
         ];
         own.iter().any(|own| own.as_str() == domain)
     }

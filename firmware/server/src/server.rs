@@ -2,15 +2,18 @@
 
 mod changes;
 mod counts;
+mod disk;
 
 pub use changes::AccountChange;
 pub use counts::Counts;
 
 use crate::{
-    account::{self, Account, Cx, Leaving, Resource},
+    account::{Account, Cx, Leaving, Resource},
     accounts::{self, AccountRecord},
     archive,
     books::Books,
+    bytestreams::Bytestreams,
+    calls::Calls,
     capabilities::Known,
     component::Components,
     directory::{Directory, Readers},
@@ -80,6 +83,7 @@ pub struct Server {
     pubsub: Jid,
     rooms: Rooms,
     pub(crate) uploads: Uploads,
+    pub(crate) bytestreams: Arc<Bytestreams>,
     pub(crate) components: Components,
     config: ArcSwap<Config>,
     store: Arc<Store>,
@@ -92,6 +96,7 @@ pub struct Server {
     books: Books,
     family: Keeper,
     federation: Federation,
+    pub(crate) calls: Calls,
     /// Localpart of the first administrator among the accounts.
     administrator: ArcSwapOption<String>,
     /// Sessions that are over and may still be asked for.
@@ -138,14 +143,17 @@ impl Server {
         let rooms = Rooms::open(&store, &*dice, rooms).map_err(StartError::Store)?;
         let uploads = address(&format!("{}.{domain}", config.names.upload))?;
         let uploads = Uploads::open(&store, &*dice, uploads).map_err(StartError::Store)?;
+        let proxy = address(&format!("{}.{domain}", config.names.proxy))?;
         let capabilities = Known::load(&store).map_err(StartError::Store)?;
         let wakeable = push::Wakeable::load(&store).map_err(StartError::Store)?;
         let federation = Federation::new(Secret::new(&*dice), store.start_count());
+        let calls = Calls::open(&store, &*dice).map_err(StartError::Store)?;
         let server = Arc::new_cyclic(|this| Server {
             this: this.clone(),
             pubsub,
             rooms,
             uploads,
+            bytestreams: Bytestreams::new(proxy),
             components: Components::default(),
             domain,
             capabilities,
@@ -161,6 +169,7 @@ impl Server {
             books: Books::default(),
             family: Keeper::default(),
             federation,
+            calls,
             administrator: ArcSwapOption::empty(),
             ended: Ended::default(),
             positions,
@@ -175,19 +184,6 @@ impl Server {
         server.note_administrator().map_err(StartError::Store)?;
         server.watch_disk();
         Ok(server)
-    }
-
-    fn watch_disk(self: &Arc<Self>) {
-        let watching = Arc::downgrade(self);
-        self.store.watch_health(move |health| {
-            let Some(server) = watching.upgrade() else {
-                return;
-            };
-            server.forget_failed();
-            if health.writable {
-                server.write_anew();
-            }
-        });
     }
 
     fn note_administrator(&self) -> Result<(), store::Error> {
@@ -206,24 +202,6 @@ impl Server {
                 .as_ref()
                 .map(|name| format!("{name}@{}", self.domain))
         })
-    }
-
-    /// DESIGN §6: what a failed group changed in memory never became true. Its accounts are loaded afresh.
-    fn forget_failed(&self) {
-        for account in self.directory.all() {
-            if self.store.is_durable(account.relied_on()) == Some(Durable::No) {
-                self.directory.forget(&account);
-            }
-        }
-    }
-
-    /// The disk works again. What it refused and nobody waited for is queued before anything that happens
-    /// from now on, so that a restart finds the disk at one moment of the account.
-    fn write_anew(&self) {
-        self.logins.write_anew(&self.store);
-        for account in self.directory.all() {
-            self.at(&account, 0, account::write_anew);
-        }
     }
 
     /// The address of the domain we serve.
@@ -254,6 +232,7 @@ impl Server {
     pub fn configure(&self, config: Arc<Config>) {
         let before = self.config.swap(config);
         self.follow_components(&before);
+        self.follow_calls();
     }
 
     pub fn store(&self) -> &Arc<Store> {

@@ -82,15 +82,22 @@ impl Uploads {
 }
 
 impl crate::Server {
-    /// The first https listener is bound to this port; 0 where there is none. Slots name it.
+    /// The first https listener is bound to this port; 0 where there is none. Slots name it, and calls may
+    /// go there.
     pub fn note_https_port(&self, port: u16) {
         self.uploads.https_port.store(port, Ordering::Relaxed);
+        self.follow_calls();
+    }
+
+    /// Where the first https listener is bound, if there is one.
+    pub(crate) fn https_port(&self) -> Option<u16> {
+        let bound = self.uploads.https_port.load(Ordering::Relaxed);
+        (bound != 0).then_some(bound)
     }
 
     /// What every URL of this house begins with; `None` where nobody could reach one.
     pub fn web_address(&self) -> Option<String> {
-        let bound = self.uploads.https_port.load(Ordering::Relaxed);
-        web_address(&self.config(), (bound != 0).then_some(bound))
+        web_address(&self.config(), self.https_port())
     }
 
     pub(crate) fn uploads(&self) -> &Uploads {

@@ -1,17 +1,29 @@
 //! `/http-bind`: BOSH over HTTP (XEP-0124 §5). What a request means is the server's.
 
-use crate::{Peer, discovery::cors};
+use crate::{
+    Peer,
+    discovery::cors,
+    limits::{
+        COME_BACK_S, REQUEST_BYTES_ALL_MAX, REQUEST_BYTES_PER_HOUSEHOLD_MAX, REQUEST_WAIT_MAX,
+    },
+    patience::is_late,
+    shares::Shares,
+};
 use axum::{
     Extension,
     body::Bytes,
-    extract::rejection::BytesRejection,
+    extract::{FromRequest, Request, rejection::BytesRejection},
     http::{
-        HeaderName, HeaderValue, StatusCode,
-        header::{ACCESS_CONTROL_MAX_AGE, CONTENT_TYPE},
+        HeaderMap, HeaderName, HeaderValue, StatusCode,
+        header::{ACCESS_CONTROL_MAX_AGE, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER},
     },
     response::{IntoResponse, Response},
 };
-use server::listen::{ClientDoor, Secured};
+use server::{
+    bosh::limits::BODY_BYTES_MAX,
+    listen::{ClientDoor, Secured},
+};
+use tokio::time::timeout;
 
 /// The address on the https listener.
 pub(crate) const PATH: &str = "/http-bind";
@@ -23,23 +35,22 @@ const CORS: [(HeaderName, HeaderValue); 3] = cors("GET, HEAD, POST, OPTIONS");
 pub(crate) async fn post(
     Extension(door): Extension<ClientDoor>,
     Extension(peer): Extension<Peer>,
+    Extension(Coming(coming)): Extension<Coming>,
     secured: Option<Extension<Secured>>,
-    body: Result<Bytes, BytesRejection>,
+    request: Request,
 ) -> Response {
     let Some(visitor) = peer.over(secured) else {
         return elsewhere(&door);
     };
-    let body = match body {
-        Ok(body) => body,
-        Err(rejection) => {
-            let status = rejection.status();
-            let text = if status == StatusCode::PAYLOAD_TOO_LARGE {
-                "A request has at most the largest stanza and its wrapper.\n"
-            } else {
-                "The request did not come whole.\n"
-            };
-            return (status, CORS, text).into_response();
-        }
+    let Some(_share) = coming.take(peer.0.ip(), announced(request.headers())) else {
+        let text = "Many requests are on their way: try again in a moment.\n";
+        let later = [(RETRY_AFTER, HeaderValue::from(COME_BACK_S))];
+        return (StatusCode::SERVICE_UNAVAILABLE, CORS, later, text).into_response();
+    };
+    let body = match timeout(REQUEST_WAIT_MAX, Bytes::from_request(request, &())).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(rejection)) => return refused(&rejection),
+        Err(_) => return late(),
     };
     // What is no text is no body either, and is told so in the words of the protocol.
     let text = std::str::from_utf8(&body).unwrap_or_default();
@@ -51,6 +62,44 @@ pub(crate) async fn post(
         response.headers_mut().insert(CONTENT_TYPE, kind);
     }
     response
+}
+
+/// The bytes of requests that are on their way in, and whose they are.
+#[derive(Clone)]
+pub(crate) struct Coming(Shares);
+
+impl Default for Coming {
+    fn default() -> Coming {
+        Coming(Shares::new(
+            REQUEST_BYTES_ALL_MAX,
+            REQUEST_BYTES_PER_HOUSEHOLD_MAX,
+        ))
+    }
+}
+
+/// How long a request is, as far as it says so, and as it may be.
+fn announced(headers: &HeaderMap) -> u64 {
+    let length = headers.get(CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+    length.unwrap_or(u64::MAX).min(BODY_BYTES_MAX as u64)
+}
+
+fn refused(rejection: &BytesRejection) -> Response {
+    if is_late(rejection) {
+        return late();
+    }
+    let status = rejection.status();
+    let text = if status == StatusCode::PAYLOAD_TOO_LARGE {
+        "A request has at most the largest stanza and its wrapper.\n"
+    } else {
+        "The request did not come whole.\n"
+    };
+    (status, CORS, text).into_response()
+}
+
+fn late() -> Response {
+    let text = "The request came too slowly.\n";
+    (StatusCode::REQUEST_TIMEOUT, CORS, text).into_response()
 }
 
 /// Without TLS nobody is asked for a password (§17.2, `see-other-uri`).
@@ -75,7 +124,7 @@ pub(crate) async fn get() -> Response {
 /// What a browser asks before it asks.
 pub(crate) async fn options() -> Response {
     let a_day = [(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"))];
-    (StatusCode::NO_CONTENT, CORS, a_day).into_response()
+    (CORS, a_day).into_response()
 }
 
 #[cfg(test)]
@@ -83,11 +132,28 @@ mod tests {
     use super::*;
     use axum::http::header::ACCESS_CONTROL_ALLOW_ORIGIN;
 
-    /// What the compliance testers ask of a link that host-meta gives: 299 at most, and for everybody.
+    #[test]
+    fn a_request_counts_as_long_as_it_may_be() {
+        let max = BODY_BYTES_MAX as u64;
+        for (length, expected) in [
+            (None, max),
+            (Some("0"), 0),
+            (Some("150"), 150),
+            (Some("99999999999999999999999"), max),
+            (Some("-1"), max),
+            (Some("1000000000"), max),
+        ] {
+            let length = length.map(|length| (CONTENT_LENGTH, HeaderValue::from_static(length)));
+            let headers = length.into_iter().collect();
+            assert_eq!(announced(&headers), expected, "{headers:?}");
+        }
+    }
+
+    /// What the compliance testers ask of a link that host-meta gives: 200, and for everybody.
     #[tokio::test]
     async fn pages_from_anywhere_may_ask() {
-        for (answer, status) in [(options().await, 204), (get().await, 200)] {
-            assert_eq!(answer.status().as_u16(), status);
+        for answer in [options().await, get().await] {
+            assert_eq!(answer.status(), StatusCode::OK);
             assert_eq!(answer.headers()[ACCESS_CONTROL_ALLOW_ORIGIN], "*");
         }
     }

@@ -3,13 +3,13 @@
 
 mod bosh;
 mod discovery;
-mod guests;
 pub mod limits;
 mod metrics;
 mod pace;
 mod patience;
 mod plain;
 mod serve;
+mod shares;
 mod site;
 mod upload;
 mod visits;

@@ -2,10 +2,21 @@
 
 use std::time::Duration;
 
-/// Connections to all web listeners together. A browser opens six; forty of them at once is no household.
-pub const CONNECTIONS_MAX: usize = 256;
-/// Connections from one IPv4 address or one IPv6 /64: a whole family behind one router.
-pub const CONNECTIONS_PER_ADDRESS_MAX: u32 = 64;
+/// Connections to all web listeners together. A browser opens six, an app with BOSH two; each costs some 20 KB.
+pub const CONNECTIONS_MAX: u64 = 1_024;
+/// Connections of one household: a whole family behind one router.
+pub const CONNECTIONS_PER_HOUSEHOLD_MAX: u64 = 64;
+/// Bytes of BOSH requests that are on their way in, of all and of one household: they are in memory before it
+/// is known who sends them. A request counts with the length that it announces, else with the largest.
+pub const REQUEST_BYTES_ALL_MAX: u64 = 8 << 20;
+pub const REQUEST_BYTES_PER_HOUSEHOLD_MAX: u64 = 2 << 20;
+/// How long a BOSH request may take to come in: the largest over a line of 7 kbit/s.
+pub const REQUEST_WAIT_MAX: Duration = Duration::from_mins(5);
+/// Files that are read at a time, of all and of one household. Each needs twice [`GET_BUFFER_BYTES`].
+pub const GETS_ALL_MAX: u64 = 96;
+pub const GETS_PER_HOUSEHOLD_MAX: u64 = 32;
+/// Seconds after which somebody may ask again for whom there is no room now.
+pub const COME_BACK_S: u64 = 5;
 /// From the first byte of a request to the end of its headers, and between two requests.
 pub const HEADERS_WAIT_MAX: Duration = Duration::from_secs(15);
 /// Bytes of a request's line and headers: four times what browsers send with full cookies.
@@ -62,8 +73,9 @@ pub const BODY_STALL_MAX: Duration = Duration::from_mins(1);
 pub const IDLE_MAX: Duration = Duration::from_mins(1);
 /// For requests that are being answered when the house closes, or nothing goes on any more.
 pub const FINISH_MAX: Duration = Duration::from_secs(4);
-/// Requests that are answered on one connection at a time over HTTP/2: as many as a page with pictures has.
-pub const HTTP2_STREAMS_MAX: u32 = 64;
+/// Requests that are answered on one connection at a time over HTTP/2: more than a browser makes on all its
+/// connections of HTTP/1.1.
+pub const HTTP2_STREAMS_MAX: u32 = 16;
 /// Requests that were taken back before anybody looked at them, above which a connection is closed
 /// (CVE-2023-44487): who reloads a page takes back some.
 pub const HTTP2_RESETS_MAX: usize = 20;
@@ -77,9 +89,10 @@ pub const HTTP2_CONNECTION_WINDOW_BYTES: u32 = 524_288;
 /// Bytes of one answer that wait for the peer to take them.
 pub const HTTP2_SEND_BYTES_MAX: usize = 65_536;
 /// Between two questions whether the peer is still there.
-pub const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(30);
-/// How long it may take to say so.
-pub const HTTP2_PING_WAIT_MAX: Duration = Duration::from_secs(20);
+pub const HTTP2_PING_INTERVAL: Duration = Duration::from_mins(1);
+/// How long it may take to say so: the question waits behind what the system has taken of a download, and that
+/// takes a minute and more on a bad line.
+pub const HTTP2_PING_WAIT_MAX: Duration = Duration::from_mins(3);
 
 const _: () = assert!(
     FINISH_MAX.as_millis() < server::limits::SHUTDOWN_MS_MAX as u128,

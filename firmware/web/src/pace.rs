@@ -1,5 +1,5 @@
-//! Whether something happens on a connection: the bytes that pass are counted, and one on which hardly any
-//! do for minutes is not kept open.
+//! Whether something happens on a connection: the bytes that pass are counted. One on which hardly any do for
+//! minutes, while the peer has something to take or to send, is not kept open.
 
 use crate::limits::{PACE_BYTES_MIN, PACE_PERIOD};
 use std::{
@@ -7,7 +7,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll},
 };
@@ -19,17 +19,22 @@ use tokio::{
 /// A connection whose bytes are counted, both ways.
 pub(crate) struct Paced<S> {
     socket: S,
-    passed: Arc<AtomicU64>,
+    pace: Arc<Pace>,
 }
 
-/// What has passed.
-pub(crate) struct Pace(Arc<AtomicU64>);
+/// What has passed, and what does not.
+#[derive(Default)]
+pub(crate) struct Pace {
+    bytes: AtomicU64,
+    /// The peer has not taken what was written last.
+    is_full: AtomicBool,
+}
 
 impl<S> Paced<S> {
-    pub(crate) fn new(socket: S) -> (Paced<S>, Pace) {
-        let passed = Arc::new(AtomicU64::new(0));
-        let pace = Pace(passed.clone());
-        (Paced { socket, passed }, pace)
+    pub(crate) fn new(socket: S) -> (Paced<S>, Arc<Pace>) {
+        let pace = Arc::<Pace>::default();
+        let shared = pace.clone();
+        (Paced { socket, pace }, shared)
     }
 
     /// The connection, which nobody counts any more.
@@ -38,20 +43,40 @@ impl<S> Paced<S> {
     }
 
     fn count(&self, bytes: usize) {
-        self.passed.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.pace.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    fn wrote(&self, written: &Poll<io::Result<usize>>) {
+        self.pace
+            .is_full
+            .store(written.is_pending(), Ordering::Relaxed);
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.count(*bytes);
+        }
     }
 }
 
 impl Pace {
-    /// Returns when less than [`PACE_BYTES_MIN`] have passed in a [`PACE_PERIOD`].
-    pub(crate) async fn until_lost(self) {
+    /// Returns when less than [`PACE_BYTES_MIN`] have passed in a [`PACE_PERIOD`], and it is the peer's turn:
+    /// it takes nothing, or `owes` says that something is to come from it. Who waits for our answer is not lost.
+    pub(crate) async fn until_lost(&self, owes: impl Fn() -> bool) {
         loop {
-            let before = self.0.load(Ordering::Relaxed);
+            let before = self.bytes();
             sleep(PACE_PERIOD).await;
-            if self.0.load(Ordering::Relaxed) - before < PACE_BYTES_MIN {
+            let is_its_turn = owes() || self.is_full();
+            if is_its_turn && self.bytes() - before < PACE_BYTES_MIN {
                 return;
             }
         }
+    }
+
+    /// Whether something waits for the peer to take it.
+    pub(crate) fn is_full(&self) -> bool {
+        self.is_full.load(Ordering::Relaxed)
+    }
+
+    fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
     }
 }
 
@@ -75,9 +100,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.socket).poll_write(cx, bytes);
-        if let Poll::Ready(Ok(bytes)) = written {
-            self.count(bytes);
-        }
+        self.wrote(&written);
         written
     }
 
@@ -87,9 +110,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.socket).poll_write_vectored(cx, slices);
-        if let Poll::Ready(Ok(bytes)) = written {
-            self.count(bytes);
-        }
+        self.wrote(&written);
         written
     }
 
@@ -116,14 +137,13 @@ mod tests {
     };
 
     /// For how long a connection stays on which so many bytes go every minute.
-    async fn lasts(bytes: usize, minutes: u64) -> Duration {
-        let (near, far) = tokio::io::duplex(1 << 20);
+    async fn lasts(bytes: usize, owes: bool) -> Duration {
+        let (near, mut far) = tokio::io::duplex(1 << 20);
         let (mut near, pace) = Paced::new(near);
-        let mut far = far;
         let start = Instant::now();
         let work = async {
             let mut minute = interval(Duration::from_mins(1));
-            for _ in 0..minutes {
+            for _ in 0..61 {
                 minute.tick().await;
                 near.write_all(&vec![0; bytes]).await.expect("room");
                 far.read_exact(&mut vec![0; bytes]).await.expect("written");
@@ -131,15 +151,28 @@ mod tests {
         };
         tokio::select! {
             () = work => {}
-            () = pace.until_lost() => {}
+            () = pace.until_lost(|| owes) => {}
         }
         start.elapsed()
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_slow_download_goes_on_and_a_dribble_does_not() {
+    async fn a_slow_upload_goes_on_and_a_dribble_does_not() {
         let hour = Duration::from_hours(1);
-        assert!(lasts(80_000, 61).await >= hour, "a bad line");
-        assert_eq!(lasts(100, 61).await, PACE_PERIOD, "a trickle");
+        assert!(lasts(80_000, true).await >= hour, "a bad line");
+        assert_eq!(lasts(100, true).await, PACE_PERIOD, "a trickle");
+        assert!(lasts(100, false).await >= hour, "who waits for us");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_nothing_is_lost() {
+        let (near, _far) = tokio::io::duplex(64);
+        let (mut near, pace) = Paced::new(near);
+        let start = Instant::now();
+        tokio::select! {
+            written = near.write_all(&[0; 65]) => panic!("{written:?}"),
+            () = pace.until_lost(|| false) => {}
+        }
+        assert_eq!(start.elapsed(), PACE_PERIOD);
     }
 }

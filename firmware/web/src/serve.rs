@@ -27,7 +27,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use server::listen::{HttpConnection, HttpStream, Protocol, Secured, Web};
+use server::listen::{HttpConnection, ByteStream, Protocol, Secured, Web};
 use std::{
     convert::Infallible,
     pin::{Pin, pin},
@@ -46,7 +46,7 @@ impl Web for Site {
 }
 
 /// What HTTP is spoken on.
-pub(crate) type Line = TokioIo<Paced<HttpStream>>;
+pub(crate) type Line = TokioIo<Paced<ByteStream>>;
 
 async fn serve(site: Site, connection: HttpConnection) {
     let HttpConnection {
@@ -55,7 +55,7 @@ async fn serve(site: Site, connection: HttpConnection) {
         secured,
         stop,
     } = connection;
-    let Some(_guest) = site.guests.enter(peer.ip()) else {
+    let Some(_share) = site.connections.take(peer.ip(), 1) else {
         return debug!(%peer, "too many web connections");
     };
     let is_http2 = secured.as_ref().map(|tls| tls.protocol) == Some(Protocol::Http2);
@@ -100,7 +100,7 @@ impl Desk {
         request: Request<Incoming>,
     ) -> impl Future<Output = Result<Response<Body>, Infallible>> + use<> {
         let visit = self.visits.begin();
-        let mut request = request.map(|body| Body::new(Patient::new(body)));
+        let mut request = request.map(|body| Body::new(Patient::new(body, &self.visits)));
         request.extensions_mut().insert(self.peer);
         if let Some(secured) = &self.secured {
             request.extensions_mut().insert(secured.clone());
@@ -153,7 +153,7 @@ async fn drive<C: Future<Output = hyper::Result<()>>>(
     connection: C,
     finish: impl Fn(Pin<&mut C>),
     visits: &Visits,
-    (pace, mut stop): (Pace, watch::Receiver<bool>),
+    (pace, mut stop): (Arc<Pace>, watch::Receiver<bool>),
 ) -> hyper::Result<()> {
     let mut connection = pin!(connection);
     let mut limit = FINISH_MAX;
@@ -161,8 +161,8 @@ async fn drive<C: Future<Output = hyper::Result<()>>>(
         ended = &mut connection => return ended,
         // The sender gone means the same as the word.
         _ = stop.wait_for(|stop| *stop) => {}
-        () = visits.until_idle() => {}
-        () = pace.until_lost() => limit = LINGER_MAX,
+        () = visits.until_idle(|| pace.is_full()) => {}
+        () = pace.until_lost(|| visits.is_any_coming()) => limit = LINGER_MAX,
     }
     if visits.none_yet() {
         return Ok(());

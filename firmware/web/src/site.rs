@@ -1,14 +1,14 @@
 //! What is served: the pages, `/healthz`, `/metrics`, and the headers that every answer carries.
 
-use crate::{bosh, discovery, guests::Guests, metrics, plain, websocket};
+use crate::{bosh, discovery, limits, metrics, plain, shares::Shares, websocket};
 use axum::{
     Extension, Router,
     extract::{DefaultBodyLimit, MatchedPath, Request},
     http::{
-        HeaderMap, HeaderName, HeaderValue, StatusCode,
+        HeaderMap, HeaderName, HeaderValue, StatusCode, Version,
         header::{
-            CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, FORWARDED, REFERRER_POLICY,
-            X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+            CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, FORWARDED, HOST, REFERRER_POLICY,
+            VIA, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
         },
     },
     middleware::{Next, from_fn, map_response},
@@ -31,7 +31,7 @@ pub struct Site {
     pub(crate) https: Router,
     /// What is there without TLS.
     pub(crate) http: Router,
-    pub(crate) guests: Guests,
+    pub(crate) connections: Shares,
 }
 
 /// Who asks; an extension of every request.
@@ -65,14 +65,30 @@ impl Site {
             .route("/metrics", get(numbers_text))
             .layer(Extension(state));
         Site {
-            https: complete(pages.merge(programs.clone())),
+            https: complete(pages.merge(programs.clone()).fallback(nothing)),
             http: complete(plain::router(address).merge(programs)),
-            guests: Guests::default(),
+            connections: Shares::new(
+                limits::CONNECTIONS_MAX,
+                limits::CONNECTIONS_PER_HOUSEHOLD_MAX,
+            ),
         }
     }
 }
 
+/// What proxies add. What comes through one comes from elsewhere.
+const OF_PROXIES: [HeaderName; 4] = [
+    FORWARDED,
+    VIA,
+    HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-real-ip"),
+];
+
 impl Peer {
+    fn is_this_machine(self, headers: &HeaderMap) -> bool {
+        let is_local = self.0.ip().to_canonical().is_loopback();
+        is_local && !OF_PROXIES.iter().any(|name| headers.contains_key(name))
+    }
+
     /// As a client of chat, which is asked for a password over TLS alone.
     pub(crate) fn over(self, secured: Option<Extension<Secured>>) -> Option<Visitor> {
         secured.map(|Extension(secured)| Visitor {
@@ -104,6 +120,7 @@ impl Site {
                 "/.well-known/host-meta.json",
                 get(discovery::json).options(discovery::options),
             )
+            .layer(Extension(bosh::Coming::default()))
             .layer(Extension(door))
             .layer(Extension(server));
         self.https = self.https.merge(complete(clients));
@@ -113,11 +130,39 @@ impl Site {
 
 /// With what every answer carries.
 fn complete(router: Router) -> Router {
-    router.layer(map_response(with_headers)).layer(from_fn(log))
+    let router = router
+        .method_not_allowed_fallback(not_like_that)
+        .layer(from_fn(with_host))
+        .layer(map_response(with_headers));
+    router.layer(from_fn(log))
 }
 
-/// 200 `ok`, or 503 and a line for each part that failed.
-async fn healthz(Extension(state): Extension<Arc<State>>) -> Response {
+/// RFC 9112 §3.2: a request of HTTP/1.1 names its host, once.
+async fn with_host(request: Request, next: Next) -> Response {
+    let hosts = request.headers().get_all(HOST).iter().count();
+    if request.version() == Version::HTTP_11 && hosts != 1 {
+        let text = "Name the host that is asked, once: Host: …\n";
+        return (StatusCode::BAD_REQUEST, text).into_response();
+    }
+    next.run(request).await
+}
+
+async fn nothing() -> Response {
+    (StatusCode::NOT_FOUND, "There is nothing here.\n").into_response()
+}
+
+async fn not_like_that() -> Response {
+    let text = "This address is there, but not for this method.\n";
+    (StatusCode::METHOD_NOT_ALLOWED, text).into_response()
+}
+
+/// 200 `ok`, or 503 and a line for each part that failed. What is wrong with it is for this machine alone.
+async fn healthz(
+    Extension(state): Extension<Arc<State>>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+) -> Response {
+    let is_here = peer.is_this_machine(&headers);
     let health = state.health.borrow();
     let failed: Vec<_> = health
         .parts()
@@ -129,20 +174,22 @@ async fn healthz(Extension(state): Extension<Arc<State>>) -> Response {
     }
     let lines: Vec<_> = failed
         .iter()
-        .map(|part| format!("{}: {}", part.part, part.text))
+        .map(|part| match is_here {
+            true => format!("{}: {}", part.part, part.text),
+            false => part.part.to_string(),
+        })
         .collect();
     let text = lines.join("\n") + "\n";
     (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
 }
 
-/// For this machine alone: what comes through a proxy comes from elsewhere.
+/// For this machine alone.
 async fn numbers_text(
     Extension(state): Extension<Arc<State>>,
-    Extension(Peer(peer)): Extension<Peer>,
+    Extension(peer): Extension<Peer>,
     headers: HeaderMap,
 ) -> Response {
-    let forwarded = headers.contains_key(FORWARDED) || headers.contains_key("x-forwarded-for");
-    if forwarded || !peer.ip().to_canonical().is_loopback() {
+    if !peer.is_this_machine(&headers) {
         return (StatusCode::FORBIDDEN, "ask from the machine itself\n").into_response();
     }
     match metrics::text(state.version, &state.health.borrow(), (state.numbers)()) {

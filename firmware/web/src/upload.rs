@@ -18,6 +18,10 @@ mod path;
 mod put;
 mod range;
 
+use crate::{
+    limits::{GETS_ALL_MAX, GETS_PER_HOUSEHOLD_MAX},
+    shares::Shares,
+};
 use answer::{Refused, with_headers};
 use axum::{
     Router,
@@ -44,6 +48,8 @@ pub struct Uploads {
     /// `DATA_DIR/uploads`.
     directory: Arc<Path>,
     hands: Hands,
+    /// Files that are read now.
+    gets: Shares,
 }
 
 impl Uploads {
@@ -53,6 +59,7 @@ impl Uploads {
             server,
             directory: data_dir.join("uploads").into(),
             hands: Hands::default(),
+            gets: Shares::new(GETS_ALL_MAX, GETS_PER_HOUSEHOLD_MAX),
         }
     }
 

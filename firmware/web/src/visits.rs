@@ -17,12 +17,17 @@ use tokio::{sync::Notify, time::sleep};
 #[derive(Default)]
 pub(crate) struct Visits {
     open: AtomicUsize,
+    /// Requests whose body has not come whole.
+    coming: AtomicUsize,
     begun: AtomicBool,
     changed: Notify,
 }
 
 /// One request that is being answered; dropping it says that it is not any more.
 pub(crate) struct Visit(Arc<Visits>);
+
+/// A request's body that is on its way in; dropping it says that it is not any more.
+pub(crate) struct Coming(Arc<Visits>);
 
 /// An answer, with the request that it is for.
 pub(crate) struct Answer {
@@ -43,8 +48,20 @@ impl Visits {
         !self.begun.load(Ordering::Relaxed)
     }
 
-    /// Returns when nothing was asked and answered for [`IDLE_MAX`]. For one who waits.
-    pub(crate) async fn until_idle(&self) {
+    /// A request begins to come in.
+    pub(crate) fn coming(self: &Arc<Self>) -> Coming {
+        self.coming.fetch_add(1, Ordering::Relaxed);
+        Coming(self.clone())
+    }
+
+    /// Whether the rest of some request is to come.
+    pub(crate) fn is_any_coming(&self) -> bool {
+        self.coming.load(Ordering::Relaxed) > 0
+    }
+
+    /// Returns when nothing was asked and answered for [`IDLE_MAX`], and nothing `is_left` to be taken: the end
+    /// of an answer is on its way after it was given. For one who waits.
+    pub(crate) async fn until_idle(&self, is_left: impl Fn() -> bool) {
         loop {
             // What happens before this is waited for is kept for it.
             let changed = self.changed.notified();
@@ -54,7 +71,11 @@ impl Visits {
             }
             tokio::select! {
                 () = changed => {}
-                () = sleep(IDLE_MAX) => return,
+                () = sleep(IDLE_MAX) => {
+                    if !is_left() {
+                        return;
+                    }
+                }
             }
         }
     }
@@ -64,6 +85,12 @@ impl Visit {
     /// The request is open until its answer has gone out.
     pub(crate) fn until_the_end_of(self, body: Body) -> Answer {
         Answer { body, _visit: self }
+    }
+}
+
+impl Drop for Coming {
+    fn drop(&mut self) {
+        self.0.coming.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -109,18 +136,29 @@ mod tests {
         let other = visits.begin();
         let long = IDLE_MAX * 3;
         assert!(
-            timeout(long, visits.until_idle()).await.is_err(),
+            timeout(long, visits.until_idle(|| false)).await.is_err(),
             "two answers are open"
         );
         drop(visit);
-        assert!(timeout(long, visits.until_idle()).await.is_err(), "one is");
+        assert!(
+            timeout(long, visits.until_idle(|| false)).await.is_err(),
+            "one is"
+        );
         let begin = Instant::now();
         let answer = other.until_the_end_of(Body::empty());
         let ends = async {
             sleep(Duration::from_secs(5)).await;
             drop(answer);
         };
-        tokio::join!(visits.until_idle(), ends);
+        tokio::join!(visits.until_idle(|| false), ends);
         assert_eq!(begin.elapsed(), Duration::from_secs(5) + IDLE_MAX);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_is_idle_who_still_takes_an_answer() {
+        let visits = Visits::default();
+        let begin = Instant::now();
+        visits.until_idle(|| begin.elapsed() < IDLE_MAX * 5).await;
+        assert_eq!(begin.elapsed(), IDLE_MAX * 5);
     }
 }

@@ -18,13 +18,14 @@ async fn what_is_where() {
             "HTTP/1.1 403",
             "machine",
         ),
+        ("/metrics", "Via: 1.1 proxy\r\n", "HTTP/1.1 403", "machine"),
         (
             "/metrics",
             "Forwarded: for=192.0.2.1\r\n",
             "HTTP/1.1 403",
             "machine",
         ),
-        ("/nothing", "", "HTTP/1.1 404", ""),
+        ("/nothing", "", "HTTP/1.1 404", "nothing here"),
     ];
     for (path, headers, status, content) in rows {
         let answer = world.get(world.https, path, headers).await;
@@ -49,6 +50,9 @@ async fn a_failed_part_is_named() {
     let answer = world.get(world.https, "/healthz", "").await;
     assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
     assert!(answer.ends_with("store: the card is full\n"), "{answer}");
+    let proxied = "X-Real-IP: 192.0.2.1\r\n";
+    let answer = world.get(world.https, "/healthz", proxied).await;
+    assert!(answer.ends_with("\r\n\r\nstore\n"), "{answer}");
     world
         .health
         .send_modify(|health| health.set("store", Level::Warn, "nearly full"));
@@ -66,6 +70,15 @@ async fn what_is_no_request_is_refused() {
     let long = "a".repeat(web::limits::HEADERS_BYTES_MAX);
     let rows = [
         ("rubbish\r\n\r\n".to_owned(), "HTTP/1.1 400"),
+        (
+            "GET / HTTP/1.1\r\nConnection: close\r\n\r\n".to_owned(),
+            "HTTP/1.1 400",
+        ),
+        (
+            "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\nConnection: close\r\n\r\n".to_owned(),
+            "HTTP/1.1 400",
+        ),
+        ("GET / HTTP/1.0\r\n\r\n".to_owned(), "HTTP/1.0 200"),
         (format!("GET /{long} HTTP/1.1\r\n\r\n"), "HTTP/1.1 4"),
         (
             format!(

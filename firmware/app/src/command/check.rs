@@ -99,6 +99,9 @@ fn check_config(files: &[PathBuf], config: &Result<Config>) -> Vec<Finding> {
     if !config.tls.extra_ca.as_os_str().is_empty() {
         findings.push(readable(("tls.extra_ca", &config.tls.extra_ca)));
     }
+    if !config.turn.secret_file.as_os_str().is_empty() {
+        findings.push(readable(("turn.secret_file", &config.turn.secret_file)));
+    }
     if config.tls.mode == TlsMode::Acme {
         let text =
             "tls.mode = \"acme\": this version fetches no certificates and uses a self-signed one";
@@ -169,31 +172,16 @@ fn without_effect(config: &Config) -> Vec<Finding> {
             [$((stringify!($($key).+), config.$($key).+ != standard.$($key).+)),+]
         };
     }
-    let (listen, usual) = (&config.listen, &standard.listen);
-    // To switch off what is not there does what it says.
-    let listeners = [
-        ("listen.stun", &listen.stun, &usual.stun),
-        ("listen.turn_tls", &listen.turn_tls, &usual.turn_tls),
-        ("listen.proxy65", &listen.proxy65, &usual.proxy65),
-    ];
-    let listeners = listeners.map(|(key, own, usual)| (key, own != usual && !own.is_empty()));
     let sections = set![address, router, lan, acme, dns, update,];
     let sections = sections.map(|(section, set)| (format!("[{section}]"), set));
     let keys = set![
         language,
-        public.ipv4,
-        public.ipv6,
         registration.motd,
         names.upload,
-        names.proxy,
         upload.max_file_size,
         upload.expire_after,
         upload.user_quota,
-        turn.relay_ports,
-        turn.secret_file,
-        turn.host,
     ];
-    let keys = listeners.into_iter().chain(keys);
     let keys = keys.map(|(key, set)| (key.replace(' ', ""), set));
     let set = sections.into_iter().chain(keys).filter(|(_, set)| *set);
     set.map(|(what, _)| {

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-const CONFIG: &str = "[listen]\nc2s = ['127.0.0.1:0']\nc2s_tls = ['127.0.0.1:0']\n\
+const CONFIG: &str = "[listen]\nproxy65 = []\nc2s = ['127.0.0.1:0']\nc2s_tls = ['127.0.0.1:0']\n\
     https = []\nhttp = []\ns2s = []\ns2s_tls = []\n";
 const HEADER: &str = "<stream:stream to='localhost' version='1.0' xmlns='jabber:client' \
     xmlns:stream='http://etherx.jabber.org/streams'>";

@@ -1,5 +1,6 @@
 //! The real binary, run the way people and scripts run it (RUNNING.md).
 
+mod bytestreams;
 mod commands;
 mod common;
 mod devices;

@@ -23,7 +23,7 @@ use std::{
     time::Duration,
 };
 
-const CONFIG: &str = "[listen]\n\
+const CONFIG: &str = "[listen]\nproxy65 = []\n\
     c2s = ['127.0.0.1:0']\nc2s_tls = ['127.0.0.1:0']\nhttps = ['127.0.0.1:0']\nhttp = ['127.0.0.1:0']\n\
     s2s = ['127.0.0.1:0']\ns2s_tls = ['127.0.0.1:0']\n";
 const CLIENT: &str = "<?xml version='1.0'?><stream:stream to='localhost' version='1.0' \

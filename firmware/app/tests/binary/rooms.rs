@@ -4,7 +4,7 @@ use crate::common::{Home, Running};
 use expect_test::{Expect, expect};
 use rustix::process::Signal;
 
-const CONFIG: &str = "admins = ['eve@localhost']\n[listen]\n\
+const CONFIG: &str = "admins = ['eve@localhost']\n[listen]\nproxy65 = []\n\
     c2s = ['127.0.0.1:0']\nc2s_tls = []\nhttps = []\nhttp = ['127.0.0.1:0']\n\
     s2s = []\ns2s_tls = []\n";
 

@@ -9,7 +9,7 @@ use std::{
     os::unix::{fs::PermissionsExt, net::UnixStream},
 };
 
-const CONFIG: &str = "[listen]\n\
+const CONFIG: &str = "[listen]\nproxy65 = []\n\
     c2s = ['127.0.0.1:0']\nc2s_tls = ['127.0.0.1:0']\nhttps = ['127.0.0.1:0']\nhttp = ['127.0.0.1:0']\n\
     s2s = []\ns2s_tls = []\n";
 
@@ -295,14 +295,14 @@ fn what_cannot_start_says_why() {
         (
             "hearth.toml",
             format!(
-                "[s2s]\nenabled = false\n[listen]\nhttp = ['{taken}']\nc2s = []\nc2s_tls = []\nhttps = []"
+                "[s2s]\nenabled = false\n[listen]\nhttp = ['{taken}']\nc2s = []\nc2s_tls = []\nhttps = []\nproxy65 = []"
             ),
             "listen.http",
         ),
         (
             "hearth.toml",
             format!(
-                "[s2s]\nenabled = false\n[listen]\nc2s = ['{taken}']\nhttp = []\nc2s_tls = []\nhttps = []"
+                "[s2s]\nenabled = false\n[listen]\nc2s = ['{taken}']\nhttp = []\nc2s_tls = []\nhttps = []\nproxy65 = []"
             ),
             "listen.c2s",
         ),

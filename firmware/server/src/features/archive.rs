@@ -1,7 +1,7 @@
 //! What goes into the archive: messages that a person would miss on another device. Kept for sender and
 //! recipient, each at a position of their own, before anything is delivered.
 
-use super::hints;
+use super::{hints, jingle_message};
 use crate::{
     account::Cx,
     archive::{self, EntryKind},
@@ -92,7 +92,7 @@ const MEANING: &[(&str, &str)] = &[
     ("urn:xmpp:fasten:0", "apply-to"),                           // XEP-0422
     ("urn:xmpp:reactions:0", "reactions"),                       // XEP-0444
     // Calls: which device rang, took it or missed it.
-    ("urn:xmpp:jingle-message:0", "*"),                          // XEP-0353
+    (jingle_message::NS, "*"),                                   // XEP-0353
     ("urn:xmpp:call-invites:0", "*"),                            // XEP-0482
     // Invitations and files.
     ("jabber:x:conference", "x"),                                // XEP-0249

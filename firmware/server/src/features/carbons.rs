@@ -6,7 +6,7 @@
 //! `<private/>` goes on to the recipient: taking it out let a sender decide silently about the devices of
 //! somebody else, so §9 no longer asks for it.
 
-use super::hints;
+use super::{hints, jingle_message};
 use crate::{
     account::{Cx, Resource},
     archive,
@@ -31,11 +31,8 @@ const CONVERSATION: [&str; 5] = [
     "http://jabber.org/protocol/chatstates",
     "urn:xmpp:chat-markers:0",
     "jabber:x:conference",
-    "urn:xmpp:jingle-message:0",
+    jingle_message::NS,
 ];
-
-/// XEP-0353: rings, and stops ringing.
-const CALLS: [&str; 2] = ["urn:xmpp:jingle-message:0", "urn:xmpp:jingle-message:1"];
 
 pub(super) const FEATURE: Feature = Feature {
     spec: Spec::Xep(280, "1.0.1", "Message Carbons"),
@@ -257,7 +254,7 @@ fn copy(own: &Jid, message: &Passing, way: &str) -> Entry {
 /// there, so only a call that was taken elsewhere is urgent.
 fn class_of_sent(message: &Passing) -> Class {
     let mut children = message.stanza.children();
-    if children.any(|child| CALLS.contains(&child.ns())) {
+    if children.any(jingle_message::is_call) {
         Class::Urgent
     } else {
         Class::Later

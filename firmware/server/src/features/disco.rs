@@ -130,6 +130,9 @@ fn items_of_server(server: &Server, iq: &Iq<'_>) -> Answer {
     if server.web_address().is_some() {
         items += &format!("<item jid='{}'/>", server.uploads().service());
     }
+    if server.bytestreams.port().is_some() {
+        items += &format!("<item jid='{}'/>", server.bytestreams.service());
+    }
     // Some clients give up where one of these does not answer, so only those that can.
     for component in server.components() {
         items += "<item";

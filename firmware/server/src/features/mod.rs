@@ -8,6 +8,7 @@ mod avatar;
 mod bind;
 pub(crate) mod blocking;
 pub(crate) mod bookmarks;
+mod bytestreams;
 mod caps;
 pub(crate) mod carbons;
 mod contact_addresses;
@@ -16,7 +17,9 @@ mod data_policy;
 mod devices;
 mod disco;
 mod displayed;
+pub(crate) mod external_services;
 mod hints;
+pub(crate) mod jingle_message;
 pub(crate) mod last;
 pub(crate) mod mam;
 pub(crate) mod management;
@@ -69,6 +72,7 @@ pub(crate) const ALL: &[&Feature] = &[
     &displayed::PUBLISHING_FEATURE, // and what comes again was published
     &archive::FEATURE,    // what goes on, goes on with its place in the archive
     &hints::FEATURE,      // read by the archive, carbons and offline
+    &jingle_message::FEATURE, // likewise, and by push
     &mam::FEATURE,
     &mam::PREFERENCES_FEATURE,
     &mam::SEARCH_FEATURE,
@@ -105,6 +109,8 @@ pub(crate) const ALL: &[&Feature] = &[
     &bookmarks::CONVERSION_FEATURE,
     &notification_settings::FEATURE,
     &upload::FEATURE,
+    &bytestreams::FEATURE,
+    &external_services::FEATURE,
     &contact_addresses::FEATURE,
     &data_policy::FEATURE,
     &outage::FEATURE,
@@ -187,6 +193,8 @@ pub(crate) struct PerResource {
     pub(crate) blocklist_pushes: bool,
     /// Wants copies (XEP-0280 §4).
     pub(crate) carbons: bool,
+    /// Asked what there is for calls, so is told its changes (XEP-0215 §3.2).
+    pub(crate) services: external_services::Asked,
     /// What its client asks for (XEP-0115).
     pub(crate) capabilities: crate::capabilities::Announced,
 }

@@ -16,7 +16,7 @@ use crate::{
 };
 use std::sync::Arc;
 use tracing::error;
-use xmpp::{Element, Jid, Passing, StanzaError, compose, datetime};
+use xmpp::{Element, Passing, StanzaError, compose, datetime};
 
 const NS: &str = "urn:xmpp:http:upload:0";
 const PURPOSE: &str = "urn:xmpp:http:upload:purpose:0";
@@ -87,7 +87,7 @@ pub(crate) async fn slot(server: &Arc<Server>, passing: &Passing) -> Found {
     let Some(request) = passing.stanza.child(NS, "request") else {
         return Found::Refused(StanzaError::BAD_REQUEST);
     };
-    let account = match local(server, &passing.from) {
+    let account = match server.localpart(&passing.from) {
         None => return Found::Refused(STRANGER),
         Some(localpart) => match server.load(localpart).await {
             Ok(Some(account)) => account,
@@ -112,12 +112,6 @@ pub(crate) async fn slot(server: &Arc<Server>, passing: &Passing) -> Found {
         }
         Err(refusal) => refused(passing, refusal),
     }
-}
-
-/// Somebody who lives here.
-fn local<'a>(server: &Server, from: &'a Jid) -> Option<&'a str> {
-    from.localpart()
-        .filter(|_| from.domainpart() == server.domain().as_str())
 }
 
 fn wanted(request: &Element) -> Result<Wanted, StanzaError> {

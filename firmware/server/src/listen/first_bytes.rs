@@ -14,6 +14,9 @@ pub(super) enum Verdict {
     Nothing,
 }
 
+/// What a client of HTTP/2 says first (RFC 9113 §3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
 /// Judges what has come so far.
 pub(super) fn judge(bytes: &[u8]) -> Verdict {
     let text = match without_mark(bytes) {
@@ -25,6 +28,8 @@ pub(super) fn judge(bytes: &[u8]) -> Verdict {
         None => Verdict::More,
         Some(b'<') => stream(text, bytes.len() >= FIRST_BYTES_MAX),
         Some(0..=3) => stun(bytes),
+        Some(b'P') if PREFACE.starts_with(bytes) && bytes.len() < PREFACE.len() => Verdict::More,
+        Some(b'P') if bytes.starts_with(PREFACE) => Verdict::Speaks(Protocol::Http2),
         Some(_) => method(text),
     }
 }
@@ -124,6 +129,7 @@ mod tests {
     const CLIENT: Verdict = Verdict::Speaks(Protocol::Client);
     const SERVER: Verdict = Verdict::Speaks(Protocol::Server);
     const HTTP: Verdict = Verdict::Speaks(Protocol::Http1);
+    const HTTP2: Verdict = Verdict::Speaks(Protocol::Http2);
     const STREAMS: &str = "xmlns:stream='http://etherx.jabber.org/streams'";
 
     /// What is said of all the bytes, and of every beginning of them: nothing else than to wait for more.
@@ -203,6 +209,8 @@ mod tests {
             (b"\r\nPOST /http-bind HTTP/1.1\r\n", HTTP),
             (b"VERSION-CONTROL / HTTP/1.1", HTTP),
             (b"BASELINE-CONTROLBUTLONGER /", Verdict::Nothing),
+            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0", HTTP2),
+            (b"PUT / HTTP/1.1\r\n", HTTP),
             (b"get / HTTP/1.1", Verdict::Nothing),
             (b" ", Verdict::More),
             (b"GET\t", Verdict::Nothing),

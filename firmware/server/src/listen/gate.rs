@@ -69,6 +69,15 @@ impl Gate {
 }
 
 impl Admission {
+    /// Of nobody who counts.
+    #[cfg(test)]
+    pub(crate) fn free() -> Admission {
+        Admission {
+            gate: None,
+            network: None,
+        }
+    }
+
     /// The peer is known now and counts no longer.
     pub(crate) fn authenticated(&mut self) {
         let Some(gate) = self.gate.take() else { return };

@@ -1,20 +1,12 @@
-//! What is handed to those who serve HTTP: a connection, what has come over it already, and what TLS says of
-//! it.
+//! What is handed to those who serve HTTP: a connection, and what TLS says of it.
 
-use super::tls_port::{Opened, Protocol};
-use crate::transport::socket;
+use super::{
+    stream::ByteStream,
+    tls_port::{Opened, Protocol},
+};
 use rustls::ProtocolVersion;
-use std::{
-    io,
-    net::SocketAddr,
-    pin::Pin,
-    task::{Context, Poll},
-};
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-    sync::watch,
-};
+use std::{net::SocketAddr, pin::Pin};
+use tokio::sync::watch;
 use tokio_rustls::TlsStream;
 use xmpp::sasl::ChannelBindings;
 
@@ -26,7 +18,7 @@ pub trait Web: Send + Sync {
 
 /// A connection on which HTTP is spoken.
 pub struct HttpConnection {
-    pub stream: HttpStream,
+    pub stream: ByteStream,
     pub peer: SocketAddr,
     /// `None` in the clear.
     pub secured: Option<Secured>,
@@ -46,30 +38,9 @@ pub struct Secured {
     pub is_publicly_trusted: bool,
 }
 
-/// The bytes of a connection, from the first.
-pub struct HttpStream {
-    /// Read already, and not yet taken.
-    first: Vec<u8>,
-    socket: Socket,
-}
-
-enum Socket {
-    Clear(TcpStream),
-    Secured(Box<TlsStream<TcpStream>>),
-}
-
-impl From<TcpStream> for HttpStream {
-    fn from(tcp: TcpStream) -> HttpStream {
-        HttpStream {
-            first: Vec::new(),
-            socket: Socket::Clear(tcp),
-        }
-    }
-}
-
 impl Opened {
     /// For HTTP.
-    pub(super) fn into_http(self) -> (HttpStream, Secured) {
+    pub(super) fn into_http(self) -> (ByteStream, Secured) {
         let (_, common) = self.tls.get_ref();
         let version = common.protocol_version();
         let bindings = match &*self.tls {
@@ -82,86 +53,6 @@ impl Opened {
             bindings,
             is_publicly_trusted: self.identity.is_publicly_trusted(),
         };
-        let stream = HttpStream {
-            first: self.first,
-            socket: Socket::Secured(self.tls),
-        };
-        (stream, secured)
-    }
-}
-
-impl HttpStream {
-    /// For something else than HTTP: the socket, and what came over it and was not looked at, from `first`
-    /// on.
-    pub(super) fn into_socket(self, first: &[u8]) -> (socket::Socket, Vec<u8>) {
-        let socket = match self.socket {
-            Socket::Clear(tcp) => socket::Socket::Clear(tcp),
-            Socket::Secured(tls) => socket::Socket::Secured(tls),
-        };
-        (socket, [first, &self.first].concat())
-    }
-}
-
-impl AsyncRead for HttpStream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if !self.first.is_empty() {
-            let taken = self.first.len().min(buffer.remaining());
-            buffer.put_slice(&self.first[..taken]);
-            self.first.drain(..taken);
-            return Poll::Ready(Ok(()));
-        }
-        match &mut self.socket {
-            Socket::Clear(tcp) => Pin::new(tcp).poll_read(cx, buffer),
-            Socket::Secured(tls) => Pin::new(tls).poll_read(cx, buffer),
-        }
-    }
-}
-
-impl AsyncWrite for HttpStream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match &mut self.socket {
-            Socket::Clear(tcp) => Pin::new(tcp).poll_write(cx, bytes),
-            Socket::Secured(tls) => Pin::new(tls).poll_write(cx, bytes),
-        }
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match &mut self.socket {
-            Socket::Clear(tcp) => Pin::new(tcp).poll_write_vectored(cx, slices),
-            Socket::Secured(tls) => Pin::new(tls).poll_write_vectored(cx, slices),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match &self.socket {
-            Socket::Clear(tcp) => tcp.is_write_vectored(),
-            Socket::Secured(tls) => tls.is_write_vectored(),
-        }
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.socket {
-            Socket::Clear(tcp) => Pin::new(tcp).poll_flush(cx),
-            Socket::Secured(tls) => Pin::new(tls).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.socket {
-            Socket::Clear(tcp) => Pin::new(tcp).poll_shutdown(cx),
-            Socket::Secured(tls) => Pin::new(tls).poll_shutdown(cx),
-        }
+        (ByteStream::secured(self.tls, self.first), secured)
     }
 }

@@ -2,11 +2,14 @@
 
 use super::{
     Admission, Entrance, Who,
-    http::{HttpConnection, HttpStream, Secured},
+    http::{HttpConnection, Secured},
     proxy,
+    relay::RelayConnection,
+    stream::ByteStream,
     tls_port::{Entry, Opened, Protocol},
 };
 use crate::{
+    bytestreams::{self, Visit},
     component::Component,
     connection::{Connection, Door, Peer},
     limits::ACCEPT_PAUSE_MS,
@@ -158,7 +161,12 @@ impl Port {
                 };
                 Line::Secured(entry.open(tcp).await?)
             }
-            Who::Client | Who::Server | Who::Component | Who::Http => Line::Clear(tcp),
+            Who::Client
+            | Who::Server
+            | Who::Component
+            | Who::Bytestream
+            | Who::Http
+            | Who::Relay => Line::Clear(tcp),
         };
         Ok((line, arrival))
     }
@@ -178,27 +186,33 @@ impl Port {
             }
             (Who::Server, line) => self.run(Link::called(server, address, false), line, arrival),
             (Who::Component, line) => self.run(Component::new(server, address), line, arrival),
+            (Who::Bytestream, Line::Clear(tcp)) => self.run_bytestream(tcp, arrival),
+            (Who::Bytestream, Line::Secured(_)) => {} // nobody makes one there
+            (Who::Relay, Line::Clear(tcp)) => self.run_relay(tcp.into(), arrival),
             (Who::Http | Who::Tls(_), Line::Clear(tcp)) => self.run_http(tcp.into(), None, arrival),
-            (Who::Http | Who::Tls(_), Line::Secured(opened)) => match opened.protocol {
-                Protocol::Client => {
-                    let door = Door::DirectTls;
-                    let connection = Connection::new(server, Peer { address, door });
-                    self.run(connection, Line::Secured(opened), arrival);
+            (Who::Http | Who::Relay | Who::Tls(_), Line::Secured(opened)) => {
+                match opened.protocol {
+                    Protocol::Client => {
+                        let door = Door::DirectTls;
+                        let connection = Connection::new(server, Peer { address, door });
+                        self.run(connection, Line::Secured(opened), arrival);
+                    }
+                    Protocol::Server => {
+                        let (tcp, _) = opened.tls.get_ref();
+                        // As on the port that is theirs alone; where that fails the line is gone already.
+                        let _ = set_tcp_user_timeout(tcp, SERVER_DEAD_LINE_MS);
+                        let link = Link::called(server, address, true);
+                        self.run(link, Line::Secured(opened), arrival);
+                    }
+                    Protocol::Http2 | Protocol::Http1 => {
+                        let (stream, secured) = opened.into_http();
+                        self.run_http(stream, Some(secured), arrival);
+                    }
+                    Protocol::Turn => {
+                        self.run_relay(ByteStream::secured(opened.tls, opened.first), arrival);
+                    }
                 }
-                Protocol::Server => {
-                    let (tcp, _) = opened.tls.get_ref();
-                    // As on the port that is theirs alone; where that fails the line is gone already.
-                    let _ = set_tcp_user_timeout(tcp, SERVER_DEAD_LINE_MS);
-                    let link = Link::called(server, address, true);
-                    self.run(link, Line::Secured(opened), arrival);
-                }
-                Protocol::Http2 | Protocol::Http1 => {
-                    let (stream, secured) = opened.into_http();
-                    self.run_http(stream, Some(secured), arrival);
-                }
-                // No port offers it.
-                Protocol::Turn => {}
-            },
+            }
         }
     }
 
@@ -217,16 +231,36 @@ impl Port {
             admission: Some(arrival.admission),
             stop: self.stop.clone(),
         };
-        let serve = tcp::serve(self.entrance.house.clone(), socket, stream, how);
-        let alive = self.alive.clone();
-        tokio::spawn(async move {
-            serve.await;
-            drop(alive);
+        self.spawn(tcp::serve(self.entrance.house.clone(), socket, stream, how));
+    }
+
+    /// Whoever relays says when the peer is no stranger any more.
+    fn run_relay(&self, stream: ByteStream, arrival: Arrival) {
+        let serve = self.entrance.relay.serve(RelayConnection {
+            came_to: stream.local_ip(),
+            stream,
+            peer: arrival.peer,
+            stranger: arrival.admission.into(),
+            stop: self.stop.clone(),
         });
+        self.spawn(serve);
+    }
+
+    fn run_bytestream(&self, tcp: TcpStream, arrival: Arrival) {
+        let serve = bytestreams::serve(
+            self.entrance.house.server.clone(),
+            Visit {
+                tcp,
+                address: arrival.peer.ip(),
+                admission: arrival.admission,
+                stop: self.stop.clone(),
+            },
+        );
+        self.spawn(serve);
     }
 
     /// From here on those who serve HTTP count whom they serve.
-    fn run_http(&self, stream: HttpStream, secured: Option<Secured>, arrival: Arrival) {
+    fn run_http(&self, stream: ByteStream, secured: Option<Secured>, arrival: Arrival) {
         drop(arrival.admission);
         let serve = self.entrance.web.serve(HttpConnection {
             stream,
@@ -234,9 +268,13 @@ impl Port {
             secured,
             stop: self.stop.clone(),
         });
+        self.spawn(serve);
+    }
+
+    fn spawn<T>(&self, serve: impl Future<Output = T> + Send + 'static) {
         let alive = self.alive.clone();
         tokio::spawn(async move {
-            serve.await;
+            drop(serve.await);
             drop(alive);
         });
     }

@@ -17,6 +17,8 @@ use tokio::{
 
 /// What version 2 begins with (§2.2).
 const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
+/// Version 2, and the command for a connection of the proxy's own: it looks whether we are there.
+const LOCAL: u8 = 0x20;
 /// Signature, version and command, family and transport, and the length of the rest.
 const FIXED_BYTES: usize = 16;
 
@@ -56,6 +58,10 @@ async fn header(socket: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Sock
 }
 
 fn source(bytes: &[u8]) -> io::Result<Option<SocketAddr>> {
+    // Whatever is behind it is ignored (§2.2).
+    if bytes[SIGNATURE.len()] == LOCAL {
+        return Ok(None);
+    }
     let config = ParseConfig {
         include_tlvs: false,
         allow_v1: false,
@@ -133,6 +139,12 @@ mod tests {
         .await;
         check(&behind(written(0x20, 0x00, &[])), "the proxy's own; 5 left").await;
         check(&behind(written(0x20, 0x11, &V4)), "the proxy's own; 5 left").await;
+        check(&behind(written(0x20, 0x11, &[])), "the proxy's own; 5 left").await;
+        check(
+            &behind(written(0x20, 0x41, b"any")),
+            "the proxy's own; 5 left",
+        )
+        .await;
         check(
             &behind(written(0x21, 0x00, b"any")),
             "the proxy's own; 5 left",

@@ -57,8 +57,14 @@ pub(super) const HTTPS: TlsPort = TlsPort {
         Protocol::Server,
         Protocol::Http2,
         Protocol::Http1,
+        Protocol::Turn,
     ],
     silent: None,
+};
+// Browsers name nothing here.
+pub(super) const TURN_TLS: TlsPort = TlsPort {
+    offers: &[Protocol::Turn],
+    silent: Some(Protocol::Turn),
 };
 
 /// A connection of which it is known what is spoken on it.

@@ -1,7 +1,7 @@
 //! The door for clients that come in over HTTP. Whoever speaks HTTP brings them; who they are, and how many
 //! may be here before they have said so, is decided here as at every other port.
 
-use super::{Admission, HttpStream, gate::Gate};
+use super::{Admission, ByteStream, gate::Gate};
 use crate::{
     bosh::{self, Newcomer, Sessions},
     limits::SHUTDOWN_MS_MAX,
@@ -27,7 +27,7 @@ pub struct Admitted {
 impl Admitted {
     /// Serves it to its end, in a task of its own, which has nothing of what came before. `first` was read
     /// from the stream already.
-    pub fn serve(self, stream: HttpStream, first: &[u8]) {
+    pub fn serve(self, stream: ByteStream, first: &[u8]) {
         let line = stream.into_socket(first);
         let serve = frames::serve(self.house, line, self.visitor, self.admission, self.stop);
         tokio::spawn(serve);

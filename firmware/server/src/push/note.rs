@@ -2,13 +2,11 @@
 //! for.
 
 use crate::{
-    features::is_encrypted,
+    features::{is_encrypted, jingle_message::is_call},
     limits::{PUSH_CALL_ID_BYTES_MAX, PUSH_TEXT_BYTES_MAX},
 };
 use xmpp::{Jid, Passing, ns, stanza::Child};
 
-/// XEP-0353.
-const CALLS: [&str; 2] = ["urn:xmpp:jingle-message:0", "urn:xmpp:jingle-message:1"];
 /// XEP-0167.
 const RTP: &str = "urn:xmpp:jingle:apps:rtp:1";
 /// Its media that a device can ring for.
@@ -102,8 +100,7 @@ impl Note {
 
 fn call(message: &Passing) -> Option<What> {
     let mut children = message.stanza.children();
-    let propose =
-        children.find(|child| CALLS.contains(&child.ns()) && child.name() == "propose")?;
+    let propose = children.find(|child| is_call(*child) && child.name() == "propose")?;
     let sid = propose.attr("id")?;
     // Half an id is none: it answers no call.
     if !matches!(sid.len(), 1..=PUSH_CALL_ID_BYTES_MAX) {
@@ -145,7 +142,7 @@ pub(super) fn end_of_call(message: &Passing, own: &Jid) -> Option<EndOfCall> {
         &["retract", "reject", "finish"]
     };
     let mut children = message.stanza.children();
-    let end = children.find(|child| CALLS.contains(&child.ns()) && ends.contains(&child.name()))?;
+    let end = children.find(|child| is_call(*child) && ends.contains(&child.name()))?;
     let with = if is_ours { &message.to } else { &message.from };
     // Devices of old say to their own account what they accept.
     let with = (with.bare_str() != own.as_str()).then(|| with.bare());

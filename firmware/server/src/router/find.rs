@@ -37,6 +37,9 @@ impl Router {
         if passing.to.domainpart() == server.uploads().service().as_str() {
             return self.at_upload_service(server, passing).await;
         }
+        if passing.to.domainpart() == server.bytestreams.service().as_str() {
+            return self.at_proxy(server, passing);
+        }
         let for_service = passing.to == *server.pubsub();
         if !for_service && passing.to.domainpart() == server.pubsub().domainpart() {
             return nobody(passing); // no node has an address of its own (XEP-0060 §4.6.1)
@@ -104,7 +107,11 @@ impl Router {
         let Some(iq) = iq.filter(|_| passing.to.is_bare()) else {
             return nobody(passing);
         };
-        match self.hook(On::Server, &iq) {
+        let hook = match self.hook(On::Server, &iq) {
+            Some(IqHook::Server(hook)) => Some(IqHook::Server(hook)),
+            _ => self.hook(On::Stranger, &iq),
+        };
+        match hook {
             Some(IqHook::Server(hook)) => Found::Answered(hook(server, &iq)),
             _ => Found::Refused(StanzaError::SERVICE_UNAVAILABLE),
         }
@@ -132,6 +139,19 @@ impl Router {
             return upload::slot(server, passing).await;
         }
         match self.hook(On::UploadService, &iq) {
+            Some(IqHook::Server(hook)) => Found::Answered(hook(server, &iq)),
+            _ => Found::Refused(StanzaError::SERVICE_UNAVAILABLE),
+        }
+    }
+
+    /// Where nothing listens there is no such service.
+    fn at_proxy(&self, server: &Server, passing: &Passing) -> Found {
+        let iq = request(passing).filter(|_| passing.stanza.kind == Kind::Iq);
+        let is_service = passing.to == *server.bytestreams.service();
+        let Some(iq) = iq.filter(|_| is_service && server.bytestreams.port().is_some()) else {
+            return nobody(passing);
+        };
+        match self.hook(On::ProxyService, &iq) {
             Some(IqHook::Server(hook)) => Found::Answered(hook(server, &iq)),
             _ => Found::Refused(StanzaError::SERVICE_UNAVAILABLE),
         }

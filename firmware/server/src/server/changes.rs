@@ -36,6 +36,9 @@ impl Server {
         if let Some(account) = self.directory.get(localpart) {
             self.take_over(&account, change).await;
         }
+        if matches!(change, AccountChange::Disabled | AccountChange::Removed) {
+            self.end_bytestreams(localpart);
+        }
         match change {
             AccountChange::Added => {
                 Box::pin(self.keep_family()).await;

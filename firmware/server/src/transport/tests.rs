@@ -4,7 +4,7 @@ use crate::{
     connection::fixture::World,
     limits::{TLS_HANDSHAKE_MS_MAX, UNAUTHENTICATED_PER_ADDRESS_MAX},
     listen::{
-        self, Entrance, HttpConnection, Web,
+        self, Entrance, HttpConnection, Relay, RelayConnection, Web,
         limits::{FIRST_BYTES_MS_MAX, PROXY_HEADER_MS_MAX},
     },
     tls::{Files, Source, Tls},
@@ -21,7 +21,7 @@ use std::{
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    net::{TcpSocket, TcpStream},
+    net::{TcpSocket, TcpStream, UdpSocket},
     sync::watch,
     task::JoinHandle,
     time::Instant,
@@ -69,6 +69,22 @@ impl Web for NoWeb {
     }
 }
 
+struct NoRelay;
+
+impl Relay for NoRelay {
+    fn serve(&self, _: RelayConnection) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(std::future::ready(()))
+    }
+
+    fn serve_datagrams(
+        &self,
+        _: UdpSocket,
+        _: watch::Receiver<bool>,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
 struct House {
     c2s: SocketAddr,
     c2s_tls: SocketAddr,
@@ -82,7 +98,8 @@ impl House {
     async fn open() -> House {
         let world = World::new(
             "[listen]\nc2s = ['127.0.0.1:0']\nc2s_tls = ['127.0.0.1:0']\n\
-             https = ['127.0.0.1:0']\ns2s = []\ns2s_tls = []\nhttp = []\n\
+             https = ['127.0.0.1:0']\nstun = []\nturn_tls = []\ns2s = []\ns2s_tls = []\nhttp = []\n\
+             proxy65 = []\n\
              [proxy_protocol]\nfrom = ['127.0.0.2']",
         );
         let disk = Arc::new(Disk::default());
@@ -91,7 +108,12 @@ impl House {
             names: vec!["localhost".into()],
         };
         let tls = Arc::new(Tls::open(disk.clone(), &source, Path::new(""), 0).unwrap());
-        let entrance = Entrance::new(world.server.clone(), tls, Arc::new(NoWeb));
+        let entrance = Entrance::new(
+            world.server.clone(),
+            tls,
+            Arc::new(NoWeb),
+            Arc::new(NoRelay),
+        );
         let (stop, stopped) = watch::channel(false);
         let mut addresses = BTreeMap::new();
         let mut serving = Vec::new();

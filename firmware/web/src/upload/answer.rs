@@ -1,12 +1,13 @@
 //! What is said to programs and people, and the headers of every answer.
 
+use crate::limits::COME_BACK_S;
 use axum::{
     http::{
         HeaderName, HeaderValue, StatusCode,
         header::{
             ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
             ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
-            CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS,
+            CONTENT_SECURITY_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
         },
     },
     response::{IntoResponse, Response},
@@ -74,7 +75,12 @@ impl Refused {
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        (self.status, format!("{}\n", self.sentence)).into_response()
+        let mut response = (self.status, format!("{}\n", self.sentence)).into_response();
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            let later = HeaderValue::from(COME_BACK_S);
+            response.headers_mut().insert(RETRY_AFTER, later);
+        }
+        response
     }
 }
 

@@ -1,6 +1,6 @@
 //! A file while it goes: read piece by piece, the next one when the last is on its way.
 
-use crate::limits::GET_BUFFER_BYTES;
+use crate::{limits::GET_BUFFER_BYTES, shares::Share};
 use axum::body::{Bytes, HttpBody};
 use hyper::body::{Frame, SizeHint};
 use std::{
@@ -15,6 +15,8 @@ pub(super) struct FileBody {
     state: State,
     /// Bytes to come.
     left: u64,
+    /// The right to be read.
+    _share: Share,
 }
 
 enum State {
@@ -25,10 +27,11 @@ enum State {
 
 impl FileBody {
     /// The next `bytes` of a file.
-    pub(super) fn new(file: File, bytes: u64) -> FileBody {
+    pub(super) fn new(file: File, bytes: u64, share: Share) -> FileBody {
         FileBody {
             state: State::Resting(file),
             left: bytes,
+            _share: share,
         }
     }
 }

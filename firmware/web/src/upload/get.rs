@@ -8,6 +8,7 @@ use super::{
     path::Address,
     range::{self, Wanted},
 };
+use crate::Peer;
 use axum::{
     body::Body,
     http::{
@@ -59,6 +60,9 @@ pub(super) async fn answer(uploads: &Uploads, head: &Parts) -> Result<Response, 
         Wanted::Part { first, bytes } => (StatusCode::PARTIAL_CONTENT, first, bytes),
         Wanted::None => return Ok(unsatisfiable(upload.bytes)),
     };
+    let peer = head.extensions.get::<Peer>().ok_or(Refused::NO_FILE)?.0;
+    let share = uploads.gets.take(peer.ip(), u64::from(is_get));
+    let share = share.ok_or(Refused::TOO_MANY)?;
     let path = uploads.file(id);
     let file = spawn_blocking(move || open(&path, first)).await;
     let file = file.unwrap_or_else(|error| Err(io::Error::other(error)));
@@ -67,7 +71,7 @@ pub(super) async fn answer(uploads: &Uploads, head: &Parts) -> Result<Response, 
         Refused::NO_FILE
     })?;
     let body = if is_get {
-        Body::new(FileBody::new(file, bytes))
+        Body::new(FileBody::new(file, bytes, share))
     } else {
         Body::empty()
     };
