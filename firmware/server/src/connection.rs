@@ -142,22 +142,19 @@ impl Connection {
 
     /// Takes bytes off the wire.
     pub fn push(&mut self, bytes: &[u8]) {
-        self.heard(bytes.len());
-        if !matches!(self.stage, Stage::Closed) {
-            self.reader.push(bytes);
-        }
+        self.arrived(bytes, bytes.len());
     }
 
-    /// So many bytes came off the wire: they show that the line is alive, and count for the rate.
-    pub fn heard(&mut self, bytes: usize) {
-        if bytes == 0 {
-            return;
-        }
+    /// The same, where so many came off the wire: they show that the line is alive, and count for the rate.
+    pub(crate) fn arrived(&mut self, bytes: &[u8], count: usize) {
         let now = self.now();
         self.quiet_since = now;
         self.management.heard();
         self.rate
-            .spend(bytes, self.server.config().limits.c2s_rate, now);
+            .spend(count, self.server.config().limits.c2s_rate, now);
+        if !matches!(self.stage, Stage::Closed) {
+            self.reader.push(bytes);
+        }
     }
 
     /// Works off what was pushed, what waits in the outbox and what time brought, as far as it goes now. Not

@@ -27,7 +27,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use server::listen::{HttpConnection, ByteStream, Protocol, Secured, Web};
+use server::listen::{ByteStream, HttpConnection, Protocol, Secured, Web};
 use std::{
     convert::Infallible,
     pin::{Pin, pin},

@@ -48,6 +48,7 @@ pub(crate) fn serve(
     };
     let mut connection = Connection::new(house.server.clone(), peer);
     connection.secured(visitor.bindings);
+    connection.arrived(b"", first.len());
     let how = Serving {
         address: visitor.address,
         direct: false,
@@ -71,14 +72,17 @@ impl Line for Framed {
     fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
-        mut take: impl FnMut(&[u8]),
+        mut take: impl FnMut(&[u8], usize),
     ) -> Poll<io::Result<bool>> {
-        if let Some(goes_on) = self.inbox.go_on(&mut take) {
+        if let Some(goes_on) = self.inbox.go_on(|said| take(said, 0)) {
             return Poll::Ready(Ok(goes_on));
         }
         let inbox = &mut self.inbox;
-        self.socket
-            .poll_bytes(cx, |bytes| inbox.arrived(bytes, &mut take))
+        self.socket.poll_bytes(cx, |bytes| {
+            // Whatever they are: pings, and parts of what never becomes whole.
+            take(b"", bytes.len());
+            inbox.arrived(bytes, |said| take(said, 0))
+        })
     }
 
     /// All of it at once where it is not much, so that it fills as few packets as it can.
@@ -135,10 +139,6 @@ impl Line for Framed {
         self.inbox.message_bytes_max = FRAME_BYTES_MAX;
     }
 
-    fn beside(&mut self) -> usize {
-        std::mem::take(&mut self.inbox.beside)
-    }
-
     fn owes(&self) -> bool {
         self.inbox.ping.is_some()
     }
@@ -153,7 +153,7 @@ impl Framed {
     async fn until_goodbye(&mut self) {
         poll_fn(|cx| {
             while self.inbox.end.is_none() {
-                match ready!(self.poll_read(cx, |_| {})) {
+                match ready!(self.poll_read(cx, |_, _| {})) {
                     Ok(true) => {}
                     Ok(false) | Err(_) => break,
                 }

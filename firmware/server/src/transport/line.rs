@@ -17,11 +17,12 @@ pub(crate) trait Ahead: Send {
 }
 
 pub(crate) trait Line: Send {
-    /// Hands what came in to `take`. `false` at the end: the peer sends nothing more.
+    /// Hands what came in to `take`, and as how many bytes of the line it counts. `false` at the end: the peer
+    /// sends nothing more.
     fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
-        take: impl FnMut(&[u8]),
+        take: impl FnMut(&[u8], usize),
     ) -> Poll<io::Result<bool>>;
 
     /// Writes all of it: whole elements. Where the peer takes nothing, a line that can hands what comes in to
@@ -42,11 +43,6 @@ pub(crate) trait Line: Send {
 
     /// The peer has authenticated, and may say more at once.
     fn trust(&mut self) {}
-
-    /// Bytes that came in since this was asked, besides those that were handed on.
-    fn beside(&mut self) -> usize {
-        0
-    }
 
     /// Whether the peer waits for something that goes out with the next write and is no part of the stream.
     fn owes(&self) -> bool {

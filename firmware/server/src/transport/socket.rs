@@ -34,10 +34,10 @@ impl Line for Socket {
     fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
-        mut take: impl FnMut(&[u8]),
+        mut take: impl FnMut(&[u8], usize),
     ) -> Poll<io::Result<bool>> {
         self.poll_bytes(cx, |bytes| {
-            take(bytes);
+            take(bytes, bytes.len());
             !bytes.is_empty()
         })
     }
@@ -155,7 +155,7 @@ impl Socket {
     ) -> Poll<io::Result<T>> {
         let mut is_open = true;
         while done.is_pending() && is_open && ahead.wants_more() {
-            is_open = ready!(self.poll_read(cx, |read| ahead.take(read)))?;
+            is_open = ready!(self.poll_read(cx, |read, _| ahead.take(read)))?;
         }
         done
     }
@@ -228,7 +228,7 @@ mod tests {
         for (socket, heard) in [(&mut one, heard), (&mut other, heard_too)] {
             let mut all = heard;
             while all.len() < most.len() {
-                poll_fn(|cx| socket.poll_read(cx, |bytes| all.extend(bytes)))
+                poll_fn(|cx| socket.poll_read(cx, |bytes, _| all.extend(bytes)))
                     .await
                     .unwrap();
             }

@@ -123,7 +123,7 @@ impl<L: Line> Driver<L> {
                 Todo::Write => true,
                 Todo::Read => {
                     self.wait(connection, &mut alarms, |socket, cx, connection| {
-                        socket.poll_read(cx, |bytes| connection.push(bytes))
+                        socket.poll_read(cx, |bytes, count| connection.arrived(bytes, count))
                     })
                     .await?
                 }
@@ -171,7 +171,6 @@ impl<L: Line> Driver<L> {
                 return Poll::Ready(Ok(true));
             }
             let read = poll_read(socket, cx, connection);
-            connection.heard(socket.beside());
             if let Some(error) = socket.fault() {
                 connection.end(error);
             }

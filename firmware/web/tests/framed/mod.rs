@@ -1,5 +1,7 @@
 //! A client that speaks in frames of its own making, right ones and wrong ones.
 
+#![allow(dead_code, reason = "each test file uses what it needs")]
+
 use crate::house::House;
 use std::time::Duration;
 use tokio::{
@@ -43,6 +45,10 @@ pub(crate) fn handshake(instead: &[(&str, &str)]) -> String {
 
 /// A frame under a mask, with this first byte.
 pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    frame_under([1, 2, 3, 4], first, payload)
+}
+
+pub(crate) fn frame_under(mask: [u8; 4], first: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![first];
     match payload.len() {
         length @ 0..=125 => bytes.push(0x80 + length as u8),
@@ -55,7 +61,6 @@ pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
             bytes.extend((length as u64).to_be_bytes());
         }
     }
-    let mask = [1, 2, 3, 4];
     bytes.extend(mask);
     let masked = payload.iter().zip(mask.iter().cycle());
     bytes.extend(masked.map(|(byte, key)| byte ^ key));

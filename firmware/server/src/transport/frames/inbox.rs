@@ -19,8 +19,6 @@ pub(super) struct Inbox {
     pub(super) fault: Option<StreamError>,
     /// The payload of a question that is yet to be answered; of several, of the last (RFC 6455 §5.5.3).
     pub(super) ping: Option<Vec<u8>>,
-    /// Bytes that came and were no part of the stream, until they are counted.
-    pub(super) beside: usize,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -46,7 +44,6 @@ impl Inbox {
         Inbox {
             decoder: Decoder::default(),
             message_bytes_max: UNAUTHENTICATED_BYTES_MAX,
-            beside: first.len(),
             rest: (!first.is_empty()).then_some(first),
             end: None,
             fault: None,
@@ -55,7 +52,7 @@ impl Inbox {
     }
 
     /// Looks at what was left the last time: whether the peer is there, or `None` where more is to be read.
-    pub(super) fn go_on(&mut self, take: &mut impl FnMut(&[u8])) -> Option<bool> {
+    pub(super) fn go_on(&mut self, take: impl FnMut(&[u8])) -> Option<bool> {
         if self.end.is_some() {
             return Some(self.tell_end());
         }
@@ -64,12 +61,11 @@ impl Inbox {
     }
 
     /// Hands on what has come. `false` when the peer is gone, or has said goodbye.
-    pub(super) fn arrived(&mut self, bytes: &mut [u8], take: &mut impl FnMut(&[u8])) -> bool {
-        self.beside += bytes.len();
+    pub(super) fn arrived(&mut self, bytes: &mut [u8], take: impl FnMut(&[u8])) -> bool {
         !bytes.is_empty() && self.work(bytes, take)
     }
 
-    fn work(&mut self, bytes: &mut [u8], take: &mut impl FnMut(&[u8])) -> bool {
+    fn work(&mut self, bytes: &mut [u8], mut take: impl FnMut(&[u8])) -> bool {
         let mut bytes = Unread::new(bytes);
         let mut has_taken = false;
         while self.end.is_none() {
@@ -77,8 +73,6 @@ impl Inbox {
                 Ok(None) => return true,
                 Ok(Some(Message::Text(text))) => match framing::put(&text) {
                     Ok(put) => {
-                        // The stream counts it itself.
-                        self.beside = self.beside.saturating_sub(put.len());
                         take(put.as_bytes());
                         has_taken = true;
                     }
