@@ -26,7 +26,7 @@ class XmppJs:
         self.server = server
         self.jid = f"{localpart}@{server.domain}"
         self.settings = {
-            "service": f"wss://{server.domain}:{server.https}/xmpp-websocket" if web
+            "service": f"wss://{server.domain}:{link.port if link else server.https}/xmpp-websocket" if web
             else f"xmpp://{server.host}:{link.port if link else server.c2s}", "domain": server.domain,
             "username": localpart, "resource": resource, "password": password, "token": token, "plain": plain,
             "installation": INSTALLATION}

@@ -142,11 +142,16 @@ impl Connection {
 
     /// Takes bytes off the wire.
     pub fn push(&mut self, bytes: &[u8]) {
+        self.arrived(bytes, bytes.len());
+    }
+
+    /// The same, where so many came off the wire: they show that the line is alive, and count for the rate.
+    pub(crate) fn arrived(&mut self, bytes: &[u8], count: usize) {
         let now = self.now();
         self.quiet_since = now;
         self.management.heard();
         self.rate
-            .spend(bytes.len(), self.server.config().limits.c2s_rate, now);
+            .spend(count, self.server.config().limits.c2s_rate, now);
         if !matches!(self.stage, Stage::Closed) {
             self.reader.push(bytes);
         }
@@ -199,7 +204,9 @@ impl Connection {
 
     /// All the output that was there was written to the socket.
     pub async fn written(&mut self) {
-        self.quiet_since = self.now();
+        let now = self.now();
+        self.quiet_since = now;
+        self.management.written(now);
         let positions = std::mem::take(&mut self.positions);
         if let (Some(session), false) = (&self.session, positions.is_empty()) {
             self.server.written(session, &positions).await;
@@ -241,7 +248,7 @@ impl Connection {
             Stage::Bound if self.quiet_since + IDLE_MS <= now => {
                 self.quiet_since = now;
                 if self.is_managed() {
-                    self.management.ask(now, &mut self.output);
+                    self.management.ask(&mut self.output);
                 } else {
                     self.output.push(b' ');
                 }
@@ -266,8 +273,7 @@ impl Connection {
                 self.positions.extend(entry.position);
             }
         }
-        self.management
-            .ask_when(batch.ask, self.now(), &mut self.output);
+        self.management.ask_when(batch.ask, &mut self.output);
         if batch.cut {
             self.drop_line();
         }

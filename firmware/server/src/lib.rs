@@ -53,4 +53,4 @@ pub use push::{Outcome, Trial};
 pub use room::administration as rooms;
 pub use server::{AccountChange, Counts, Parts, Server, StartError};
 pub use session::Session;
-pub use transport::{Frame, Frames, Visitor};
+pub use transport::Visitor;

@@ -20,7 +20,7 @@ pub use http::{HttpConnection, Secured, Web};
 pub use relay::{Relay, RelayConnection, Stranger};
 pub use stream::ByteStream;
 pub use tls_port::Protocol;
-pub use web::ClientDoor;
+pub use web::{Admitted, ClientDoor};
 
 use crate::{
     bytestreams::limits::IDLE_MS_MAX,

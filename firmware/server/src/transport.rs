@@ -9,7 +9,7 @@ pub(crate) mod socket;
 pub(crate) mod tcp;
 
 pub(crate) use driven::{Driven, Handshake};
-pub use frames::{Frame, Frames, Visitor};
+pub use frames::Visitor;
 pub(crate) use line::{Ahead, Line};
 
 #[cfg(test)]

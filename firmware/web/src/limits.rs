@@ -28,12 +28,9 @@ pub const HEADERS_MAX: usize = 64;
 pub const PACE_PERIOD: Duration = Duration::from_mins(5);
 /// Bytes that pass in a [`PACE_PERIOD`], both ways together: a line of 7 kbit/s carries them.
 pub const PACE_BYTES_MIN: u64 = 262_144;
-/// Bytes of a WebSocket message: the largest stanza and the namespaces that it has to declare (RFC 7395
-/// §3.3.3). Larger ones end the connection.
-pub const FRAME_BYTES_MAX: usize = xmpp::limits::STANZA_BYTES_MAX + 1_024;
-/// Bytes that a WebSocket reads at a time. Each session has a buffer of this size as long as it lives, and
-/// most of what a client says is shorter.
-pub const WEBSOCKET_READ_BYTES: usize = 1_024;
+/// Seconds after which a client may come again to whom there was no room to make a WebSocket: strangers are
+/// soon known, or gone.
+pub const WEBSOCKET_RETRY_S: u16 = 10;
 /// Files that are put at a time: a family that comes home from a wedding. Each needs [`PUT_BUFFER_BYTES`].
 pub const PUTS_MAX: usize = 16;
 /// Jobs on uploaded files that wait for the card at a time, of the threads that keys are derived on, too.

@@ -37,6 +37,11 @@ impl<S> Paced<S> {
         (Paced { socket, pace }, shared)
     }
 
+    /// The connection, which nobody counts any more.
+    pub(crate) fn into_inner(self) -> S {
+        self.socket
+    }
+
     fn count(&self, bytes: usize) {
         self.pace.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }

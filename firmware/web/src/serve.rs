@@ -27,7 +27,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use server::listen::{HttpConnection, Protocol, Secured, Web};
+use server::listen::{ByteStream, HttpConnection, Protocol, Secured, Web};
 use std::{
     convert::Infallible,
     pin::{Pin, pin},
@@ -44,6 +44,9 @@ impl Web for Site {
         Box::pin(serve(self.clone(), connection))
     }
 }
+
+/// What HTTP is spoken on.
+pub(crate) type Line = TokioIo<Paced<ByteStream>>;
 
 async fn serve(site: Site, connection: HttpConnection) {
     let HttpConnection {
@@ -68,7 +71,7 @@ async fn serve(site: Site, connection: HttpConnection) {
     };
     let service = service_fn(move |request| desk.answer(request));
     let (stream, pace) = Paced::new(stream);
-    let socket = TokioIo::new(stream);
+    let socket: Line = TokioIo::new(stream);
     let ended = if is_http2 {
         let connection = over_http2().serve_connection(socket, service);
         let finish = http2::Connection::graceful_shutdown;

@@ -5,6 +5,7 @@
 use crate::{
     Element, StreamError, compose, limits, ns,
     stream::framer::{Frame, Framer},
+    xml,
 };
 use quick_xml::events::BytesStart;
 use std::borrow::Cow;
@@ -42,43 +43,80 @@ impl Piece {
 /// # Errors
 /// None for what we write; for anything else what is wrong with it.
 pub fn cut(said: &[u8]) -> Result<Vec<Piece>, StreamError> {
+    pieces(said)?.collect()
+}
+
+/// The same, one after the other.
+///
+/// # Errors
+/// As [`cut`].
+pub fn pieces(said: &[u8]) -> Result<Pieces<'_>, StreamError> {
     let said = std::str::from_utf8(said).map_err(|_| StreamError::UNSUPPORTED_ENCODING)?;
-    let mut pieces = Vec::new();
-    let mut framer = Framer::inside();
-    let mut rest = said.trim_start();
-    if rest.is_empty() && !said.is_empty() {
-        pieces.push(Piece::Space);
-    }
-    while !rest.is_empty() {
-        // A stream that follows another one on the same line (RFC 6120 §6.4.6).
-        if rest.starts_with("<?xml") {
-            framer = Framer::new();
+    let rest = said.trim_start();
+    Ok(Pieces {
+        framer: Framer::inside(),
+        rest,
+        is_space: rest.is_empty() && !said.is_empty(),
+    })
+}
+
+/// What [`pieces`] cuts. Behind an error there is nothing more.
+pub struct Pieces<'a> {
+    framer: Framer,
+    rest: &'a str,
+    /// There is nothing but white space.
+    is_space: bool,
+}
+
+impl Pieces<'_> {
+    fn step(&mut self) -> Result<Option<Piece>, StreamError> {
+        if std::mem::take(&mut self.is_space) {
+            return Ok(Some(Piece::Space));
         }
-        let frame = framer.next(rest.as_bytes(), usize::MAX)?;
-        let length = match frame.ok_or(StreamError::NOT_WELL_FORMED)? {
-            Frame::Declaration(length) => length,
-            Frame::Header(length) | Frame::EmptyHeader(length) => {
-                pieces.push(Piece::Open(kept_attributes(&rest[..length])?));
-                length
+        while !self.rest.is_empty() {
+            // A stream that follows another one on the same line (RFC 6120 §6.4.6).
+            if self.rest.starts_with("<?xml") {
+                self.framer = Framer::new();
             }
-            Frame::Element(length) => {
-                pieces.push(Piece::Element(complete(&rest[..length])?));
-                length
+            let frame = self.framer.next(self.rest.as_bytes(), usize::MAX)?;
+            let (length, piece) = match frame.ok_or(StreamError::NOT_WELL_FORMED)? {
+                Frame::Declaration(length) => (length, None),
+                Frame::Header(length) | Frame::EmptyHeader(length) => {
+                    let attributes = kept_attributes(&self.rest[..length])?;
+                    (length, Some(Piece::Open(attributes)))
+                }
+                Frame::Element(length) => {
+                    let element = complete(&self.rest[..length])?;
+                    (length, Some(Piece::Element(element)))
+                }
+                Frame::Close(length) => (length, Some(Piece::Close)),
+            };
+            self.rest = self.rest[length..].trim_start();
+            if piece.is_some() {
+                return Ok(piece);
             }
-            Frame::Close(length) => {
-                pieces.push(Piece::Close);
-                length
-            }
-        };
-        rest = rest[length..].trim_start();
+        }
+        Ok(None)
     }
-    Ok(pieces)
+}
+
+impl Iterator for Pieces<'_> {
+    type Item = Result<Piece, StreamError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let step = self.step();
+        if step.is_err() {
+            self.rest = "";
+        }
+        step.transpose()
+    }
 }
 
 /// What a frame of a peer is on a stream.
 ///
 /// # Errors
-/// `invalid-namespace` (§3.3.2), or `not-well-formed` for anything but one whole element, which a `<` begins.
+/// `invalid-namespace` (§3.3.2), `not-well-formed` for anything but one whole element, which a `<` begins, or
+/// `policy-violation` for one that is too large.
 pub fn put(frame: &str) -> Result<Cow<'_, str>, StreamError> {
     let element = match frame.strip_prefix("<?xml") {
         Some(rest) => {
@@ -122,6 +160,10 @@ pub fn header_with<'a>(value: impl Fn(&str) -> Option<&'a str>) -> String {
 }
 
 fn framing(element: &str) -> Result<Element, StreamError> {
+    // It becomes a tree, as what it stands for does.
+    if element.len() > limits::NONZA_BYTES_MAX {
+        return Err(xml::TOO_LARGE);
+    }
     let element = Element::parse(element, "")?;
     if element.ns == NS {
         Ok(element)
@@ -216,6 +258,10 @@ mod tests {
         .assert_eq(&frames.join("\n"));
         assert_eq!(cut(b" ").unwrap(), [Piece::Space]);
         assert_eq!(cut(b"").unwrap(), []);
+        let mut wrong = pieces(b"<a/>b<c/>").unwrap();
+        assert!(wrong.next().unwrap().is_ok());
+        assert_eq!(wrong.next(), Some(Err(StreamError::BAD_FORMAT)));
+        assert_eq!(wrong.next(), None);
         // A stream begins anew behind what ended the one before.
         let again = "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/><?xml version='1.0'?>\
              <stream:stream id='b'>";
@@ -232,10 +278,18 @@ mod tests {
              xmlns:stream='http://etherx.jabber.org/streams'>";
         let close = format!("<c:close xmlns:c='{NS}'/>");
         let declared = format!("<?xml version='1.0'?>{open}");
+        let [full_open, full_close] = ["open", "close"].map(|name| {
+            let inside = "<a/>".repeat(limits::NONZA_BYTES_MAX / 4);
+            format!("<{name} xmlns='{NS}'>{inside}</{name}>")
+        });
+        let large = format!("<a>{}</a>", "x".repeat(limits::STANZA_BYTES_MAX));
         let rows = [
             (open.as_str(), Ok(header)),
             (&declared, Ok(header)),
             (&close, Ok("</stream:stream>")),
+            (&full_open, Err(xml::TOO_LARGE)),
+            (&full_close, Err(xml::TOO_LARGE)),
+            (&large, Err(xml::TOO_LARGE)),
             (
                 "<message xmlns='jabber:client'/>",
                 Ok("<message xmlns='jabber:client'/>"),

@@ -17,6 +17,7 @@ pub mod rsm;
 pub mod sasl;
 pub mod stanza;
 pub mod stream;
+pub mod websocket;
 pub mod wrapper;
 mod xml;
 

@@ -84,7 +84,7 @@ impl Line for Requests {
     fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
-        take: impl FnOnce(&[u8]),
+        mut take: impl FnMut(&[u8], usize),
     ) -> Poll<io::Result<bool>> {
         let input = self.poll_session(cx, |session, now| {
             if session.is_over {
@@ -99,7 +99,7 @@ impl Line for Requests {
         });
         input.map(|input| {
             if let Some(input) = &input {
-                take(input.as_bytes());
+                take(input.as_bytes(), input.len());
             }
             Ok(input.is_some())
         })

@@ -2,7 +2,8 @@
 //!
 //! `<r/>` is answered when everything that came is on disk, or after [`ACK_WAIT_MS_MAX`] with what is,
 //! and then once more, unasked, when the rest is there (DESIGN §6). A client that owes an answer and says
-//! nothing at all for [`ACK_TIMEOUT_MS`] is not there any more.
+//! nothing at all for [`ACK_TIMEOUT_MS`] is not there any more; the time begins when the question is written,
+//! because a slow line takes long for what is before it.
 
 use crate::{
     features::management::NS,
@@ -25,7 +26,9 @@ pub(super) struct Management {
     wanted: Option<u64>,
     /// The client was told less than it has sent.
     owed: bool,
-    /// We asked, and nothing came since.
+    /// The question is in the output.
+    asking: bool,
+    /// When it was written, if nothing came since.
     asked: Option<u64>,
     /// When the outbox is to be looked at again, for it wants to ask.
     next_ask: Option<u64>,
@@ -38,20 +41,27 @@ impl Management {
     }
 
     /// Does what the outbox wants.
-    pub(super) fn ask_when(&mut self, ask: Ask, now: u64, out: &mut Vec<u8>) {
+    pub(super) fn ask_when(&mut self, ask: Ask, out: &mut Vec<u8>) {
         self.next_ask = match ask {
             Ask::At(then) => Some(then),
             Ask::Now | Ask::No => None,
         };
         if ask == Ask::Now {
-            self.ask(now, out);
+            self.ask(out);
         }
     }
 
     /// Asks the client.
-    pub(super) fn ask(&mut self, now: u64, out: &mut Vec<u8>) {
-        self.asked.get_or_insert(now);
+    pub(super) fn ask(&mut self, out: &mut Vec<u8>) {
+        self.asking = true;
         let _ = write!(out, "<r xmlns='{NS}'/>");
+    }
+
+    /// All output was written.
+    pub(super) fn written(&mut self, now: u64) {
+        if std::mem::take(&mut self.asking) {
+            self.asked.get_or_insert(now);
+        }
     }
 
     /// Something came: the line is alive.
@@ -100,5 +110,31 @@ impl Management {
             return Poll::Pending;
         }
         Intake::poll_handled(session, store, cx).map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_has_its_time_from_when_it_was_asked() {
+        let mut management = Management::default();
+        let mut out = Vec::new();
+        management.ask_when(Ask::Now, &mut out);
+        assert_eq!(out, b"<r xmlns='urn:xmpp:sm:3'/>");
+        let slow = ACK_TIMEOUT_MS * 3;
+        assert!(!management.is_dead(slow), "it is still being written");
+        management.written(slow);
+        assert_eq!(management.deadline(), Some(slow + ACK_TIMEOUT_MS));
+        // Asking again gives no more time.
+        management.ask_when(Ask::Now, &mut out);
+        management.written(slow + 1_000);
+        assert!(!management.is_dead(slow + ACK_TIMEOUT_MS - 1));
+        assert!(management.is_dead(slow + ACK_TIMEOUT_MS));
+        // Who says anything is there.
+        management.heard();
+        management.written(slow + 2_000);
+        assert_eq!(management.deadline(), None);
     }
 }

@@ -1,5 +1,6 @@
 //! The bytes of a connection that is handed on: what has come over it already, then what comes.
 
+use crate::transport::socket;
 use std::{
     io,
     net::IpAddr,
@@ -39,6 +40,15 @@ impl ByteStream {
             first,
             socket: Socket::Secured(tls),
         }
+    }
+
+    /// For what is no HTTP any more: the socket, and what came over it and was not looked at, from `first` on.
+    pub(super) fn into_socket(self, first: &[u8]) -> (socket::Socket, Vec<u8>) {
+        let socket = match self.socket {
+            Socket::Clear(tcp) => socket::Socket::Clear(tcp),
+            Socket::Secured(tls) => socket::Socket::Secured(tls),
+        };
+        (socket, [first, &self.first].concat())
     }
 
     /// The address of ours at the other end; `None` where the connection is gone already.

@@ -1,20 +1,38 @@
 //! The door for clients that come in over HTTP. Whoever speaks HTTP brings them; who they are, and how many
 //! may be here before they have said so, is decided here as at every other port.
 
-use super::gate::Gate;
+use super::{Admission, ByteStream, gate::Gate};
 use crate::{
     bosh::{self, Newcomer, Sessions},
     limits::SHUTDOWN_MS_MAX,
     server::Server,
     tls::Tls,
     transport::{
-        frames::{self, Frames, Visitor},
+        frames::{self, Visitor},
         tcp::House,
     },
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, time::timeout};
 use tracing::debug;
+
+/// A client that may come in with a WebSocket. Counts as a stranger from now on.
+pub struct Admitted {
+    house: Arc<House>,
+    visitor: Visitor,
+    admission: Admission,
+    stop: watch::Receiver<bool>,
+}
+
+impl Admitted {
+    /// Serves it to its end, in a task of its own, which has nothing of what came before. `first` was read
+    /// from the stream already.
+    pub fn serve(self, stream: ByteStream, first: &[u8]) {
+        let line = stream.into_socket(first);
+        let serve = frames::serve(self.house, line, self.visitor, self.admission, self.stop);
+        tokio::spawn(serve);
+    }
+}
 
 /// A clone is a count.
 #[derive(Clone)]
@@ -40,14 +58,19 @@ impl ClientDoor {
         &self.house.server
     }
 
-    /// Serves a client in frames to its end (RFC 7395). Returns at once where too many strangers are here.
-    pub async fn serve_frames(&self, frames: impl Frames, visitor: Visitor) {
+    /// Lets a client in that is about to make a WebSocket (RFC 7395); `None` where too many strangers are
+    /// here.
+    pub fn admit(&self, visitor: Visitor) -> Option<Admitted> {
         let Some(admission) = self.gate.admit(visitor.address) else {
             debug!(address = %visitor.address, "too many connections that have not authenticated");
-            return;
+            return None;
         };
-        let (house, stop) = (self.house.clone(), self.stop.subscribe());
-        frames::serve(house, frames, visitor, admission, stop).await;
+        Some(Admitted {
+            house: self.house.clone(),
+            visitor,
+            admission,
+            stop: self.stop.subscribe(),
+        })
     }
 
     /// Answers a request of BOSH, when there is something to say to it: at the latest after

@@ -29,6 +29,10 @@ pub(crate) trait Driven: Send {
     fn is_authenticated(&self) -> bool;
     fn output(&mut self) -> &mut Vec<u8>;
     fn push(&mut self, bytes: &[u8]);
+    /// The same, where it counts as so many bytes.
+    fn arrived(&mut self, bytes: &[u8], _count: usize) {
+        self.push(bytes);
+    }
     fn written(&mut self) -> impl Future<Output = ()> + Send;
     /// What [`Todo::Work`] asked for.
     fn resume(&mut self, done: Done) -> impl Future<Output = ()> + Send;
@@ -64,6 +68,10 @@ impl Driven for Connection {
 
     fn push(&mut self, bytes: &[u8]) {
         Connection::push(self, bytes);
+    }
+
+    fn arrived(&mut self, bytes: &[u8], count: usize) {
+        Connection::arrived(self, bytes, count);
     }
 
     fn written(&mut self) -> impl Future<Output = ()> + Send {

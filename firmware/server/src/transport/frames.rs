@@ -1,15 +1,20 @@
-//! A client's stream in frames, over a WebSocket (RFC 7395). The socket and its handshake are the web's; the
-//! session behind it is the same as everybody's.
+//! A client's stream in frames, over a WebSocket (RFC 7395). The web makes the handshake and hands over what
+//! it came on; the session behind it is the same as everybody's. Idle, it has the socket and some numbers:
+//! what comes is read through the buffer of the thread, as over TCP.
+
+mod inbox;
 
 use super::{
     Ahead, Line,
+    socket::Socket,
     tcp::{self, House, Serving},
 };
 use crate::{
     connection::{Connection, Door, Peer},
-    limits::{CLOSE_MS_MAX, WRITE_STALL_MS_MAX},
+    limits::{CLOSE_ANSWER_MS_MAX, CLOSE_MS_MAX, FRAME_BYTES_MAX, OUTPUT_BYTES_PAUSE},
     listen::Admission,
 };
+use inbox::{End, Inbox};
 use std::{
     future::poll_fn,
     io,
@@ -19,36 +24,7 @@ use std::{
     time::Duration,
 };
 use tokio::{sync::watch, time::timeout};
-use xmpp::{
-    StreamError,
-    framing::{self, Piece},
-    sasl::ChannelBindings,
-};
-
-/// What frames go over.
-pub trait Frames: Send {
-    /// The next frame, with text or without; `None` when the peer is gone or has said goodbye.
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Frame>>>;
-
-    /// Sends a frame of text.
-    fn send(&mut self, text: String) -> impl Future<Output = io::Result<()>> + Send;
-
-    /// Sends something that carries no text, to see whether anybody is there.
-    fn ping(&mut self) -> impl Future<Output = io::Result<()>> + Send;
-
-    /// Says goodbye.
-    fn close(&mut self) -> impl Future<Output = ()> + Send;
-}
-
-/// What comes in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Frame {
-    Text(String),
-    /// A sign of life.
-    Pong,
-    /// Bytes that are no text: not of this protocol (§3.2).
-    Binary,
-}
+use xmpp::{StreamError, framing, sasl::ChannelBindings, websocket};
 
 /// Who comes in over the web.
 #[derive(Clone, Debug)]
@@ -58,20 +34,21 @@ pub struct Visitor {
     pub bindings: ChannelBindings,
 }
 
-/// Serves a client to its end.
-pub(crate) async fn serve(
+/// Serves a client to its end. `first` came on the socket already.
+pub(crate) fn serve(
     house: Arc<House>,
-    frames: impl Frames,
+    (socket, first): (Socket, Vec<u8>),
     visitor: Visitor,
     admission: Admission,
     stop: watch::Receiver<bool>,
-) {
+) -> impl Future<Output = Connection> + Send {
     let peer = Peer {
         address: visitor.address,
         door: Door::Secured,
     };
     let mut connection = Connection::new(house.server.clone(), peer);
     connection.secured(visitor.bindings);
+    connection.arrived(b"", first.len());
     let how = Serving {
         address: visitor.address,
         direct: false,
@@ -79,71 +56,124 @@ pub(crate) async fn serve(
         stop,
     };
     let line = Framed {
-        frames,
-        fault: None,
+        socket,
+        inbox: Inbox::new(first),
     };
-    tcp::serve(house, line, connection, how).await;
+    tcp::serve(house, line, connection, how)
 }
 
-struct Framed<F> {
-    frames: F,
-    fault: Option<StreamError>,
+struct Framed {
+    socket: Socket,
+    inbox: Inbox,
 }
 
-impl<F: Frames> Line for Framed<F> {
+impl Line for Framed {
+    /// What whole messages there are in one read.
     fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
-        take: impl FnOnce(&[u8]),
+        mut take: impl FnMut(&[u8], usize),
     ) -> Poll<io::Result<bool>> {
-        let Some(frame) = ready!(self.frames.poll_frame(cx))? else {
-            return Poll::Ready(Ok(false));
-        };
-        let put = match &frame {
-            Frame::Text(text) => framing::put(text),
-            Frame::Pong => Ok("".into()),
-            Frame::Binary => Err(StreamError::BAD_FORMAT),
-        };
-        match put {
-            Ok(bytes) => take(bytes.as_bytes()),
-            Err(error) => {
-                take(b"");
-                self.fault = Some(error);
+        if let Some(goes_on) = self.inbox.go_on(|said| take(said, 0)) {
+            return Poll::Ready(Ok(goes_on));
+        }
+        let inbox = &mut self.inbox;
+        self.socket.poll_bytes(cx, |bytes| {
+            // Whatever they are: pings, and parts of what never becomes whole.
+            take(b"", bytes.len());
+            inbox.arrived(bytes, |said| take(said, 0))
+        })
+    }
+
+    /// All of it at once where it is not much, so that it fills as few packets as it can.
+    async fn write(&mut self, bytes: &[u8], _: impl Ahead) -> io::Result<()> {
+        let mut frames = Vec::new();
+        if let Some(ping) = self.inbox.ping.take() {
+            websocket::write_pong(&ping, &mut frames);
+        }
+        let wrong = |error: StreamError| io::Error::other(error.condition);
+        for piece in framing::pieces(bytes).map_err(wrong)? {
+            match piece.map_err(wrong)?.into_frame() {
+                Some(text) => websocket::write_text(&text, &mut frames),
+                None => websocket::write_ping(&mut frames), // white space is none (§3.8)
+            }
+            if frames.len() >= OUTPUT_BYTES_PAUSE {
+                self.socket.write(&frames, Deaf).await?;
+                frames.clear();
             }
         }
-        Poll::Ready(Ok(true))
+        self.socket.write(&frames, Deaf).await
     }
 
-    async fn write(&mut self, bytes: &[u8], _: impl Ahead) -> io::Result<()> {
-        let cut = framing::cut(bytes);
-        let pieces = cut.map_err(|error| io::Error::other(error.condition))?;
-        let all = async {
-            for piece in pieces {
-                match piece {
-                    Piece::Space => self.frames.ping().await?,
-                    piece => {
-                        if let Some(text) = piece.into_frame() {
-                            self.frames.send(text).await?;
-                        }
-                    }
-                }
-            }
-            Ok(())
-        };
-        timeout(Duration::from_millis(WRITE_STALL_MS_MAX), all).await?
-    }
-
+    /// RFC 6455 §7.1: a goodbye each, and then TLS and TCP are closed.
     async fn close(&mut self) {
-        self.frames.close().await;
-        // The peer's goodbye, and what it sent before it.
-        let goodbye = poll_fn(|cx| {
-            while ready!(self.frames.poll_frame(cx)).ok().flatten().is_some() {}
-            Poll::Ready(())
-        });
+        let (code, is_answered) = match self.inbox.end {
+            Some(End::Goodbye(code)) => (code, true),
+            // Where its next frame begins is not known.
+            Some(End::Fault { code, .. }) => (Some(code), true),
+            None => (Some(websocket::NORMAL), false),
+        };
+        let goodbye = async {
+            let mut frame = Vec::new();
+            websocket::write_close(code, &mut frame);
+            self.socket.write(&frame, Deaf).await?;
+            if !is_answered {
+                let limit = Duration::from_millis(CLOSE_ANSWER_MS_MAX);
+                let _ = timeout(limit, self.until_goodbye()).await;
+            }
+            self.socket.close().await;
+            io::Result::Ok(())
+        };
+        // Whatever goes wrong now, the connection ends.
         let _ = timeout(Duration::from_millis(CLOSE_MS_MAX), goodbye).await;
     }
 
+    /// RFC 6455 §5.5.1: a goodbye is answered.
+    async fn part(&mut self) {
+        if let Some(End::Goodbye(_)) = self.inbox.end {
+            self.close().await;
+        }
+    }
+
+    fn trust(&mut self) {
+        self.inbox.message_bytes_max = FRAME_BYTES_MAX;
+    }
+
+    fn owes(&self) -> bool {
+        self.inbox.ping.is_some()
+    }
+
     fn fault(&mut self) -> Option<StreamError> {
-        self.fault.take()
+        self.inbox.fault.take()
     }
 }
+
+impl Framed {
+    /// Reads, and forgets, what the peer had sent before it heard ours.
+    async fn until_goodbye(&mut self) {
+        poll_fn(|cx| {
+            while self.inbox.end.is_none() {
+                match ready!(self.poll_read(cx, |_, _| {})) {
+                    Ok(true) => {}
+                    Ok(false) | Err(_) => break,
+                }
+            }
+            Poll::Ready(())
+        })
+        .await;
+    }
+}
+
+/// Nothing is read while something is written to a client.
+struct Deaf;
+
+impl Ahead for Deaf {
+    fn wants_more(&self) -> bool {
+        false
+    }
+
+    fn take(&mut self, _: &[u8]) {}
+}
+
+#[cfg(test)]
+mod tests;

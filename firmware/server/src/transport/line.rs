@@ -17,11 +17,12 @@ pub(crate) trait Ahead: Send {
 }
 
 pub(crate) trait Line: Send {
-    /// Hands what came in to `take`. `false` at the end: the peer sends nothing more.
+    /// Hands what came in to `take`, and as how many bytes of the line it counts. `false` at the end: the peer
+    /// sends nothing more.
     fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
-        take: impl FnOnce(&[u8]),
+        take: impl FnMut(&[u8], usize),
     ) -> Poll<io::Result<bool>>;
 
     /// Writes all of it: whole elements. Where the peer takes nothing, a line that can hands what comes in to
@@ -34,6 +35,19 @@ pub(crate) trait Line: Send {
 
     /// Says goodbye on every layer below the stream.
     fn close(&mut self) -> impl Future<Output = ()> + Send;
+
+    /// Answers the goodbye that the peer said below the stream, if it said one. Comes after the end.
+    fn part(&mut self) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+
+    /// The peer has authenticated, and may say more at once.
+    fn trust(&mut self) {}
+
+    /// Whether the peer waits for something that goes out with the next write and is no part of the stream.
+    fn owes(&self) -> bool {
+        false
+    }
 
     /// What is wrong with what came in, where that cannot be told by what it says.
     fn fault(&mut self) -> Option<StreamError> {

@@ -34,27 +34,11 @@ impl Line for Socket {
     fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
-        take: impl FnOnce(&[u8]),
+        mut take: impl FnMut(&[u8], usize),
     ) -> Poll<io::Result<bool>> {
-        BUFFER.with_borrow_mut(|buffer| {
-            let mut buffer = ReadBuf::new(buffer);
-            let outcome = match self {
-                Socket::Clear(tcp) => ready!(Pin::new(tcp).poll_read(cx, &mut buffer)),
-                Socket::Secured(tls) => ready!(Pin::new(tls).poll_read(cx, &mut buffer)),
-                Socket::Gone => Ok(()),
-            };
-            match outcome {
-                Ok(()) => {
-                    take(buffer.filled());
-                    Poll::Ready(Ok(!buffer.filled().is_empty()))
-                }
-                // Clients that just go away do not say so to TLS. The stream is what must be closed (RFC 6120
-                // §4.4).
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                    Poll::Ready(Ok(false))
-                }
-                Err(error) => Poll::Ready(Err(error)),
-            }
+        self.poll_bytes(cx, |bytes| {
+            take(bytes, bytes.len());
+            !bytes.is_empty()
         })
     }
 
@@ -114,6 +98,31 @@ impl Line for Socket {
 }
 
 impl Socket {
+    /// Lends what one read gives to `take`; nothing at the end.
+    pub(super) fn poll_bytes<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        take: impl FnOnce(&mut [u8]) -> T,
+    ) -> Poll<io::Result<T>> {
+        BUFFER.with_borrow_mut(|buffer| {
+            let mut buffer = ReadBuf::new(buffer);
+            let outcome = match self {
+                Socket::Clear(tcp) => ready!(Pin::new(tcp).poll_read(cx, &mut buffer)),
+                Socket::Secured(tls) => ready!(Pin::new(tls).poll_read(cx, &mut buffer)),
+                Socket::Gone => Ok(()),
+            };
+            match outcome {
+                Ok(()) => Poll::Ready(Ok(take(buffer.filled_mut()))),
+                // Clients that just go away do not say so to TLS. The stream is what must be closed (RFC 6120
+                // §4.4).
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    Poll::Ready(Ok(take(&mut [])))
+                }
+                Err(error) => Poll::Ready(Err(error)),
+            }
+        })
+    }
+
     fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
@@ -146,7 +155,7 @@ impl Socket {
     ) -> Poll<io::Result<T>> {
         let mut is_open = true;
         while done.is_pending() && is_open && ahead.wants_more() {
-            is_open = ready!(self.poll_read(cx, |read| ahead.take(read)))?;
+            is_open = ready!(self.poll_read(cx, |read, _| ahead.take(read)))?;
         }
         done
     }
@@ -219,7 +228,7 @@ mod tests {
         for (socket, heard) in [(&mut one, heard), (&mut other, heard_too)] {
             let mut all = heard;
             while all.len() < most.len() {
-                poll_fn(|cx| socket.poll_read(cx, |bytes| all.extend(bytes)))
+                poll_fn(|cx| socket.poll_read(cx, |bytes, _| all.extend(bytes)))
                     .await
                     .unwrap();
             }

@@ -110,19 +110,20 @@ impl<L: Line> Driver<L> {
                 && let Some(mut admission) = self.how.admission.take()
             {
                 admission.authenticated();
+                self.socket.trust();
             }
             if let Todo::Close = todo {
                 Box::pin(self.close(connection)).await;
                 return Ok(());
             }
-            if !connection.output().is_empty() {
+            if !connection.output().is_empty() || self.socket.owes() {
                 Box::pin(self.write(connection)).await?;
             }
             let goes_on = match todo {
                 Todo::Write => true,
                 Todo::Read => {
                     self.wait(connection, &mut alarms, |socket, cx, connection| {
-                        socket.poll_read(cx, |bytes| connection.push(bytes))
+                        socket.poll_read(cx, |bytes, count| connection.arrived(bytes, count))
                     })
                     .await?
                 }
@@ -135,6 +136,8 @@ impl<L: Line> Driver<L> {
                 Todo::Close => false,
             };
             if !goes_on {
+                connection.leave().await;
+                Box::pin(self.socket.part()).await;
                 return Ok(());
             }
         }

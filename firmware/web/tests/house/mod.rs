@@ -1,15 +1,18 @@
-//! A house with one account, for tests of files: a server on a disk in memory, and a listener over a
-//! directory that vanishes.
+//! A house with one account, for tests of files and of clients: a server on a disk in memory, and a listener
+//! over a directory that vanishes.
+
+#![allow(dead_code, reason = "each test file uses what it needs")]
 
 use household::{Config, Health, Numbers};
 use server::{
     Parts, Readers, Server, Session,
     accounts::{self, NewAccount},
-    listen::{HttpConnection, Protocol, Secured, Web},
+    listen::{ClientDoor, HttpConnection, Protocol, Secured, Web},
+    tls::{Files, Source, Tls},
     world::{Clock, Dice, Timestamp},
 };
 use std::{
-    fs,
+    fs, io,
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::{
@@ -39,6 +42,7 @@ pub(crate) struct House {
     clock: Arc<Hands>,
     directory: TempDir,
     stop: watch::Sender<bool>,
+    pub(crate) door: ClientDoor,
     _writer: WriterThread,
 }
 
@@ -86,6 +90,23 @@ impl Dice for Counting {
         for byte in bytes {
             *byte = (self.0.fetch_add(1, Ordering::Relaxed) * 37) as u8;
         }
+    }
+}
+
+/// Keeps nothing: the certificate is made anew.
+struct Forgetful;
+
+impl Files for Forgetful {
+    fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+
+    fn write(&self, _: &Path, _: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn write_secret(&self, _: &Path, _: &[u8]) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -141,7 +162,14 @@ impl House {
         let juliet = server.bind("juliet", Some("balcony")).await.expect("bound");
         let uploads = Uploads::new(server.clone(), directory.path());
         let (_, health) = watch::channel(Health::default());
-        let site = Site::new("1.2.3", health, Numbers::default, || None, uploads.router());
+        let source = Source::SelfSigned {
+            directory: "tls".into(),
+            names: vec!["home.example".into()],
+        };
+        let tls = Tls::open(Arc::new(Forgetful), &source, Path::new(""), 0).expect("a certificate");
+        let door = ClientDoor::new(server.clone(), Arc::new(tls));
+        let site = Site::new("1.2.3", health, Numbers::default, || None, uploads.router())
+            .with_clients(door.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
         let address = listener.local_addr().expect("bound");
         server.note_https_port(address.port());
@@ -155,6 +183,7 @@ impl House {
             clock,
             directory,
             stop,
+            door,
             _writer: writer,
         }
     }
@@ -238,6 +267,11 @@ impl House {
 
     pub(crate) async fn ask(&self, request: &str) -> Answer {
         self.send(request, b"").await
+    }
+
+    /// Whatever bytes these are.
+    pub(crate) async fn raw(&self, bytes: &[u8]) -> Answer {
+        self.send("", bytes).await
     }
 
     /// Sends all before it reads, as many programs do.
