@@ -74,6 +74,12 @@ impl fmt::Display for StartError {
 
 impl std::error::Error for StartError {}
 
+impl From<store::Error> for StartError {
+    fn from(error: store::Error) -> StartError {
+        StartError::Store(error)
+    }
+}
+
 /// The XMPP server.
 pub struct Server {
     /// Itself, for what outlives a lock.
@@ -131,23 +137,21 @@ impl Server {
             dice,
             readers,
         } = parts;
-        let positions = store
-            .sequence("archive.position")
-            .map_err(StartError::Store)?;
-        let archive_ids = archive::Ids::open(&store, &*dice).map_err(StartError::Store)?;
+        let positions = store.sequence("archive.position")?;
+        let archive_ids = archive::Ids::open(&store, &*dice)?;
         let resends = Window::new(clock.elapsed_ms());
         let address = |text: &str| Jid::parse(text).map_err(|_| StartError::Domain);
         let domain = address(&config.domain)?.domain();
         let pubsub = address(&format!("{}.{domain}", config.names.pubsub))?;
         let rooms = address(&format!("{}.{domain}", config.names.rooms))?;
-        let rooms = Rooms::open(&store, &*dice, rooms).map_err(StartError::Store)?;
+        let rooms = Rooms::open(&store, &*dice, rooms)?;
         let uploads = address(&format!("{}.{domain}", config.names.upload))?;
-        let uploads = Uploads::open(&store, &*dice, uploads).map_err(StartError::Store)?;
+        let uploads = Uploads::open(&store, &*dice, uploads)?;
         let proxy = address(&format!("{}.{domain}", config.names.proxy))?;
-        let capabilities = Known::load(&store).map_err(StartError::Store)?;
-        let wakeable = push::Wakeable::load(&store).map_err(StartError::Store)?;
+        let capabilities = Known::load(&store)?;
+        let wakeable = push::Wakeable::load(&store)?;
         let federation = Federation::new(Secret::new(&*dice), store.start_count());
-        let calls = Calls::open(&store, &*dice).map_err(StartError::Store)?;
+        let calls = Calls::open(&store, &*dice)?;
         let server = Arc::new_cyclic(|this| Server {
             this: this.clone(),
             pubsub,
@@ -181,7 +185,7 @@ impl Server {
             wakeable,
             numbers: AtomicU64::new(0),
         });
-        server.note_administrator().map_err(StartError::Store)?;
+        server.note_administrator()?;
         server.watch_disk();
         Ok(server)
     }

@@ -297,16 +297,16 @@ fn what_cannot_start_says_why() {
         (
             "hearth.toml",
             format!(
-                "[s2s]\nenabled = false\n[listen]\nhttp = ['{taken}']\nc2s = []\nc2s_tls = []\nhttps = []\n\
-                 proxy65 = []\nstun = []\nturn_tls = []"
+                "[s2s]\nenabled = false\n[listen]\nhttp = ['{taken}']\nc2s = []\n\
+                 c2s_tls = []\nhttps = []\nproxy65 = []\nstun = []\nturn_tls = []"
             ),
             "listen.http",
         ),
         (
             "hearth.toml",
             format!(
-                "[s2s]\nenabled = false\n[listen]\nc2s = ['{taken}']\nhttp = []\nc2s_tls = []\nhttps = []\n\
-                 proxy65 = []\nstun = []\nturn_tls = []"
+                "[s2s]\nenabled = false\n[listen]\nc2s = ['{taken}']\nhttp = []\n\
+                 c2s_tls = []\nhttps = []\nproxy65 = []\nstun = []\nturn_tls = []"
             ),
             "listen.c2s",
         ),

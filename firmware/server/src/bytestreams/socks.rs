@@ -187,6 +187,22 @@ mod tests {
         check(&[greeting, &[4, 1, 0, 3]], &[none], "not SOCKS 5; 0 left").await;
     }
 
+    proptest::proptest! {
+        #[test]
+        fn whatever_comes_is_read_or_refused(
+            begin in proptest::sample::select(vec![&b""[..], &[5], &[5, 1, 0], &[5, 1, 0, 5, 1, 0, 3]]),
+            bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..600),
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(async {
+                let (mut ours, mut theirs) = duplex(2_048);
+                theirs.write_all(&[begin, &bytes].concat()).await.unwrap();
+                theirs.shutdown().await.unwrap();
+                let _ = request(&mut ours).await;
+            });
+        }
+    }
+
     #[tokio::test]
     async fn what_breaks_off() {
         let whole = [&[5, 1, 0][..], &connect(1, 3, HASH, 0)].concat();

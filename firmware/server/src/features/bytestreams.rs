@@ -1,8 +1,8 @@
 //! XEP-0065: SOCKS5 Bytestreams, the wire face of `crate::bytestreams`: where the proxy is, and that two who
 //! are connected to it may begin.
 //!
-//! Anybody may look at what the proxy is, for a friend on another server who is to get a file does. Its address
-//! is for those who have an account here, and only what one of them activates is passed on.
+//! Anybody may look at what the proxy is, for a friend on another server who is to get a file does. Its
+//! address is for those who have an account here, and only what one of them activates is passed on.
 //!
 //! State: `crate::bytestreams`.
 

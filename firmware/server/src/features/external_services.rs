@@ -278,67 +278,95 @@ mod tests {
         told.join(" ")
     }
 
-    #[test]
-    fn who_asked_hears_what_changes() {
-        let home = Fixture::new(&["juliet"]);
-        let [all, turns, ftp, nothing] =
-            ["a", "b", "c", "d"].map(|name| home.online("juliet", name));
-        for session in [&all, &turns, &ftp, &nothing] {
-            home.got(session);
+    /// Four devices: one asked for everything, one for TURN over TLS, one for something else, one for
+    /// nothing.
+    struct Asking {
+        home: Fixture,
+        all: Arc<Session>,
+        turns: Arc<Session>,
+        others: [Arc<Session>; 2],
+    }
+
+    impl Asking {
+        fn new() -> Asking {
+            let home = Fixture::new(&["juliet"]);
+            let [all, turns, ftp, nothing] =
+                ["a", "b", "c", "d"].map(|name| home.online("juliet", name));
+            for session in [&all, &turns, &ftp, &nothing] {
+                home.got(session);
+            }
+            asks(&home, &all, ALL);
+            asks(&home, &all, TURNS);
+            asks(&home, &turns, TURNS);
+            asks(&home, &ftp, FTP);
+            Asking {
+                home,
+                all,
+                turns,
+                others: [ftp, nothing],
+            }
         }
-        asks(&home, &all, ALL);
-        asks(&home, &all, TURNS);
-        asks(&home, &turns, TURNS);
-        asks(&home, &ftp, FTP);
-        let check = |of_all: &str, of_turns: &str| {
-            assert_eq!(told(&home, &all), of_all);
-            assert_eq!(told(&home, &turns), of_turns);
-            assert_eq!(told(&home, &ftp) + &told(&home, &nothing), "");
-        };
-        let ports = |stun, turn_tls| home.server.offer_calls(Ports { stun, turn_tls });
-        ports(Some(1), None);
-        check("[add stun 1, add turn* 1, add turn* 1]", "");
-        ports(Some(1), Some(2));
-        check("[add turns* 2]", "turns[add turns* 2]");
-        ports(Some(1), Some(2));
-        check("", "");
-        home.server.note_https_port(443);
-        check("[add turns* 443]", "turns[add turns* 443]");
-        ports(Some(1), None);
-        check("[delete turns 2]", "turns[delete turns 2]");
-        let mut config = (*home.server.config()).clone();
+
+        fn ports(&self, stun: Option<u16>, turn_tls: Option<u16>) {
+            self.home.server.offer_calls(Ports { stun, turn_tls });
+        }
+
+        fn check(&self, of_all: &str, of_turns: &str) {
+            assert_eq!(told(&self.home, &self.all), of_all);
+            assert_eq!(told(&self.home, &self.turns), of_turns);
+            for other in &self.others {
+                assert_eq!(told(&self.home, other), "");
+            }
+        }
+    }
+
+    #[test]
+    fn who_asked_hears_of_ports_that_change() {
+        let asking = Asking::new();
+        let server = &asking.home.server;
+        asking.ports(Some(1), None);
+        asking.check("[add stun 1, add turn* 1, add turn* 1]", "");
+        asking.ports(Some(1), Some(2));
+        asking.check("[add turns* 2]", "turns[add turns* 2]");
+        asking.ports(Some(1), Some(2));
+        asking.check("", "");
+        server.note_https_port(443);
+        asking.check("[add turns* 443]", "turns[add turns* 443]");
+        asking.ports(Some(1), None);
+        asking.check("[delete turns 2]", "turns[delete turns 2]");
+        let mut config = (*server.config()).clone();
         config.public.https_port = 444;
-        home.server.configure(Arc::new(config.clone()));
+        server.configure(Arc::new(config));
         let moved = "[delete turns 443, add turns* 444]";
-        check(moved, &format!("turns{moved}"));
-        // Another secret, and one that nobody has read yet.
-        config.turn.secret_file = "secret".into();
-        home.server.configure(Arc::new(config));
-        check(
-            "[delete turn 1, delete turn 1, delete turns 444]",
-            "turns[delete turns 444]",
-        );
-        let secret = |text: &'static str| {
-            let read = Secret::read(&Text(text), Path::new("secret"));
-            home.server.use_call_secret(Some(read.unwrap()));
-        };
-        secret("north");
-        check(
-            "[add turn* 1, add turn* 1, add turns* 444]",
-            "turns[add turns* 444]",
-        );
-        secret("south");
-        check(
-            "[modify turn* 1, modify turn* 1, modify turns* 444]",
-            "turns[modify turns* 444]",
-        );
-        secret("south");
-        check("", "");
-        ports(None, None);
-        check(
+        asking.check(moved, &format!("turns{moved}"));
+        asking.ports(None, None);
+        asking.check(
             "[delete stun 1, delete turn 1, delete turn 1, delete turns 444]",
             "turns[delete turns 444]",
         );
+    }
+
+    #[test]
+    fn who_asked_hears_of_another_secret() {
+        let asking = Asking::new();
+        let server = &asking.home.server;
+        asking.ports(None, Some(2));
+        asking.check("[add turns* 2]", "turns[add turns* 2]");
+        // Nobody has read the file yet.
+        let mut config = (*server.config()).clone();
+        config.turn.secret_file = "secret".into();
+        server.configure(Arc::new(config));
+        asking.check("[delete turns 2]", "turns[delete turns 2]");
+        for (text, told) in [
+            ("north", "[add turns* 2]"),
+            ("south", "[modify turns* 2]"),
+            ("south", ""),
+        ] {
+            let read = Secret::read(&Text(text), Path::new("secret"));
+            server.use_call_secret(Some(read.unwrap()));
+            let of_turns = told.replace('[', "turns[");
+            asking.check(told, &of_turns);
+        }
     }
 
     struct Text(&'static str);

@@ -1,7 +1,7 @@
-//! XEP-0353: Jingle Message Initiation. A call is announced in messages, and what they are worth is known here
-//! by everybody who is asked: the archive keeps them (`archive.rs`), all devices get them (`carbons.rs`), they
-//! wait for nobody to look (`csi.rs`), and a device that sleeps is woken to ring (`crate::push`). The session
-//! itself (XEP-0166) is in requests, which pass as they are.
+//! XEP-0353: Jingle Message Initiation. A call is announced in messages, and which they are is known here to
+//! everybody who treats them as such: the archive keeps them (`archive.rs`), all devices get them
+//! (`carbons.rs`), and a device that sleeps is woken to ring (`crate::push`). They wait for nobody to look
+//! (`csi.rs`). The session itself (XEP-0166) is in requests, which pass as they are.
 
 use crate::feature::{Feature, Spec};
 use xmpp::stanza::Child;
