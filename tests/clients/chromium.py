@@ -45,8 +45,8 @@ class Chromium:
     async def start(self):
         """Until it can be told what to do. Returns self."""
         self.directory.mkdir()
-        # Nobody wants to keep that for a look at it.
-        self.profile = tempfile.TemporaryDirectory(prefix="journey-chromium-")
+        # Not beside the log: nobody would want to keep that.
+        self.profile = tempfile.TemporaryDirectory(prefix="journey-chromium-", ignore_cleanup_errors=True)
         log = self.directory / "chromium.log"
         key = x509.load_pem_x509_certificate(self.ca.read_bytes()).public_key()
         key = hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()

@@ -12,7 +12,11 @@ PAGE = """<!DOCTYPE html>
 <link rel="stylesheet" href="/dist/converse.min.css"><link rel="icon" href="data:,">
 <body class="converse-fullscreen"><script type="module">
 import "/dist/converse.min.js";
-converse.plugins.add("look", { initialize() { window.api = this._converse.api; } });
+window.returns = 0;
+converse.plugins.add("look", { initialize() {
+    window.api = this._converse.api;
+    api.listen.on("reconnected", () => returns++);
+} });
 converse.initialize(SETTINGS);
 </script>
 </html>
@@ -64,6 +68,8 @@ class Converse:
         self.jid = jid
         self.settings = SETTINGS | how
         self.page = None
+        # How often it came back.
+        self.returns = 0
 
     async def log_in(self):
         """By the form, as a person does. Returns self."""
@@ -74,6 +80,20 @@ class Converse:
         await self.page.enter()
         await self.online()
         return self
+
+    async def come_back(self):
+        """Waits until it has found the server again, which it does by itself, another time."""
+        self.returns = await self.page.until(f"{self.jid} does not come back",
+                                             f"returns > {self.returns} && returns")
+        await self.online()
+
+    async def reload(self):
+        """The page anew, in the same window, which logs in by itself."""
+        await self.page.evaluate("document.isOld = true")
+        await self.page.do("Page.reload")
+        await self.page.until(f"{self.jid}'s page stays as it is", "!document.isOld")
+        self.returns = 0
+        await self.online()
 
     async def online(self):
         await self.page.until(f"{self.jid} is not online",

@@ -1,5 +1,5 @@
 """Alice and Bob are at Converse.js, Carol is at slixmpp. What they do together, whichever way the pages get to the
-server: they chat, meet in a room, and send each other a picture."""
+server: they chat, meet in a room, send each other a picture, and go on when the server has started again."""
 
 import hashlib
 import json
@@ -70,9 +70,13 @@ class Household:
         """What failed, and what there is to be seen of it."""
         seen = [str(failure)]
         for person in (self.alice, self.bob):
-            if person.page is not None:
+            if person.page is None:
+                continue
+            try:
                 await person.page.picture(self.directory / f"{person.jid}.png")
                 seen.append(f"{person.jid}'s page: {await person.page.report()}")
+            except (Failed, OSError) as error:
+                seen.append(f"{person.jid}'s page cannot be seen: {error}")
         return "\n".join(seen)
 
     async def befriend(self):
@@ -138,6 +142,48 @@ class Household:
             found = await self.bob.page.evaluate(FETCH % {"address": json.dumps(address)})
             if found != [200, digest, 206, 10, f"bytes 5-14/{size}", 200, str(size)]:
                 raise Failed(f"{found} instead of {digest}")
+
+    async def reload(self):
+        with step("Alice reloads her page, is logged in, and finds what was said"):
+            await self.alice.reload()
+            await self.alice.open(CAROL)
+            await self.alice.reads(CAROL, "And for me?")
+            self.carol.say(ALICE, "Was there a draught?")
+            await self.alice.reads(CAROL, "Was there a draught?")
+            await self.alice.say(CAROL, "A short one.")
+            await self.carol.hears(ALICE, "A short one.")
+
+    async def start_again(self, end, word):
+        """`end` is how the server ends. Nobody does anything about it at the pages; meanwhile Carol writes to both."""
+        with step(f"the server is {word} and starts again, and both pages come back by themselves"):
+            await self.alice.enter(ROOM)
+            await self.bob.enter(ROOM)
+            await end()
+            await self.carol.gone()
+            await self.server.start()
+            self.carol = self._carol()
+            await self.carol.come_online()
+            await self.carol["xep_0045"].join_muc_wait(ROOM, "Carol", timeout=20)
+            self.carol.say(ALICE, f"You were {word}?")
+            self.carol.send_message(mto=ROOM, mbody=f"It was {word}", mtype="groupchat")
+            for person in (self.alice, self.bob):
+                await person.come_back()
+
+        with step("what was said meanwhile is there, once, and they go on"):
+            for person in (self.alice, self.bob):
+                await person.reads(ROOM, f"It was {word}")
+            await self.alice.say(ROOM, f"What was {word}?")
+            await self.bob.reads(ROOM, f"What was {word}?")
+            await self._carol_hears(f"What was {word}?")
+            await self.alice.open(CAROL)
+            await self.alice.reads(CAROL, f"You were {word}?")
+            await self.alice.say(CAROL, f"Not {word}.")
+            await self.carol.hears(ALICE, f"Not {word}.")
+            for person, there, said in ((self.alice, CAROL, [f"You were {word}?", f"Not {word}."]),
+                                        (self.bob, ROOM, [f"It was {word}", f"What was {word}?"])):
+                found = [text for text in await person.bodies(there) if word in text]
+                if found != said:
+                    raise Failed(f"{person.jid} reads {found}")
 
 
 # Status and digest of the whole, status, length and Content-Range of a part, status and Content-Length of a HEAD.

@@ -1,4 +1,4 @@
-"""A window of Chromium, as one person has it. It remembers what its page asked of the network, and what went wrong."""
+"""A window of Chromium, as one person has it. It remembers what its page asked of the network, and complained of."""
 
 import asyncio
 import base64

@@ -259,6 +259,7 @@ impl World for Simulated {
     }
 
     fn restarts(&mut self) -> Result<(), Problem> {
+        self.server()?.note_stopping();
         for line in &mut self.lines {
             if let Some(connection) = &mut line.connection {
                 connection.end(StreamError::SYSTEM_SHUTDOWN);

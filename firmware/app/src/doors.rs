@@ -203,6 +203,7 @@ impl Doors {
 
     /// Closes all of them; clients get their last words.
     pub(crate) async fn close(self) {
+        self.house.server.note_stopping();
         for door in &self.open {
             door.serving.stop();
         }

@@ -483,11 +483,13 @@ impl Router {
 fn admit(server: &Server, session: &Arc<Session>, stanza: Stanza) -> Option<Passing> {
     let own = &session.account.jid;
     let stanza = Arc::new(stanza);
+    // §8.1.2.1: the address is completed, or overridden where it is that of another session of the account.
+    // Converse.js 14 gives itself a new resource when its page is loaded again, and resumes its old session.
     let claimed = stanza.from();
     if !matches!(&claimed, Ok(None))
-        && !claimed.is_ok_and(|from| from.is_some_and(|from| is_me(&from, session)))
+        && !claimed.is_ok_and(|from| from.is_some_and(|from| from.bare_str() == own.as_str()))
     {
-        session.outbox.end(StreamError::INVALID_FROM); // §8.1.2.1
+        session.outbox.end(StreamError::INVALID_FROM); // §4.9.3.9
         return None;
     }
     let to = stanza.to();
@@ -510,10 +512,6 @@ fn admit(server: &Server, session: &Arc<Session>, stanza: Stanza) -> Option<Pass
         session.outbox.push(refused.entry());
     }
     None
-}
-
-fn is_me(from: &Jid, session: &Session) -> bool {
-    *from == session.jid || *from == session.account.jid
 }
 
 pub(crate) fn fault(server: &Server, passing: &Passing) -> Option<StanzaError> {

@@ -23,6 +23,9 @@ async def go(server, directory):
                 leaves = page.asked("OPTIONS", "/http-bind")
                 if page.sockets or not answered or others or len(leaves) != 1:
                     raise Failed(f"{person.jid} came by {page.sockets}, {len(answered)} requests, {others}; {leaves}")
+        await home.reload()
+        await home.start_again(server.stop, "stopped")
+        await home.start_again(server.kill, "killed")
 
 
 def over_bosh(server):

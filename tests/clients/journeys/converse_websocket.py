@@ -16,7 +16,28 @@ async def go(server, directory):
                     raise Failed(f"{person.jid}'s page did not ask")
                 if set(person.page.sockets) != {address}:
                     raise Failed(f"{person.jid} came by {person.page.sockets}")
+        with step("pages from elsewhere may read it as JSON, too"):
+            found = await home.alice.page.evaluate(
+                f"fetch('https://{server.domain}/.well-known/host-meta.json').then(answer => answer.json())")
+            if address not in [link["href"] for link in found["links"]]:
+                raise Failed(f"{found}")
         await home.befriend()
         await home.chat()
         await home.meet()
         await home.show()
+        await home.start_again(server.stop, "stopped")
+        with step("into the sessions that they had (XEP-0198)"):
+            resumed(home.alice, 1)
+            resumed(home.bob, 1)
+        await home.reload()
+        with step("in the same session still"):
+            resumed(home.alice, 2)
+        await home.start_again(server.kill, "killed")
+
+
+def resumed(person, times):
+    """So often, and nothing else happened to the session."""
+    frames = person.page.frames
+    found = [sum(what in frame for frame in frames) for what in ("<enabled ", "<resumed ")]
+    if found != [1, times]:
+        raise Failed(f"{person.jid} made and resumed {found} sessions, not {[1, times]}")

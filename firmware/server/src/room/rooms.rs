@@ -38,6 +38,8 @@ pub(crate) struct Rooms {
     inviting: Mutex<BTreeMap<Jid, (u32, Timestamp)>>,
     /// Whether somebody sweeps what ended rooms left.
     pub(super) sweeping: AtomicBool,
+    /// Whether people have to leave because the server stops.
+    pub(crate) closing: AtomicBool,
 }
 
 /// A room in a few words.
@@ -105,6 +107,7 @@ impl Rooms {
             secret: hmac::Key::new(hmac::HMAC_SHA256, &secret.bytes),
             inviting: Mutex::default(),
             sweeping: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
         })
     }
 

@@ -15,7 +15,7 @@ use crate::{
 use std::{
     collections::VecDeque,
     future::poll_fn,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
 };
 use store::Write;
 use tracing::{error, info};
@@ -214,6 +214,11 @@ fn wait(cx: &mut Cx<'_>, session: &Arc<Session>) {
 }
 
 impl Server {
+    /// The doors are about to close: who goes from now on is sent away.
+    pub fn note_stopping(&self) {
+        self.rooms().closing.store(true, Ordering::Relaxed);
+    }
+
     /// The last word of a server whose connections are gone, before its store closes. A session whose
     /// connection did not get to say so is given back, too; then what waits on disk is what waits in memory,
     /// with the answers that were given since a line dropped.

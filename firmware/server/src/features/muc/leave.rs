@@ -9,6 +9,7 @@ use crate::{
     room::{Said, record},
     server::Server,
 };
+use std::sync::atomic::Ordering;
 use xmpp::{Jid, Passing, StanzaError, stanza::Child};
 
 /// The errors that say that nobody gets what the room sends (§18.1.2); the last is what servers say of a
@@ -112,7 +113,10 @@ fn take_seat(cx: &mut Cx<'_>, real: &Jid, presence: Said) -> Option<Taken> {
         ..before.clone()
     };
     let last = room.occupants.unseat(real).is_some();
-    cx.keep_seat(real);
+    // The row of the last one has the start look after the room.
+    if !waits_for_start(cx) {
+        cx.keep_seat(real);
+    }
     Some(Taken {
         gone: gone.gone(),
         before,
@@ -147,11 +151,20 @@ pub(super) fn show_next(cx: &mut Cx<'_>, before: &Told) {
 /// making was given up (§10.1.1).
 pub(super) fn after_leaving(cx: &mut Cx<'_>) {
     let Some(room) = cx.room() else { return };
-    if room.occupants.is_empty() && (room.locked || !room.config.persistent) {
+    let is_over = room.occupants.is_empty() && (room.locked || !room.config.persistent);
+    if is_over && !waits_for_start(cx) {
         end(cx);
     } else {
         cx.note_room();
     }
+}
+
+/// Everybody is gone because the server stops: the room is there for them when it has started again
+/// (`again`), unless it was never configured.
+fn waits_for_start(cx: &Cx<'_>) -> bool {
+    let Some(room) = cx.room() else { return false };
+    let is_deserted = room.occupants.is_empty() && !room.config.persistent;
+    is_deserted && !room.locked && cx.server.rooms().closing.load(Ordering::Relaxed)
 }
 
 /// The room is no more: on disk its name is free at once, and what else it left goes when there is time.
