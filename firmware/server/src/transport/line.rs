@@ -35,6 +35,9 @@ pub(crate) trait Line: Send {
     /// Says goodbye on every layer below the stream.
     fn close(&mut self) -> impl Future<Output = ()> + Send;
 
+    /// The stream knows now who its peer is.
+    fn authenticated(&mut self) {}
+
     /// What is wrong with what came in, where that cannot be told by what it says.
     fn fault(&mut self) -> Option<StreamError> {
         None

@@ -110,6 +110,7 @@ impl<L: Line> Driver<L> {
                 && let Some(mut admission) = self.how.admission.take()
             {
                 admission.authenticated();
+                self.socket.authenticated();
             }
             if let Todo::Close = todo {
                 Box::pin(self.close(connection)).await;
