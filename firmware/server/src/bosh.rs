@@ -27,7 +27,7 @@ use crate::{
     },
     world::{Clock, random_id},
 };
-use body::{Condition, Request};
+use body::{Condition, Request, Unreadable};
 use limits::SESSIONS_MAX;
 use line::Requests;
 use replies::Reply;
@@ -64,23 +64,13 @@ impl Sessions {
     /// session.
     pub(crate) async fn answer(
         self: &Arc<Self>,
-        text: &str,
+        body: &[u8],
         server: &Server,
         newcomer: impl FnOnce() -> Newcomer,
     ) -> Answer {
-        let request = match Request::parse(text) {
+        let request = match Request::parse(body) {
             Ok(request) => request,
-            Err(unreadable) => {
-                let known = unreadable.sid.and_then(|sid| self.find(&sid));
-                return match known {
-                    Some(session) => {
-                        let (reply, answer) = oneshot::channel();
-                        lock(&session).fail(Condition::BadRequest, Some(Reply(reply)));
-                        wait(session, answer, server.clock()).await
-                    }
-                    None => Condition::BadRequest.answer(unreadable.is_legacy),
-                };
-            }
+            Err(unreadable) => return self.refuse(unreadable),
         };
         let (reply, answer) = oneshot::channel();
         let reply = Reply(reply);
@@ -102,6 +92,20 @@ impl Sessions {
             }
         };
         wait(session, answer, server.clock()).await
+    }
+
+    /// The answer to a request that is longer than any may be, and begins with `begin`. Its session ends.
+    pub(crate) fn refuse_long(&self, begin: &[u8]) -> Answer {
+        self.refuse(Unreadable::begins(begin, Condition::PolicyViolation))
+    }
+
+    fn refuse(&self, unreadable: Unreadable) -> Answer {
+        let Some(session) = unreadable.sid.and_then(|sid| self.find(&sid)) else {
+            return unreadable.why.answer(unreadable.is_legacy);
+        };
+        let mut session = lock(&session);
+        session.fail(unreadable.why, None);
+        session.terms.refusal(unreadable.why)
     }
 
     fn open(
@@ -213,7 +217,7 @@ async fn wait(session: Shared, answer: oneshot::Receiver<Answer>, clock: &dyn Cl
         let deadline = {
             let mut session = lock(&waiting.session);
             session.tick(now);
-            session.deadline()
+            session.deadline(now)
         };
         // At least a millisecond: a clock may be a little behind a timer.
         let rest = Duration::from_millis(deadline.saturating_sub(now).max(1));

@@ -8,11 +8,12 @@ use crate::{
     },
     patience::is_late,
     shares::Shares,
+    upload::drain,
 };
 use axum::{
     Extension,
-    body::Bytes,
-    extract::{FromRequest, Request, rejection::BytesRejection},
+    body::{Body, HttpBody},
+    extract::Request,
     http::{
         HeaderMap, HeaderName, HeaderValue, StatusCode,
         header::{ACCESS_CONTROL_MAX_AGE, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER},
@@ -20,9 +21,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use server::{
-    bosh::limits::BODY_BYTES_MAX,
+    bosh::limits::{BODY_BYTES_MAX, WRAPPER_BYTES_MAX},
     listen::{ClientDoor, Secured},
 };
+use std::{future::poll_fn, pin::Pin};
 use tokio::time::timeout;
 
 /// The address on the https listener.
@@ -40,21 +42,27 @@ pub(crate) async fn post(
     request: Request,
 ) -> Response {
     let Some(visitor) = peer.over(secured) else {
-        return elsewhere(&door);
+        return (StatusCode::FORBIDDEN, CORS, "Only over https.\n").into_response();
     };
     let Some(_share) = coming.take(peer.0.ip(), announced(request.headers())) else {
         let text = "Many requests are on their way: try again in a moment.\n";
         let later = [(RETRY_AFTER, HeaderValue::from(COME_BACK_S))];
         return (StatusCode::SERVICE_UNAVAILABLE, CORS, later, text).into_response();
     };
-    let body = match timeout(REQUEST_WAIT_MAX, Bytes::from_request(request, &())).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(rejection)) => return refused(&rejection),
-        Err(_) => return late(),
+    let body = timeout(REQUEST_WAIT_MAX, gather(request.into_body())).await;
+    let answer = match body.unwrap_or(Err(Unread::Late)) {
+        Ok(body) => door.answer_bosh(&body, visitor).await,
+        // §17.1: in the words of the protocol, which its author reads once all is sent.
+        Err(Unread::Long(begin, rest)) => {
+            tokio::spawn(drain(rest));
+            door.refuse_bosh(&begin)
+        }
+        Err(Unread::Late) => return late(),
+        Err(Unread::CutOff) => {
+            let text = "The request did not come whole.\n";
+            return (StatusCode::BAD_REQUEST, CORS, text).into_response();
+        }
     };
-    // What is no text is no body either, and is told so in the words of the protocol.
-    let text = std::str::from_utf8(&body).unwrap_or_default();
-    let answer = door.answer_bosh(text, visitor).await;
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
     let mut response = (status, CORS, answer.body).into_response();
     // It was checked when the client asked for it.
@@ -84,34 +92,45 @@ fn announced(headers: &HeaderMap) -> u64 {
     length.unwrap_or(u64::MAX).min(BODY_BYTES_MAX as u64)
 }
 
-fn refused(rejection: &BytesRejection) -> Response {
-    if is_late(rejection) {
-        return late();
+/// Why there is no whole request.
+enum Unread {
+    /// It is longer than any may be: how it begins, and what is still to come.
+    Long(Vec<u8>, Body),
+    /// It stood still.
+    Late,
+    CutOff,
+}
+
+async fn gather(mut body: Body) -> Result<Vec<u8>, Unread> {
+    let is_long = body.size_hint().lower() > BODY_BYTES_MAX as u64;
+    let bytes_max = if is_long { 0 } else { BODY_BYTES_MAX };
+    let mut whole = Vec::new();
+    while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+        let frame = frame.map_err(|error| {
+            if is_late(&error) {
+                Unread::Late
+            } else {
+                Unread::CutOff
+            }
+        })?;
+        // Trailers are for nobody here.
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        if whole.len() + data.len() > bytes_max {
+            let rest = WRAPPER_BYTES_MAX.saturating_sub(whole.len());
+            whole.extend_from_slice(&data[..rest.min(data.len())]);
+            whole.truncate(WRAPPER_BYTES_MAX);
+            return Err(Unread::Long(whole, body));
+        }
+        whole.extend_from_slice(&data);
     }
-    let status = rejection.status();
-    let text = if status == StatusCode::PAYLOAD_TOO_LARGE {
-        "A request has at most the largest stanza and its wrapper.\n"
-    } else {
-        "The request did not come whole.\n"
-    };
-    (status, CORS, text).into_response()
+    Ok(whole)
 }
 
 fn late() -> Response {
     let text = "The request came too slowly.\n";
     (StatusCode::REQUEST_TIMEOUT, CORS, text).into_response()
-}
-
-/// Without TLS nobody is asked for a password (§17.2, `see-other-uri`).
-fn elsewhere(door: &ClientDoor) -> Response {
-    let Some(address) = door.server().web_address() else {
-        return (StatusCode::FORBIDDEN, CORS, "Only over https.\n").into_response();
-    };
-    let body = format!(
-        "<body xmlns='http://jabber.org/protocol/httpbind' type='terminate' condition='see-other-uri'>\
-         <uri>{address}{PATH}</uri></body>"
-    );
-    (CORS, [(CONTENT_TYPE, "text/xml; charset=utf-8")], body).into_response()
 }
 
 /// For a person who looks.
@@ -146,6 +165,21 @@ mod tests {
             let length = length.map(|length| (CONTENT_LENGTH, HeaderValue::from_static(length)));
             let headers = length.into_iter().collect();
             assert_eq!(announced(&headers), expected, "{headers:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn of_what_is_too_long_the_beginning_is_read() {
+        for (bytes, begins) in [
+            (0, None),
+            (BODY_BYTES_MAX, None),
+            (BODY_BYTES_MAX + 1, Some(WRAPPER_BYTES_MAX)),
+        ] {
+            match (gather(Body::from(vec![b'a'; bytes])).await, begins) {
+                (Ok(whole), None) => assert_eq!(whole.len(), bytes),
+                (Err(Unread::Long(begin, _)), Some(begins)) => assert_eq!(begin.len(), begins),
+                _ => panic!("{bytes} bytes"),
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::{bosh, discovery, limits, metrics, plain, shares::Shares, websocket};
 use axum::{
     Extension, Router,
-    extract::{DefaultBodyLimit, MatchedPath, Request},
+    extract::{MatchedPath, Request},
     http::{
         HeaderMap, HeaderName, HeaderValue, StatusCode, Version,
         header::{
@@ -18,7 +18,6 @@ use axum::{
 use household::{Health, Level, Numbers};
 use server::{
     Visitor,
-    bosh::limits::BODY_BYTES_MAX,
     listen::{ClientDoor, Secured},
 };
 use std::{net::SocketAddr, sync::Arc};
@@ -107,10 +106,7 @@ impl Site {
             .route(websocket::PATH, get(websocket::enter))
             .route(
                 bosh::PATH,
-                get(bosh::get)
-                    .post(bosh::post)
-                    .options(bosh::options)
-                    .layer(DefaultBodyLimit::max(BODY_BYTES_MAX)),
+                get(bosh::get).post(bosh::post).options(bosh::options),
             )
             .route(
                 "/.well-known/host-meta",

@@ -32,6 +32,7 @@ use axum::{
     routing::any,
 };
 use hands::Hands;
+pub(crate) use put::drain;
 use server::{Server, uploads::UploadId};
 use std::{
     path::{Path, PathBuf},

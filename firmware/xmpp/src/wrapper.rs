@@ -26,13 +26,7 @@ pub struct Unwrapped {
 pub fn unwrap(request: &str, count_max: usize) -> Result<Unwrapped, StreamError> {
     let text = without_declaration(request)?;
     let mut walker = Walker::new(text, Around::default_ns(""));
-    let Some(Token::Start(start)) = walker.next()? else {
-        return Err(StreamError::NOT_WELL_FORMED);
-    };
-    let body = Element::started(&walker, start);
-    if !body.is(NS, "body") {
-        return Err(StreamError::INVALID_NAMESPACE);
-    }
+    let body = begin(&mut walker)?;
     let declared = Declared::of(&walker)?;
     let (mut payloads, mut count) = (String::new(), 0);
     let mut open: Option<Open> = None;
@@ -64,6 +58,23 @@ pub fn unwrap(request: &str, count_max: usize) -> Result<Unwrapped, StreamError>
         payloads,
         count,
     })
+}
+
+/// The wrapper's own tag, where that much can be read of a request that is refused.
+pub fn tag(request: &str) -> Option<Element> {
+    let text = without_declaration(request).ok()?;
+    begin(&mut Walker::new(text, Around::default_ns(""))).ok()
+}
+
+fn begin(walker: &mut Walker<'_>) -> Result<Element, StreamError> {
+    let Some(Token::Start(start)) = walker.next()? else {
+        return Err(StreamError::NOT_WELL_FORMED);
+    };
+    let body = Element::started(walker, start);
+    if !body.is(NS, "body") {
+        return Err(StreamError::INVALID_NAMESPACE);
+    }
+    Ok(body)
 }
 
 fn without_declaration(text: &str) -> Result<&str, StreamError> {
@@ -135,6 +146,24 @@ impl Open<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tag_is_read_whatever_comes_behind_it() {
+        for (behind, sid) in [
+            (" sid='a'/>", Some("a")),
+            (" sid='a'><b>", Some("a")),
+            (" sid='a'>text", Some("a")),
+            (" sid='a'></c>", Some("a")),
+            (">", None),
+            (" sid='a'", None),
+            (" sid='a' sid='b'>", None),
+        ] {
+            let tag = tag(&format!("<?xml version='1.0'?><body xmlns='{NS}'{behind}"));
+            let found = tag.as_ref().and_then(|tag| tag.attr("sid"));
+            assert_eq!(found, sid, "{behind}");
+        }
+        assert!(tag("<body sid='a'/>").is_none(), "of no namespace");
+    }
 
     #[test]
     fn what_is_in_a_body_goes_on_a_stream() {

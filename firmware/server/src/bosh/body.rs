@@ -2,7 +2,7 @@
 
 use super::limits::{ATTRIBUTE_BYTES_MAX, PAYLOADS_MAX, RID_MAX};
 use std::sync::Arc;
-use xmpp::{Element, compose, ns, wrapper};
+use xmpp::{Element, StreamError, compose, ns, wrapper};
 
 /// The namespace of what XEP-0206 adds.
 const XBOSH: &str = "urn:xmpp:xbosh";
@@ -43,22 +43,32 @@ pub(super) struct Wanted {
     pub(super) xmpp: Option<String>,
 }
 
-/// The request cannot be read: `bad-request`. Whether its author is known to be of the days before `ver`.
+/// The request cannot be read. Whether its author is known to be of the days before `ver`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Unreadable {
+    pub(super) why: Condition,
     pub(super) sid: Option<String>,
     pub(super) is_legacy: bool,
 }
 
 impl Request {
-    pub(super) fn parse(text: &str) -> Result<Request, Unreadable> {
-        let unwrapped = wrapper::unwrap(text, PAYLOADS_MAX).map_err(|_| Unreadable {
-            sid: None,
-            is_legacy: false,
+    pub(super) fn parse(bytes: &[u8]) -> Result<Request, Unreadable> {
+        let Ok(text) = std::str::from_utf8(bytes) else {
+            return Err(Unreadable::begins(bytes, Condition::BadRequest));
+        };
+        let unwrapped = wrapper::unwrap(text, PAYLOADS_MAX).map_err(|error| {
+            let is_much = error == StreamError::POLICY_VIOLATION;
+            let why = if is_much {
+                Condition::PolicyViolation
+            } else {
+                Condition::BadRequest
+            };
+            Unreadable::begins(bytes, why)
         })?;
         let body = &unwrapped.body;
         let sid = body.attr("sid").map(str::to_owned);
         read(body, unwrapped.payloads).ok_or(Unreadable {
+            why: Condition::BadRequest,
             is_legacy: sid.is_none() && body.attr("ver").is_none(),
             sid,
         })
@@ -72,6 +82,19 @@ impl Request {
     /// Whether it may be one more than the others (§11).
     pub(super) fn is_farewell(&self) -> bool {
         self.is_goodbye || self.pause.is_some()
+    }
+}
+
+impl Unreadable {
+    /// A request that begins like this: the session is known where the wrapper's tag can be read.
+    pub(super) fn begins(bytes: &[u8], why: Condition) -> Unreadable {
+        let text = bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+        let tag = wrapper::tag(text);
+        Unreadable {
+            why,
+            sid: tag.and_then(|tag| tag.attr("sid").map(str::to_owned)),
+            is_legacy: false,
+        }
     }
 }
 
@@ -272,7 +295,7 @@ mod tests {
 
     fn parse(attributes: &str) -> Result<Request, Unreadable> {
         let ns = "xmlns='http://jabber.org/protocol/httpbind' xmlns:xmpp='urn:xmpp:xbosh'";
-        Request::parse(&format!("<body {ns} {attributes}/>"))
+        Request::parse(format!("<body {ns} {attributes}/>").as_bytes())
     }
 
     #[test]

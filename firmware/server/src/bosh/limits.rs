@@ -2,8 +2,20 @@
 
 use xmpp::limits::STANZA_BYTES_MAX;
 
-/// Bytes of a request: the largest stanza and its wrapper, whose attributes are short.
-pub const BODY_BYTES_MAX: usize = STANZA_BYTES_MAX + 8_192;
+/// Bytes of a request: some of the largest stanzas, because clients put all they have to say into one, and its
+/// wrapper, whose attributes are short.
+pub const BODY_BYTES_MAX: usize = 4 * STANZA_BYTES_MAX + WRAPPER_BYTES_MAX;
+/// Bytes in which the tag of a wrapper ends, or whose it is stays unknown where the rest of it cannot be read.
+pub const WRAPPER_BYTES_MAX: usize = 8_192;
+/// Bytes of payloads of one session that its stream has not taken yet, while it waits for its turn or for its
+/// client to take something: two requests as long as they can get. Before a login they are as many as a stream
+/// takes of one element then.
+pub const INPUT_BYTES_MAX: usize = 2 * BODY_BYTES_MAX;
+/// Milliseconds after which a request is looked at again that waits for the stream to take it.
+pub const UNTAKEN_LOOK_MS: u64 = 1_000;
+/// Bytes of elements that the client did not fetch before it said goodbye, and that go with its last answer
+/// (§13): several answers as they usually are. Beyond, the line counts as lost.
+pub const GOODBYE_BYTES_MAX: usize = 524_288;
 /// Elements in one request. A client that joins all its rooms at once sends some dozens.
 pub const PAYLOADS_MAX: usize = 256;
 /// Bytes of an attribute that is kept for a session: an address or a key is much shorter.
@@ -42,6 +54,9 @@ pub const ANSWER_BYTES_MAX: usize = 65_536;
 pub const ANSWERS_KEPT_MAX: usize = 8;
 /// Bytes of such answers, apart from the newest: several full ones.
 pub const ANSWERS_KEPT_BYTES_MAX: usize = 262_144;
+/// Bytes of an answer that is kept as long as others where the client does not say which ones it has. A session
+/// that waits keeps few of those, and nothing else.
+pub const ANSWER_SHORT_BYTES_MAX: usize = 2_048;
 /// Times that one request may be sent again (§14.3): a client on a line that breaks so often needs another.
 pub const REPEATS_MAX: u32 = 16;
 

@@ -1,6 +1,6 @@
 //! What the stream of a session goes over: requests, in the order of their ids, and the answers to them.
 
-use super::{Sessions, Shared, body::Condition, lock, session::Session};
+use super::{Sessions, Shared, body::Condition, limits::GOODBYE_BYTES_MAX, lock, session::Session};
 use crate::transport::{Ahead, Line, tcp::House};
 use std::{
     future::poll_fn,
@@ -12,7 +12,7 @@ use std::{
 };
 use tokio::{
     sync::watch,
-    time::{Instant, Sleep, sleep},
+    time::{Instant, Sleep, sleep, timeout},
 };
 use xmpp::framing;
 
@@ -65,7 +65,7 @@ impl Requests {
                 if let Some(value) = until(&mut session, now) {
                     return Poll::Ready(value);
                 }
-                session.deadline()
+                session.deadline(now)
             };
             if deadline != self.set_to {
                 let wait = Duration::from_millis(deadline.saturating_sub(now).max(1));
@@ -120,9 +120,17 @@ impl Line for Requests {
             is_stopped = is_stopped || stopped.as_mut().poll(cx).is_ready();
             self.poll_session(cx, |session, _| {
                 let is_told = session.output.is_empty() && !session.is_closing;
-                if is_told || session.is_over && session.is_closing {
+                if session.is_over {
+                    // Who was told nothing has received nothing: it goes to whoever comes next.
+                    let told = session.is_told.then_some(());
+                    Some(told.ok_or(io::ErrorKind::NotConnected.into()))
+                } else if is_told {
                     Some(Ok(()))
-                } else if session.is_over || is_stopped && !session.has_live() {
+                } else if session.is_goodbye && !session.is_closing {
+                    // Nobody fetches it any more: it goes with the last answer, and what came is read (§13).
+                    let fits = (session.untold() <= GOODBYE_BYTES_MAX).then_some(());
+                    Some(fits.ok_or(io::ErrorKind::NotConnected.into()))
+                } else if is_stopped && !session.has_live() {
                     Some(Err(io::ErrorKind::NotConnected.into()))
                 } else {
                     None
@@ -134,17 +142,68 @@ impl Line for Requests {
 
     /// The last answer was the goodbye.
     async fn close(&mut self) {}
+
+    fn trust(&mut self) {
+        lock(&self.session).is_known = true;
+    }
 }
 
 impl Drop for Requests {
-    /// The stream is gone: nothing of the session stays.
+    /// The stream is gone: nothing of the session stays but why, where its client may still ask for that.
     fn drop(&mut self) {
-        self.all.forget(&self.sid);
         let mut session = lock(&self.session);
+        if session.has_last_words() {
+            // The rest was not told, and goes to whoever comes next.
+            session
+                .output
+                .retain(|element| element.starts_with("<stream:error"));
+            let words = LastWords {
+                sid: std::mem::take(&mut self.sid),
+                session: self.session.clone(),
+                all: self.all.clone(),
+            };
+            let now = self.house.server.clock().elapsed_ms();
+            let wait = session.deadline(now).saturating_sub(now);
+            tokio::spawn(words.keep(Duration::from_millis(wait), self.stop.clone()));
+            return;
+        }
+        self.all.forget(&self.sid);
         if !session.is_over {
             let oldest = session.held.pop_front();
             let reply = oldest.and_then(super::replies::Held::into_reply);
             session.fail(Condition::RemoteConnectionFailed, reply);
+        }
+    }
+}
+
+/// A session without a stream, whose client has not heard why it ended (§17.2).
+struct LastWords {
+    sid: String,
+    session: Shared,
+    all: Arc<Sessions>,
+}
+
+impl LastWords {
+    /// Until the client asks, is not expected to ask any more, or the house closes.
+    async fn keep(self, wait: Duration, mut stop: watch::Receiver<bool>) {
+        let told = poll_fn(|cx| {
+            let mut session = lock(&self.session);
+            session.waker = Some(cx.waker().clone());
+            if session.is_over {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        });
+        let told = timeout(wait, told);
+        tokio::select! {
+            _ = told => {} // or nobody asked
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
+        self.all.forget(&self.sid);
+        let mut session = lock(&self.session);
+        if !session.is_over {
+            session.fail(Condition::ItemNotFound, None);
         }
     }
 }

@@ -108,17 +108,23 @@ impl Session {
         let patience = self.terms.patience_ms();
         while !self.is_over && !self.held.is_empty() {
             let mut live = self.held.iter().filter(|held| held.is_live());
+            // Who is answered may send more: not before the stream has taken what came, unless that is what the
+            // stream waits for.
+            let is_taken = self.untaken() == 0;
             let is_late = live.clone().any(|held| held.since + patience <= now);
-            let has_news = !self.output.is_empty() || self.is_closing;
+            let is_due = is_taken && (is_late || self.pause.is_some());
+            let has_news = !self.output.is_empty() && !self.is_goodbye || self.is_closing;
             let is_wanted = has_news && live.next().is_some();
             // While the stream works, more may come of it soon; and the first answer has its features.
             let is_crowded = self.opening.is_none()
+                && !self.is_goodbye
                 && (self.held.len() > self.terms.hold || self.report.is_some());
-            if !(is_late || is_wanted || is_crowded && self.is_settled) {
+            if !(is_due || is_wanted || is_crowded && self.is_settled) {
                 return;
             }
             let is_live = self.held.front().is_some_and(Held::is_live);
-            let content = if is_live {
+            // §10: nothing is in the answer to a pause.
+            let content = if is_live && !(is_taken && self.pause.is_some()) {
                 self.next_content()
             } else {
                 String::new()
@@ -126,7 +132,7 @@ impl Session {
             if is_live && self.output.is_empty() && self.is_closing {
                 return self.finish(&content);
             }
-            self.answer_oldest(&content, now);
+            self.answer(0, &content, now);
         }
     }
 
@@ -134,7 +140,8 @@ impl Session {
     fn next_content(&mut self) -> String {
         let mut content = String::new();
         while let Some(element) = self.output.front() {
-            if !content.is_empty() && content.len() + element.len() > ANSWER_BYTES_MAX {
+            let bytes = content.len() + element.len();
+            if !content.is_empty() && bytes > ANSWER_BYTES_MAX && !self.is_goodbye {
                 break;
             }
             content.push_str(element);
@@ -146,9 +153,9 @@ impl Session {
         content
     }
 
-    /// Answers the oldest request, and keeps the answer.
-    pub(super) fn answer_oldest(&mut self, content: &str, now: u64) {
-        let Some(held) = self.held.pop_front() else {
+    /// Answers the request at this place among those that wait, and keeps the answer.
+    pub(super) fn answer(&mut self, at: usize, content: &str, now: u64) {
+        let Some(held) = self.held.remove(at) else {
             return;
         };
         let mut body = Body::default();
@@ -204,7 +211,7 @@ impl Session {
         let mut body = Body::default();
         body.end(condition);
         let mut answer = self.terms.answer(body.write(content));
-        self.is_over = true;
+        (self.is_over, self.is_told) = (true, true);
         let early = std::mem::take(&mut self.early).into_values();
         let waiting = std::mem::take(&mut self.held).into_iter();
         for held in waiting.chain(early.map(|(_, held)| held)) {

@@ -7,7 +7,10 @@
 
 use super::{
     body::{Condition, Request},
-    limits::{PAUSE_S_MAX, POLLING_S, REPEATS_MAX, REPORT_MS},
+    limits::{
+        ANSWER_SHORT_BYTES_MAX, INPUT_BYTES_MAX, PAUSE_S_MAX, POLLING_S, REPEATS_MAX, REPORT_MS,
+        UNTAKEN_LOOK_MS,
+    },
     replies::{Answered, Held, Reply},
     terms::Terms,
 };
@@ -17,6 +20,7 @@ use std::{
     fmt::Write,
     task::Waker,
 };
+use xmpp::limits::UNAUTHENTICATED_BYTES_MAX;
 
 pub(super) struct Session {
     pub(super) terms: Terms,
@@ -43,6 +47,10 @@ pub(super) struct Session {
     /// The client has said its last word.
     pub(super) is_goodbye: bool,
     pub(super) is_over: bool,
+    /// It is over, and the client was told everything.
+    pub(super) is_told: bool,
+    /// The stream knows who its client is.
+    pub(super) is_known: bool,
     /// What the next key's hash must be (§15).
     key: Option<String>,
     /// Milliseconds of a pause (§10).
@@ -98,6 +106,8 @@ impl Session {
             why: None,
             is_goodbye: false,
             is_over: false,
+            is_told: false,
+            is_known: false,
             key: request.newkey.clone(),
             pause: None,
             quiet_since: now,
@@ -117,11 +127,15 @@ impl Session {
         if self.is_over {
             return reply.send(self.terms.refusal(Condition::ItemNotFound));
         }
+        let is_new = request.rid >= self.next && !self.early.contains_key(&request.rid);
+        if is_new {
+            self.bury(now);
+        }
         if let Err(condition) = self.judge(&request, now) {
             return self.fail(condition, Some(reply));
         }
         self.quiet_since = now;
-        if request.rid < self.next || self.early.contains_key(&request.rid) {
+        if !is_new {
             return self.again(&request, reply, now);
         }
         self.last = Last {
@@ -159,8 +173,17 @@ impl Session {
         if request.rid - self.next >= allowed as u64 {
             return Err(Condition::ItemNotFound);
         }
-        let open = self.held.len() + self.early.len() + 1;
-        if open > allowed {
+        let early = self.early.values();
+        let early_live = early.clone().filter(|(_, held)| held.is_live()).count();
+        let open = self.held.len() + early_live + 1;
+        let early_bytes: usize = early.map(|(request, _)| request.payloads.len()).sum();
+        let bytes = self.untaken() + early_bytes + request.payloads.len();
+        let bytes_max = if self.is_known {
+            INPUT_BYTES_MAX
+        } else {
+            UNAUTHENTICATED_BYTES_MAX
+        };
+        if open > allowed || bytes > bytes_max {
             return Err(Condition::PolicyViolation);
         }
         let is_soon = now.saturating_sub(self.last.at) < POLLING_S * 1_000;
@@ -192,18 +215,34 @@ impl Session {
         }
         self.input = Some(input);
         self.is_settled = false;
-        if let Some(pause) = request.pause.filter(|pause| *pause <= PAUSE_S_MAX) {
-            self.pause = Some(pause * 1_000);
-            while !self.held.is_empty() {
-                self.answer_oldest("", now);
-            }
+        let pause = request.pause.filter(|pause| *pause <= PAUSE_S_MAX);
+        self.pause = pause.map(|pause| pause * 1_000);
+    }
+
+    /// Bytes that the stream has not taken yet.
+    pub(super) fn untaken(&self) -> usize {
+        self.input.as_ref().map_or(0, String::len)
+    }
+
+    /// Answers requests whose connection broke, for whom asks again: they are none of those that the client
+    /// makes at a time (§11).
+    fn bury(&mut self, now: u64) {
+        while self.opening.is_none()
+            && let Some(at) = self.held.iter().position(|held| !held.is_live())
+        {
+            self.answer(at, "", now);
         }
     }
 
     /// Forgets the answers that the client has, and finds out which one it lacks (§9.2).
     fn acknowledged(&mut self, request: &Request, now: u64) {
-        let (true, Some(ack)) = (self.terms.has_acks, request.ack) else {
-            return;
+        let Some(ack) = request.ack.filter(|_| self.terms.has_acks) else {
+            // Where the client says what it has, silence says everything. Else what is long is kept until there
+            // was another answer behind it.
+            let is_silent = self.terms.has_acks;
+            let last = request.rid.saturating_sub(1);
+            let is_kept = |it: &Answered| it.rid >= last || it.body.len() <= ANSWER_SHORT_BYTES_MAX;
+            return self.answered.retain(|it| !is_silent && is_kept(it));
         };
         self.answered.retain(|answered| answered.rid > ack);
         let lacking = self.answered.front().filter(|it| it.rid == ack + 1);
@@ -253,7 +292,10 @@ impl Session {
     }
 
     /// When [`Session::tick`] has something to do, in elapsed milliseconds.
-    pub(super) fn deadline(&self) -> u64 {
+    pub(super) fn deadline(&self, now: u64) -> u64 {
+        if self.untaken() > 0 && self.has_live() {
+            return now + UNTAKEN_LOOK_MS;
+        }
         let early = self.early.values().map(|(_, held)| held);
         let waiting = self.held.iter().chain(early).filter(|held| held.is_live());
         let first = waiting
@@ -287,9 +329,19 @@ impl Session {
             }
             self.quiet_since = now;
         }
-        if self.deadline() <= now && !self.has_live() {
+        if self.deadline(now) <= now && !self.has_live() {
             self.fail(Condition::ItemNotFound, None);
         }
+    }
+
+    /// Bytes that the client was not told yet.
+    pub(super) fn untold(&self) -> usize {
+        self.output.iter().map(String::len).sum()
+    }
+
+    /// Whether its stream ended with an error that the client was not told.
+    pub(super) fn has_last_words(&self) -> bool {
+        self.is_known && !self.is_over && self.why == Some(Condition::RemoteStreamError)
     }
 
     /// A connection broke on which somebody waited.

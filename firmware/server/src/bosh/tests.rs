@@ -29,7 +29,7 @@ impl Talk {
     /// Opens a session with request 10. The stream has not answered yet.
     fn open(attributes: &str) -> Talk {
         let text = format!("<body rid='10' to='localhost' {NS} {attributes}/>");
-        let request = Request::parse(&text).unwrap();
+        let request = Request::parse(text.as_bytes()).unwrap();
         let (reply, answer) = oneshot::channel();
         let terms = Terms::new("localhost".into(), &request);
         let session = Session::open("SomeSID".into(), terms, &request, Reply(reply), 0);
@@ -52,7 +52,7 @@ impl Talk {
     /// A request; what was on its way under that id is forgotten.
     fn send(&mut self, rid: u64, attributes: &str, inside: &str) {
         let text = format!("<body rid='{rid}' sid='SomeSID' {NS} {attributes}>{inside}</body>");
-        let request = Request::parse(&text).unwrap();
+        let request = Request::parse(text.as_bytes()).unwrap();
         let (reply, answer) = oneshot::channel();
         self.session.request(request, Reply(reply), self.now);
         self.open.insert(rid, answer);

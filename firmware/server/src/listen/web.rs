@@ -76,7 +76,7 @@ impl ClientDoor {
     /// Answers a request of BOSH, when there is something to say to it: at the latest after
     /// [`WAIT_S_MAX`](bosh::limits::WAIT_S_MAX) seconds (XEP-0124). `body` has
     /// [`BODY_BYTES_MAX`](bosh::limits::BODY_BYTES_MAX) bytes at most. Who drops it has lost the connection.
-    pub async fn answer_bosh(&self, body: &str, visitor: Visitor) -> bosh::Answer {
+    pub async fn answer_bosh(&self, body: &[u8], visitor: Visitor) -> bosh::Answer {
         let newcomer = || Newcomer {
             house: self.house.clone(),
             admission: self.gate.admit(visitor.address),
@@ -84,6 +84,11 @@ impl ClientDoor {
             stop: self.stop.subscribe(),
         };
         self.bosh.answer(body, self.server(), newcomer).await
+    }
+
+    /// Answers a request that has more bytes than that, and of which no more was read than how it begins.
+    pub fn refuse_bosh(&self, begin: &[u8]) -> bosh::Answer {
+        self.bosh.refuse_long(begin)
     }
 
     #[cfg(test)]

@@ -173,7 +173,7 @@ async fn next(body: &mut Body) -> Option<Bytes> {
 }
 
 /// Reads what nobody wants, so far and so long as that is worth an answer.
-async fn drain(mut body: Body) {
+pub(crate) async fn drain(mut body: Body) {
     let read = async {
         let mut left = DRAINED_BYTES_MAX;
         while let Some(piece) = next(&mut body).await {

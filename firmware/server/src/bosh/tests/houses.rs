@@ -1,15 +1,28 @@
 //! Sessions of a whole server, through its door.
 
-use super::super::limits::SESSIONS_MAX;
+use super::{
+    super::limits::{PAYLOADS_MAX, SESSIONS_MAX},
+    Answer,
+};
 use crate::{
     connection::fixture::{World, plain},
-    limits::UNAUTHENTICATED_PER_ADDRESS_MAX,
+    limits::{CLOSE_MS_MAX, UNAUTHENTICATED_PER_ADDRESS_MAX},
     listen::ClientDoor,
     tls::{Source, Tls},
     transport::{Visitor, tests::Disk},
 };
-use std::{path::Path, sync::Arc};
+use std::{
+    fmt::Debug,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 use tokio::task::{JoinHandle, yield_now};
+use tracing::{
+    Event, Metadata, Subscriber,
+    field::{Field, Visit},
+    span,
+};
 use xmpp::sasl::ChannelBindings;
 
 const NS: &str = "xmlns='http://jabber.org/protocol/httpbind' xmlns:xmpp='urn:xmpp:xbosh'";
@@ -17,6 +30,7 @@ const OPEN: &str = "to='localhost' ver='1.6' wait='55' hold='1' xmpp:version='1.
 const NOT_FOUND: &str = "condition='item-not-found'";
 
 struct House {
+    world: World,
     door: ClientDoor,
     sid: String,
     rid: u64,
@@ -32,7 +46,7 @@ impl House {
         let disk = Arc::new(Disk::default());
         let tls = Tls::open(disk, &source, Path::new(""), 0).unwrap();
         let door = ClientDoor::new(world.server.clone(), Arc::new(tls));
-        let server = world.server;
+        let server = world.server.clone();
         tokio::spawn(async move {
             loop {
                 while server.store().turn() {}
@@ -40,6 +54,7 @@ impl House {
             }
         });
         House {
+            world,
             door,
             sid: String::new(),
             rid: 100,
@@ -57,7 +72,11 @@ impl House {
         };
         let text = format!("<body rid='{rid}' {sid} {NS} {attributes}>{inside}</body>");
         let door = self.door.clone();
-        tokio::spawn(async move { door.answer_bosh(&text, visitor("203.0.113.7")).await.body })
+        tokio::spawn(async move {
+            door.answer_bosh(text.as_bytes(), visitor("203.0.113.7"))
+                .await
+                .body
+        })
     }
 
     async fn say(&mut self, attributes: &str, inside: &str, expected: &str) -> String {
@@ -66,7 +85,21 @@ impl House {
         heard
     }
 
-    async fn connect(&mut self) {
+    async fn answer(&self, text: &str) -> Answer {
+        let answer = self
+            .door
+            .answer_bosh(text.as_bytes(), visitor("203.0.113.7"));
+        answer.await
+    }
+
+    /// All sessions are over.
+    async fn closed(&self) {
+        while self.door.bosh().count() > 0 {
+            yield_now().await;
+        }
+    }
+
+    async fn enter(&mut self) {
         self.sid.clear();
         let heard = self.say(OPEN, "", "<mechanism>PLAIN</mechanism>").await;
         assert!(heard.contains("xmpp:restartlogic='true'"), "{heard}");
@@ -74,6 +107,10 @@ impl House {
         let (_, sid) = heard.split_once(" sid='").unwrap();
         self.sid = sid.split_once('\'').unwrap().0.to_owned();
         assert!(self.sid.len() >= 32);
+    }
+
+    async fn connect(&mut self) {
+        self.enter().await;
         self.say("", &plain("", "juliet", "pencil"), "<success")
             .await;
         self.say("to='localhost' xmpp:restart='true'", "", "<bind ")
@@ -81,10 +118,26 @@ impl House {
     }
 
     async fn log_in(&mut self) {
+        self.log_in_as("web").await;
+    }
+
+    async fn log_in_as(&mut self, resource: &str) {
         self.connect().await;
-        let bind = "<iq type='set' id='b1' xmlns='jabber:client'>\
-            <bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>web</resource></bind></iq>";
-        self.say("", bind, "<jid>juliet@localhost/web</jid>").await;
+        let bind = format!(
+            "<iq type='set' id='b1' xmlns='jabber:client'><bind \
+             xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>{resource}</resource></bind></iq>"
+        );
+        let jid = format!("<jid>juliet@localhost/{resource}</jid>");
+        self.say("", &bind, &jid).await;
+    }
+
+    /// Somebody with two devices: the first can be spoken to, and has no request here; the second speaks.
+    async fn two_devices(&mut self) -> (String, u64) {
+        self.log_in_as("desk").await;
+        self.say("", "<presence/>", "<presence").await;
+        let first = (self.sid.clone(), self.rid);
+        self.log_in_as("hand").await;
+        first
     }
 }
 
@@ -103,8 +156,7 @@ async fn a_login_a_chat_and_a_goodbye() {
     let mut house = House::open();
     house.log_in().await;
     let waiting = house.begin("", "");
-    let ping = "<iq type='get' id='p1' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>";
-    let more = house.begin("", ping);
+    let more = house.begin("", PING);
     let heard = waiting.await.unwrap();
     assert!(
         heard.contains("id='p1'") && heard.contains("type='result'"),
@@ -118,9 +170,7 @@ async fn a_login_a_chat_and_a_goodbye() {
         "{more}"
     );
     assert_eq!(bye, "<body xmlns='http://jabber.org/protocol/httpbind'/>");
-    while house.door.bosh().count() > 0 {
-        yield_now().await;
-    }
+    house.closed().await;
     house.say("", "", NOT_FOUND).await;
 }
 
@@ -162,10 +212,106 @@ async fn the_house_closes() {
     house.say(OPEN, "", "system-shutdown").await;
 }
 
+const PING: &str = "<iq type='get' id='p1' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>";
+
+fn message(to: &str, text: &str) -> String {
+    format!("<message to='{to}' type='chat'><body>{text}</body></message>")
+}
+
+/// A laptop whose lid was closed: nobody came for a message, so nobody has it, and it waits for the next
+/// login.
+#[tokio::test(start_paused = true)]
+async fn what_nobody_fetched_is_there_for_the_next_login() {
+    let mut house = House::open();
+    house.two_devices().await;
+    let hello = message("juliet@localhost/desk", "are you there") + PING;
+    house.say("", &hello, "id='p1'").await;
+    house.world.pass(60_001);
+    tokio::time::advance(Duration::from_millis(60_001)).await;
+    house.closed().await;
+    house.log_in_as("desk").await;
+    house.say("", "<presence/>", "are you there").await;
+}
+
+/// Who knows a session's id has the session: it is in no log, nor is a password.
+#[tokio::test]
+async fn a_log_tells_no_secrets() {
+    let log = Log::default();
+    let _here = tracing::subscriber::set_default(log.clone());
+    let mut house = House::open();
+    house.log_in().await;
+    let sid = house.sid.clone();
+    house.say("", PING, "id='p1'").await;
+    house.say("", "<x:y xmlns:x='z'/>", "<stream:error").await;
+    house.closed().await;
+    house.say("", "", NOT_FOUND).await;
+    house.answer(&format!("<body sid='{sid}'")).await;
+    let text = log.0.lock().unwrap();
+    assert!(!text.is_empty());
+    for secret in [&*sid, "pencil", &plain("", "juliet", "pencil")] {
+        assert!(!text.contains(secret), "{text}");
+    }
+}
+
+/// What is logged here, at every level.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<String>>);
+
+impl Visit for Log {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        *self.0.lock().unwrap() += &format!("{field}={value:?}\n");
+    }
+}
+
+impl Subscriber for Log {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, attributes: &span::Attributes<'_>) -> span::Id {
+        attributes.record(&mut self.clone());
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, values: &span::Record<'_>) {
+        values.record(&mut self.clone());
+    }
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        event.record(&mut self.clone());
+    }
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
+}
+
+/// §13: what comes with a goodbye is done, also where the client leaves much that it did not fetch.
+#[tokio::test]
+async fn a_goodbye_is_heard_behind_what_nobody_fetched() {
+    let mut house = House::open();
+    let first = house.two_devices().await;
+    for _ in 0..3 {
+        let long = message("juliet@localhost/desk", &"x".repeat(30_000)) + PING;
+        house.say("", &long, "id='p1'").await;
+    }
+    let hand = std::mem::replace(&mut house.sid, first.0);
+    let rid = std::mem::replace(&mut house.rid, first.1);
+    let bye = message("juliet@localhost/hand", "good night");
+    let heard = house
+        .say("type='terminate'", &bye, "type='terminate'")
+        .await;
+    assert_eq!(heard.matches("xxx</body>").count(), 3);
+    (house.sid, house.rid) = (hand, rid);
+    house.say("", "", "good night").await;
+}
+
 /// §7, §17.2: what opens no session.
 #[tokio::test]
 async fn what_opens_no_session_is_told_why() {
-    let mut house = House::open();
+    let house = House::open();
     for (attributes, status, condition) in [
         ("rid='1' ver='1.6'", 200, "improper-addressing"),
         ("rid='1' ver='1.6' to=''", 200, "improper-addressing"),
@@ -186,8 +332,7 @@ async fn what_opens_no_session_is_told_why() {
         ),
         ("><!-- --></body", 200, "bad-request"),
     ] {
-        let text = format!("<body {NS} {attributes}/>");
-        let answer = house.door.answer_bosh(&text, visitor("203.0.113.7")).await;
+        let answer = house.answer(&format!("<body {NS} {attributes}/>")).await;
         let expected = format!("type='terminate' condition='{condition}'");
         assert!(
             answer.body.contains(&expected),
@@ -197,17 +342,81 @@ async fn what_opens_no_session_is_told_why() {
         assert_eq!(answer.status, status, "{attributes}");
     }
     for text in ["", "hello", "\0", "<body/>"] {
-        let answer = house.door.answer_bosh(text, visitor("203.0.113.7")).await;
+        let answer = house.answer(text).await;
         assert!(answer.body.contains("bad-request"), "{text}");
     }
-    // What cannot be read ends the session that it names.
+}
+
+/// §17.2: what cannot be read ends the session that it names, for its author was told that it ended.
+#[tokio::test]
+async fn what_cannot_be_read_ends_its_session() {
+    let mut house = House::open();
+    let many = "><a/>".to_owned() + &"<a/>".repeat(PAYLOADS_MAX) + "</body>";
+    for (rest, condition) in [
+        ("/>", "bad-request"),
+        (" rid='x'/>", "bad-request"),
+        (">", "bad-request"),
+        ("><a></b></body>", "bad-request"),
+        (">text</body>", "bad-request"),
+        ("><!-- --></body>", "bad-request"),
+        (&*many, "policy-violation"),
+    ] {
+        house.connect().await;
+        let text = format!("<body sid='{}' {NS}{rest}", house.sid);
+        let answer = house.answer(&text).await;
+        let expected = format!("type='terminate' condition='{condition}'");
+        assert!(answer.body.contains(&expected), "{rest}: {}", answer.body);
+        house.closed().await;
+    }
     house.connect().await;
-    let text = format!("<body sid='{}' {NS}/>", house.sid);
-    let answer = house.door.answer_bosh(&text, visitor("203.0.113.7")).await;
-    assert!(answer.body.contains("bad-request"));
+    let mut bytes = format!("<body rid='1' sid='{}' {NS}/>", house.sid).into_bytes();
+    bytes.push(0xff);
+    let answer = house.door.answer_bosh(&bytes, visitor("203.0.113.7")).await;
+    assert!(answer.body.contains("bad-request"), "no UTF-8");
+    house.closed().await;
+    // As much as was read of what is longer than any request.
+    house.connect().await;
+    let text = format!("<body rid='1' sid='{}' {NS}><message to='", house.sid);
+    let answer = house.door.refuse_bosh(text.as_bytes());
+    assert!(
+        answer
+            .body
+            .contains("type='terminate' condition='policy-violation'")
+    );
+    house.closed().await;
+}
+
+/// §17.2: why a stream ended is told to whoever comes later, but nothing is kept for strangers.
+#[tokio::test(start_paused = true)]
+async fn why_a_stream_ended_waits_for_the_next_request() {
+    let mut house = House::open();
+    for (is_known, expected) in [(true, "<unsupported-stanza-type"), (false, NOT_FOUND)] {
+        if is_known {
+            house.log_in().await;
+        } else {
+            house.enter().await;
+        }
+        // Its answer comes at once, and nobody waits for another.
+        house.say("pause='60'", "<x:y xmlns:x='z'/>", "").await;
+        for _ in 0..8 {
+            tokio::time::advance(Duration::from_millis(CLOSE_MS_MAX / 4)).await;
+            for _ in 0..20 {
+                yield_now().await;
+            }
+        }
+        assert_eq!(house.door.bosh().count(), usize::from(is_known));
+        house.say("", "", expected).await;
+        house.closed().await;
+        house.say("", "", NOT_FOUND).await;
+    }
+    // Nor for ever.
+    house.log_in().await;
+    house.say("pause='60'", "<x:y xmlns:x='z'/>", "").await;
     while house.door.bosh().count() > 0 {
+        tokio::time::advance(Duration::from_secs(1)).await;
         yield_now().await;
     }
+    house.say("", "", NOT_FOUND).await;
 }
 
 /// Before they have said who they are, no more than at every other door.

@@ -1,6 +1,6 @@
 //! How a session opens, waits, pauses and ends (§7 to §10, §13, §15 to §17).
 
-use super::*;
+use super::{super::limits::ANSWER_SHORT_BYTES_MAX, *};
 
 const NOT_FOUND: &str = "<body type='terminate' condition='item-not-found'/>";
 
@@ -136,6 +136,37 @@ fn both_sides_say_what_they_have() {
     talk.expect(12, NOT_FOUND);
 }
 
+/// §9.2, §14.3: what the client has is not kept, nor what is long for much longer than it is on its way.
+#[test]
+fn a_session_that_waits_keeps_little() {
+    let long = format!("<a>{}</a>", "x".repeat(ANSWER_SHORT_BYTES_MAX));
+    for (attributes, said, kept) in [
+        ("", "", &[11, 12][..]),
+        ("ack='1'", "", &[]),
+        ("ack='1'", "ack='11'", &[12]),
+        ("ack='1'", "ack='10'", &[11, 12]),
+    ] {
+        for (answer, is_short) in [("<a/>", true), (&*long, false)] {
+            let mut talk = Talk::usual(attributes);
+            let ack = if attributes.is_empty() {
+                ""
+            } else {
+                "ack='10'"
+            };
+            for rid in [11, 12] {
+                talk.say(rid, ack, "<b/>");
+                talk.stream(answer);
+            }
+            talk.say(13, said, "");
+            let found = talk.session.answered.iter().map(|it| it.rid);
+            let found: Vec<u64> = found.filter(|rid| *rid > 10).collect();
+            let is_forgotten = attributes.is_empty() && !is_short;
+            let kept = if is_forgotten { &[12][..] } else { kept };
+            assert_eq!(found, kept, "{attributes} {said}");
+        }
+    }
+}
+
 /// §10: without a request for too long; a pause is longer or shorter, once.
 #[test]
 fn silence_ends_the_session() {
@@ -158,7 +189,7 @@ fn silence_ends_the_session() {
             talk.expect(11, "<body/>");
             talk.expect(12, "<body/>");
         }
-        assert_eq!(talk.session.deadline(), ms);
+        assert_eq!(talk.session.deadline(talk.now), ms);
         talk.pass(ms - 1);
         assert!(!talk.session.is_over, "{attributes} {pause}");
         talk.pass(1);
@@ -170,7 +201,7 @@ fn silence_ends_the_session() {
     talk.say(11, "pause='300'", "");
     talk.say(12, "", "");
     talk.lose(12);
-    assert_eq!(talk.session.deadline(), 60_000, "back to normal");
+    assert_eq!(talk.session.deadline(talk.now), 60_000, "back to normal");
     // Longer than was offered: no pause.
     talk.say(13, "pause='301'", "");
     talk.expect(13, "nothing");
@@ -196,12 +227,37 @@ fn the_client_says_goodbye() {
     talk.say(11, "", "");
     talk.say(12, "type='terminate'", "<presence type='unavailable'/>");
     assert_eq!(talk.heard, "<presence type='unavailable'/></stream:stream>");
-    talk.expect(11, "<body/>");
+    talk.expect(11, "nothing");
     talk.stream("</stream:stream>");
-    talk.expect(12, "<body type='terminate'/>");
+    talk.expect(11, "<body type='terminate'/>");
+    talk.expect(12, "<body/>");
     talk.send(13, "", "");
     talk.expect(13, NOT_FOUND);
     assert!(talk.session.answered.is_empty() && talk.session.output.is_empty());
+}
+
+/// §13: more waits than usually goes into an answer, and nobody will ask for the rest.
+#[test]
+fn the_goodbye_says_all_that_waits() {
+    let mut talk = Talk::usual("");
+    let long = format!("<a>{}</a>", "x".repeat(40_000));
+    talk.stream(&long.repeat(3));
+    talk.say(11, "type='terminate'", "<b/>");
+    talk.expect(11, "nothing");
+    assert!(talk.session.untold() > 120_000);
+    talk.stream("<c/></stream:stream>");
+    let all = long.repeat(3);
+    talk.expect(11, &format!("<body type='terminate'>{all}<c/></body>"));
+    assert!(talk.session.is_told);
+}
+
+/// Whoever is told nothing at the end has received nothing.
+#[test]
+fn who_is_gone_is_told_nothing() {
+    let mut talk = Talk::usual("");
+    talk.stream("<a/>");
+    talk.pass(60_000);
+    assert!(talk.session.is_over && !talk.session.is_told);
 }
 
 /// XEP-0206 §6, and §17.2: why the stream ended.

@@ -1,6 +1,7 @@
 //! Which requests are taken, in which order, and what those get that come again (§11, §12, §14).
 
-use super::*;
+use super::{super::limits::INPUT_BYTES_MAX, *};
+use xmpp::limits::STANZA_BYTES_MAX;
 
 const NOT_FOUND: &str = "<body type='terminate' condition='item-not-found'/>";
 const VIOLATION: &str = "<body type='terminate' condition='policy-violation'/>";
@@ -82,6 +83,66 @@ fn too_many_requests_at_a_time_end_the_session() {
     talk.send(12, "", "<b/>");
     talk.expect(12, VIOLATION);
     talk.expect(13, OTHER);
+}
+
+/// A page that is loaded again leaves requests behind whose connections broke: they do not count.
+#[test]
+fn broken_requests_are_none_of_those_at_a_time() {
+    for (attributes, inside) in [("", ""), ("", "<b/>"), ("pause='5'", "")] {
+        let mut talk = Talk::usual("");
+        talk.say(11, "", "<a/>");
+        talk.lose(11);
+        talk.say(12, attributes, inside);
+        assert!(!talk.session.is_over, "{attributes} {inside}");
+        talk.send(11, "", "<a/>");
+        talk.expect(11, "<body/>");
+    }
+}
+
+/// What the stream has not taken is answered later, whatever its author would like (§8, §10, §11).
+#[test]
+fn what_was_not_taken_is_not_answered() {
+    for (attributes, ms) in [("", 50_000), ("pause='5'", 0)] {
+        let mut talk = Talk::usual("");
+        talk.send(11, attributes, "<a/>");
+        talk.pass(ms);
+        talk.expect(11, "nothing");
+        assert!(talk.session.deadline(talk.now) > talk.now);
+        talk.settle();
+        talk.expect(11, "<body/>");
+        assert!(talk.heard.ends_with("<a/>"));
+    }
+    // The stream waits for its client to take something: that is not held back.
+    let mut talk = Talk::usual("");
+    talk.stream("<b/>");
+    talk.send(11, "", "<a/>");
+    talk.expect(11, "<body><b/></body>");
+}
+
+/// Whoever breaks one connection after the other gets no more into memory than others.
+#[test]
+fn what_was_not_taken_has_an_end() {
+    let long = format!("<a>{}</a>", "x".repeat(STANZA_BYTES_MAX - 7));
+    for (is_known, taken) in [(true, INPUT_BYTES_MAX / STANZA_BYTES_MAX), (false, 0)] {
+        let mut talk = Talk::usual("");
+        talk.session.is_known = is_known;
+        let last = 11 + taken as u64;
+        for rid in 11..last {
+            talk.send(rid, "", &long);
+            assert!(!talk.session.is_over, "{rid}");
+            talk.lose(rid);
+        }
+        talk.send(last, "", &long);
+        talk.expect(last, VIOLATION);
+        assert_eq!(talk.session.untaken(), 0, "nothing of it is kept");
+    }
+    let mut talk = Talk::usual("");
+    talk.session.is_known = true;
+    for rid in 11..100 {
+        talk.say(rid, "", &long);
+        talk.lose(rid);
+    }
+    assert!(!talk.session.is_over, "it was taken each time");
 }
 
 /// §12: two empty requests in a row, whose first found nothing.
