@@ -14,6 +14,7 @@ use crate::{
     limits::{DIRECTED_MAX, REQUESTS_MAX},
     pubsub, push,
     roster::{self, Item, Subscription, Verb},
+    s2s,
     session::{Session, waiting},
 };
 use std::sync::Arc;
@@ -165,6 +166,7 @@ fn available(cx: &mut Cx<'_>, session: &Arc<Session>, passing: Passing) {
         show_others(cx, session);
         requests::show_all(cx, session);
         privilege::appeared(cx, &passing);
+        s2s::tell_failures(cx, &session.jid);
     }
     // Each time: a priority that is no longer negative lets messages in, too.
     for hook in ALL.iter().filter_map(|feature| feature.available) {

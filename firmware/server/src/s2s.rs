@@ -12,6 +12,7 @@ mod certificate;
 pub mod dane;
 pub mod dial;
 pub(crate) mod dialback;
+mod failed;
 mod holding;
 pub mod limits;
 mod link;
@@ -23,11 +24,13 @@ mod policy;
 mod remote;
 pub mod resolve;
 mod restart;
+mod shares;
 pub(crate) mod tls;
 pub mod trust;
 mod waiting;
 
 pub use dial::{Dialed, Dialer, Unreachable};
+pub(crate) use failed::tell_failures;
 pub use link::{Link, Outcome, Reached};
 pub(crate) use local::Sent;
 pub use outside::Outside;
@@ -38,7 +41,7 @@ use crate::{
     connection::Rate,
     features::{worth_keeping, worth_keeping_in_room},
     roster::Verb,
-    router::{is_an_answer, may_be_refused},
+    router::is_an_answer,
     s2s::limits::{
         LINKS_MAX, LINKS_PER_DOMAIN_MAX, REMOTES_ASKED_MAX, REMOTES_MAX, VERIFICATIONS_MAX,
     },
@@ -48,8 +51,10 @@ use crate::{
 };
 use dane::Published;
 use dialback::Secret;
+use failed::Failures;
 use remote::Queued;
 use rustls_pki_types::CertificateDer;
+use shares::Shares;
 use std::{
     collections::BTreeMap,
     sync::{
@@ -105,6 +110,8 @@ pub(crate) struct Federation {
     verifications: Arc<AtomicUsize>,
     /// What each domain has sent lately, on all its streams: they hold it.
     rates: Mutex<BTreeMap<Jid, Weak<Mutex<Rate>>>>,
+    failures: Failures,
+    shares: Arc<Shares>,
 }
 
 /// A link that is open.
@@ -145,6 +152,8 @@ impl Federation {
             first_row,
             verifications: Arc::default(),
             rates: Mutex::default(),
+            failures: Failures::default(),
+            shares: Arc::default(),
         }
     }
 
@@ -258,6 +267,11 @@ impl Server {
     ) -> Result<Queued, StanzaError> {
         let now = self.clock().elapsed_ms();
         let entry = passing.entry();
+        let share = self
+            .federation()
+            .shares
+            .take(&passing.from, entry.len())
+            .ok_or(CROWDED)?;
         let rows = &self.federation().rows;
         let row = is_kept(self, passing).then(|| rows.fetch_add(1, Ordering::Relaxed));
         let waiting = Waiting {
@@ -265,6 +279,7 @@ impl Server {
             row,
             broken: 0,
             at: self.now(),
+            _share: Some(share),
         };
         // The row goes first: whoever carries the stanza may hear at once that it has arrived.
         if let Some(row) = row {
@@ -275,7 +290,7 @@ impl Server {
             }
         }
         remote.push(waiting, now).map_err(|(waiting, error)| {
-            self.forget_row(&waiting);
+            self.forget_row(waiting.row);
             error
         })
     }
@@ -303,52 +318,40 @@ impl Server {
 
     /// Nobody gets through to a remote: whoever waits is told why, and how long nobody tries again is
     /// decided.
-    pub async fn remote_failed(self: &Arc<Self>, remote: &Remote, error: StanzaError, why: &str) {
-        let waiting = self.gave_up(remote, error, why);
+    pub async fn remote_failed(
+        self: &Arc<Self>,
+        remote: &Arc<Remote>,
+        error: StanzaError,
+        why: &str,
+    ) {
+        let Some(waiting) = self.gave_up(remote, error, why) else {
+            return;
+        };
         let lost = self.hold_for_the_absent(remote, waiting);
-        self.bounce(lost, error).await;
+        self.give_up(lost, error).await;
     }
 
     /// The same for good: nobody will ever try again.
     async fn remote_gone(self: &Arc<Self>, remote: &Remote, error: StanzaError, why: &str) {
-        let lost = self.gave_up(remote, error, why);
-        self.bounce(lost, error).await;
+        if let Some(lost) = self.gave_up(remote, error, why) {
+            remote.hold(Vec::new(), self.clock().elapsed_ms());
+            self.give_up(lost, error).await;
+        }
     }
 
-    fn gave_up(&self, remote: &Remote, error: StanzaError, why: &str) -> Vec<Waiting> {
-        let waiting = remote.fail(error, self.clock().elapsed_ms(), self.dice());
+    fn gave_up(&self, remote: &Remote, error: StanzaError, why: &str) -> Option<Vec<Waiting>> {
+        let waiting = remote.fail(error, self.clock().elapsed_ms(), self.dice())?;
         warn!(
             remote = %remote.theirs,
             stanzas = waiting.len(),
             "no connection: {why}"
         );
-        waiting
-    }
-
-    /// Tells senders that a stanza did not arrive.
-    async fn bounce(self: &Arc<Self>, lost: Vec<Waiting>, error: StanzaError) {
-        for waiting in lost {
-            // At once, or a power cut would have the sender told twice.
-            if let Some(row) = waiting.row {
-                let forget = vec![waiting::forget(row)];
-                self.store().queue(forget, Urgency::Now);
-            }
-            let Some(stanza) = waiting.entry.to_stanza() else {
-                continue;
-            };
-            let (Ok(Some(from)), Ok(Some(to))) = (stanza.from(), stanza.to()) else {
-                continue;
-            };
-            let passing = Passing::new(Arc::new(stanza), from, to);
-            if may_be_refused(&passing) {
-                self.receive_remote(passing.refused(error), None).await;
-            }
-        }
+        Some(waiting)
     }
 
     /// It has arrived.
-    fn forget_row(&self, waiting: &Waiting) {
-        if let Some(row) = waiting.row {
+    fn forget_row(&self, row: Option<u64>) {
+        if let Some(row) = row {
             self.store()
                 .queue(vec![waiting::forget(row)], Urgency::Soon);
         }
@@ -433,6 +436,9 @@ impl Drop for Verification {
         self.under_way.fetch_sub(1, Ordering::Relaxed);
     }
 }
+
+const CROWDED: StanzaError =
+    StanzaError::RESOURCE_CONSTRAINT.with_text("too much waits for other servers already");
 
 /// Whether it is worth a row: what a person would miss. What a room of ours says to its occupants is in its
 /// archive, and they come back for it.

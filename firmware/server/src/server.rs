@@ -500,6 +500,7 @@ impl Server {
         self.forget_resends();
         self.keep_components().await;
         self.call_for_the_held();
+        self.forget_failures();
     }
 
     /// The connection should stop reading from this session for a moment: the card or a queue is behind

@@ -127,6 +127,14 @@ impl Account {
     pub(crate) fn sessions(&self) -> Vec<Arc<Session>> {
         self.lock().sessions()
     }
+
+    /// Whether this very session is there, and which ones are available.
+    pub(crate) fn listeners(&self, session: &Jid) -> (bool, Vec<Jid>) {
+        let state = self.lock();
+        let is_there = state.sessions().iter().any(|it| it.jid == *session);
+        let available = state.available().map(|it| it.session.jid.clone());
+        (is_there, available.collect())
+    }
 }
 
 impl State {

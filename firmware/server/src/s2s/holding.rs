@@ -4,26 +4,29 @@
 
 use super::{Call, Remote, limits::REMOTE_HELD_MS_MAX, remote::Waiting};
 use crate::{server::Server, session::stored};
+use std::sync::Arc;
 use xmpp::{Jid, Stanza};
 
 impl Server {
     /// Sorts out what waited for a remote that nobody gets through to: what is left is to be refused now.
     pub(super) fn hold_for_the_absent(
         &self,
-        remote: &Remote,
+        remote: &Arc<Remote>,
         waiting: Vec<Waiting>,
     ) -> Vec<Waiting> {
         let now = self.now();
         let (mut held, lost): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|waiting| {
             let is_young = now.abs_diff(waiting.at) < REMOTE_HELD_MS_MAX;
             let sender = || waiting.entry.to_stanza().and_then(|it| sender(&it));
-            waiting.row.is_some() && is_young && sender().is_some_and(|from| !self.hears(&from))
+            let is_away = || sender().is_some_and(|from| self.who_hears(&from).is_empty());
+            waiting.row.is_some() && is_young && is_away()
         });
         for waiting in &mut held {
             stored::stamp(self, &mut waiting.entry, waiting.at);
         }
-        if !held.is_empty() {
-            remote.hold(held, self.clock().elapsed_ms());
+        let is_called_for = remote.hold(held, self.clock().elapsed_ms());
+        if is_called_for && !self.is_component(remote.theirs.as_str()) {
+            self.call_again(remote.clone());
         }
         lost
     }
@@ -41,20 +44,6 @@ impl Server {
                 outside.call(Call::Deliver(remote));
             }
         }
-    }
-
-    /// Whether somebody is there to be told what became of a stanza in this name. Rooms and bridges are.
-    fn hears(&self, from: &Jid) -> bool {
-        let localpart = from.localpart().unwrap_or_default();
-        if from.domainpart() != self.domain().as_str() || localpart.is_empty() {
-            return true;
-        }
-        let account = self.directory().get(localpart);
-        account.is_some_and(|account| {
-            let sessions = account.sessions();
-            let mut jids = sessions.iter().map(|session| &session.jid);
-            jids.any(|jid| jid == from || from.is_bare())
-        })
     }
 }
 

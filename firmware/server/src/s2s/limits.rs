@@ -6,6 +6,17 @@ pub const REMOTE_STANZAS_MAX: usize = 2_048;
 /// Bytes that may wait for one other server: several of the largest stanzas.
 pub const REMOTE_BYTES_MAX: usize = 2_097_152;
 const _: () = assert!(xmpp::limits::STANZA_BYTES_MAX * 4 < REMOTE_BYTES_MAX);
+/// Bytes that may wait for all other servers and components together, and be on the line to them.
+pub const REMOTES_BYTES_MAX: usize = 33_554_432;
+/// Bytes of these that may be from one account or room: what may wait for one server and be on the line to it,
+/// twice over.
+pub const REMOTES_BYTES_PER_SENDER_MAX: usize = 8_388_608;
+/// Refusals that wait for their senders to be there: each is small, and every one a message somebody misses.
+pub const FAILED_MAX: usize = 1_024;
+/// Milliseconds that they wait at most: somebody who is away for longer looks at what they sent.
+pub const FAILED_MS_MAX: u64 = 5_184_000_000;
+/// Rows that a restart reads at a time.
+pub const RESUMED_AT_ONCE_MAX: usize = 256;
 /// Milliseconds in which nobody calls another server after the first failure; twice as long after each
 /// further one. Somebody who restarts a server and writes again gets through.
 pub const REMOTE_REST_MS_FIRST: u64 = 2_000;

@@ -351,7 +351,7 @@ impl Link {
             return;
         }
         for arrived in self.managed.settled(now) {
-            self.server.forget_row(&arrived.waiting);
+            self.server.forget_row(arrived.waiting.row);
         }
         if self.used + REMOTE_IDLE_MS <= now {
             self.used = now;
@@ -470,7 +470,7 @@ impl Link {
                     "it closed the stream".to_owned(),
                 );
                 for arrived in self.managed.closed(self.now()) {
-                    self.server.forget_row(&arrived.waiting);
+                    self.server.forget_row(arrived.waiting.row);
                 }
                 self.close();
             }

@@ -4,7 +4,6 @@
 use super::{
     Remote, Waiting,
     limits::{REMOTE_SETTLE_MS, REMOTES_MAX},
-    remote::Queued,
 };
 use crate::{component::limits::COMPONENT_ABSENT_MS_MAX, server::Server, session::intake::Cause};
 use std::{collections::VecDeque, sync::Arc};
@@ -41,7 +40,7 @@ impl Sent {
         while self.due().is_some_and(|due| due <= now)
             && let Some((_, waiting)) = self.0.pop_front()
         {
-            server.forget_row(&waiting);
+            server.forget_row(waiting.row);
         }
     }
 
@@ -88,19 +87,24 @@ impl Server {
     /// A restart found this on disk.
     pub(super) async fn resume_for_component(self: &Arc<Self>, name: &Jid, waiting: Waiting) {
         let now = self.clock().elapsed_ms();
-        let pushed = match self.component_queue(name) {
-            Some(queue) => queue.push(waiting, now),
-            None => Err((Box::new(waiting), StanzaError::RESOURCE_CONSTRAINT)),
-        };
-        match pushed {
-            Ok(Queued::Call | Queued::Carried) => {}
-            Err((waiting, error)) => self.bounce(vec![*waiting], error).await,
+        let ours = self.domain().clone();
+        match self
+            .federation()
+            .remote(ours, name.clone(), usize::MAX, now)
+        {
+            Some(queue) => {
+                queue.resume(waiting); // nobody calls a component
+            }
+            None => {
+                self.give_up(vec![waiting], StanzaError::RESOURCE_CONSTRAINT)
+                    .await;
+            }
         }
     }
 
     /// Tells senders of what a component's line broke under.
     pub(crate) async fn give_up_on_component(self: &Arc<Self>, over: Vec<Waiting>) {
-        self.bounce(over, StanzaError::REMOTE_SERVER_TIMEOUT).await;
+        self.give_up(over, StanzaError::REMOTE_SERVER_TIMEOUT).await;
     }
 
     /// The domain is a component's no longer: whoever writes to it from now on writes to another server.

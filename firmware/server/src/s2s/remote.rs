@@ -3,6 +3,7 @@
 //! State: the queue, the link that has it, and after a failure until when nobody tries again. The lock is the
 //! last one anybody takes; nothing is called while it is held.
 
+use super::shares::Share;
 use crate::{
     s2s::limits::{
         REMOTE_BROKEN_MAX, REMOTE_BYTES_MAX, REMOTE_HOLD_MS_FIRST, REMOTE_HOLD_MS_MAX,
@@ -50,7 +51,6 @@ enum Carrier {
 }
 
 /// A stanza on its way.
-#[derive(Clone)]
 pub(crate) struct Waiting {
     pub(crate) entry: Entry,
     /// Its row on disk, where it has one.
@@ -59,6 +59,8 @@ pub(crate) struct Waiting {
     pub(crate) broken: u8,
     /// When it was sent, milliseconds since 1970.
     pub(crate) at: Timestamp,
+    /// The room that it takes.
+    pub(crate) _share: Option<Share>,
 }
 
 /// Nobody gets through: what is known about it.
@@ -113,6 +115,19 @@ impl Remote {
         }
         wake(inner);
         Ok(Queued::Carried)
+    }
+
+    /// Queues what was let in before a restart, however much that is.
+    pub(crate) fn resume(&self, waiting: Waiting) -> Queued {
+        let mut inner = self.lock();
+        inner.bytes += waiting.entry.len();
+        inner.waiting.push_back(waiting);
+        if inner.carrier == Carrier::Nobody {
+            inner.carrier = Carrier::Caller;
+            return Queued::Call;
+        }
+        wake(inner);
+        Queued::Carried
     }
 
     /// A link is open and sends from now on what waits; `false` where another one does.
@@ -228,11 +243,17 @@ impl Remote {
     }
 
     /// Nobody got through: everything that waits, for its senders to be told. For a while nobody tries
-    /// again: longer with each failure, and not for all servers at the same moment.
-    pub(crate) fn fail(&self, error: StanzaError, now: u64, dice: &dyn Dice) -> Vec<Waiting> {
+    /// again: longer with each failure, and not for all servers at the same moment. [`Remote::hold`] comes
+    /// next; `None` where a link has it, for they have called us meanwhile.
+    pub(crate) fn fail(
+        &self,
+        error: StanzaError,
+        now: u64,
+        dice: &dyn Dice,
+    ) -> Option<Vec<Waiting>> {
         let mut inner = self.lock();
         if matches!(inner.carrier, Carrier::Link(_)) {
-            return Vec::new(); // they have called us meanwhile
+            return None;
         }
         let failures = inner.rest.map_or(0, |rest| rest.failures) + 1;
         let whole = (REMOTE_REST_MS_FIRST << failures.min(16) >> 1).min(REMOTE_REST_MS_MAX);
@@ -244,15 +265,21 @@ impl Remote {
             failures,
             error,
         });
-        inner.carrier = Carrier::Nobody;
+        // Until it is decided what is held: that goes before what comes now.
+        inner.carrier = Carrier::Caller;
         inner.bytes = 0;
-        std::mem::take(&mut inner.waiting).into()
+        Some(std::mem::take(&mut inner.waiting).into())
     }
 
     /// Takes back what can wait longer than anybody tried, and comes before what came meanwhile. The longer
-    /// nobody gets through, the less often it is tried.
-    pub(crate) fn hold(&self, held: Vec<Waiting>, now: u64) {
+    /// nobody gets through, the less often it is tried. Whether somebody has to call, once the rest is over:
+    /// for what came meanwhile.
+    pub(crate) fn hold(&self, held: Vec<Waiting>, now: u64) -> bool {
         let mut inner = self.lock();
+        let call = inner.carrier == Carrier::Caller && !inner.waiting.is_empty();
+        if inner.carrier == Carrier::Caller && !call {
+            inner.carrier = Carrier::Nobody;
+        }
         let failures = inner.rest.map_or(0, |rest| rest.failures);
         let pause = (REMOTE_HOLD_MS_FIRST << failures.min(16)).min(REMOTE_HOLD_MS_MAX);
         inner.held_until = now + pause;
@@ -260,6 +287,8 @@ impl Remote {
             inner.bytes += waiting.entry.len();
             inner.waiting.push_front(waiting);
         }
+        wake(inner); // a link may have come meanwhile
+        call
     }
 
     /// Whether somebody has to call now for what is held.
@@ -381,6 +410,7 @@ mod tests {
             row,
             broken: 0,
             at: 0,
+            _share: None,
         }
     }
 
@@ -444,7 +474,8 @@ mod tests {
         let mut rests = Vec::new();
         for _ in 0..8 {
             assert_eq!(push(&remote, Some(1), now), Ok(Queued::Call));
-            assert_eq!(remote.fail(error, now, &Same(0)).len(), 1);
+            assert_eq!(remote.fail(error, now, &Same(0)).unwrap().len(), 1);
+            assert!(!remote.hold(Vec::new(), now));
             assert_eq!(push(&remote, None, now), Err(error));
             rests.push(remote.rests_until() - now);
             now = remote.rests_until();
@@ -453,7 +484,8 @@ mod tests {
             rests,
             [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000]
         );
-        remote.fail(error, now, &Same(255));
+        remote.fail(error, now, &Same(255)).unwrap();
+        remote.hold(Vec::new(), now);
         assert!(remote.rests_until() - now > 59_000);
         remote.is_alive();
         assert_eq!(push(&remote, None, now), Ok(Queued::Call));
@@ -510,7 +542,7 @@ mod tests {
         let mut now = 0;
         let mut pauses = Vec::new();
         for _ in 0..7 {
-            let held = remote.fail(error, now, &Same(0));
+            let held = remote.fail(error, now, &Same(0)).unwrap();
             remote.hold(held, now);
             let last = now;
             now = remote.lock().held_until;
@@ -520,7 +552,7 @@ mod tests {
             pauses.push((now - last) / 1_000);
         }
         assert_eq!(pauses, [60, 120, 240, 480, 900, 900, 900]);
-        remote.hold(remote.fail(error, now, &Same(0)), now);
+        remote.hold(remote.fail(error, now, &Same(0)).unwrap(), now);
         assert!(remote.is_alive(), "somebody has to call");
         assert!(!remote.is_idle(u64::MAX));
         push(&remote, Some(2), now).unwrap();

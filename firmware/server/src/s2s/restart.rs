@@ -1,15 +1,14 @@
 //! What a restart finds waiting for other servers: it is sent, or its sender is told (DESIGN §6).
 
 use super::{
-    Call,
-    limits::REMOTES_MAX,
-    policy,
+    Call, policy,
     remote::{Queued, Waiting},
     waiting::{self, Kept},
 };
 use crate::{server::Server, session::stored};
 use std::sync::Arc;
-use tracing::info;
+use store::Urgency;
+use tracing::{info, warn};
 use xmpp::StanzaError;
 
 impl Server {
@@ -19,16 +18,31 @@ impl Server {
     /// # Errors
     /// The disk's.
     pub async fn resume_remotes(self: &Arc<Self>) -> Result<(), store::Error> {
-        let mut kept = waiting::all(&self.store().snapshot()?)?;
-        kept.retain(|kept| kept.number < self.federation().first_row);
-        if !kept.is_empty() {
-            info!(
-                stanzas = kept.len(),
-                "sending on what was on its way to other servers"
-            );
+        let snapshot = self.store().snapshot()?;
+        self.resume_failures(&snapshot)?;
+        let end = self.federation().first_row;
+        let (mut next, mut stanzas) = (0, 0);
+        loop {
+            let found = waiting::some(&snapshot, next..end)?;
+            stanzas += found.kept.len();
+            for kept in found.kept {
+                self.resume_one(kept).await;
+            }
+            if !found.unreadable.is_empty() {
+                warn!(
+                    stanzas = found.unreadable.len(),
+                    "what was on its way to other servers cannot be read, and is lost"
+                );
+                let forget = found.unreadable.into_iter().map(waiting::forget);
+                self.store().queue(forget.collect(), Urgency::Soon);
+            }
+            match found.next {
+                Some(row) => next = row,
+                None => break,
+            }
         }
-        for kept in kept {
-            self.resume_one(kept).await;
+        if stanzas > 0 {
+            info!(stanzas, "sending on what was on its way to other servers");
         }
         Ok(())
     }
@@ -37,7 +51,11 @@ impl Server {
         let mut entry = kept.entry;
         stored::stamp(self, &mut entry, kept.at);
         let to = entry.to.as_ref().map(xmpp::Jid::domain);
+        let from = entry.to_stanza().and_then(|it| it.from().ok().flatten());
+        let from = from.unwrap_or_else(|| kept.ours.clone());
+        let shares = &self.federation().shares;
         let waiting = Waiting {
+            _share: Some(shares.take_again(&from, entry.len())),
             entry,
             row: Some(kept.number),
             broken: 0,
@@ -48,23 +66,21 @@ impl Server {
         }
         let outside = self.federation().outside.get();
         let (Some(to), Some(outside)) = (to, outside) else {
-            return self
-                .bounce(vec![waiting], StanzaError::REMOTE_SERVER_NOT_FOUND)
-                .await;
+            let error = StanzaError::REMOTE_SERVER_NOT_FOUND;
+            return self.give_up(vec![waiting], error).await;
         };
         if let Err(error) = policy::may_talk(&self.config(), to.as_str()) {
-            return self.bounce(vec![waiting], error).await;
+            return self.give_up(vec![waiting], error).await;
         }
+        // It was let in once, and before the end some of it was on the line and some in the queue.
         let now = self.clock().elapsed_ms();
-        let Some(remote) = self.federation().remote(kept.ours, to, REMOTES_MAX, now) else {
-            return self
-                .bounce(vec![waiting], StanzaError::RESOURCE_CONSTRAINT)
-                .await;
+        let remote = self.federation().remote(kept.ours, to, usize::MAX, now);
+        let Some(remote) = remote else {
+            let error = StanzaError::RESOURCE_CONSTRAINT;
+            return self.give_up(vec![waiting], error).await;
         };
-        match remote.push(waiting, now) {
-            Ok(Queued::Call) => outside.call(Call::Deliver(remote)),
-            Ok(Queued::Carried) => {}
-            Err((waiting, error)) => self.bounce(vec![*waiting], error).await,
+        if remote.resume(waiting) == Queued::Call {
+            outside.call(Call::Deliver(remote));
         }
     }
 }

@@ -46,7 +46,7 @@ impl Link {
             }
         }
         server
-            .bounce(lost, StanzaError::REMOTE_SERVER_TIMEOUT)
+            .give_up(lost, StanzaError::REMOTE_SERVER_TIMEOUT)
             .await;
     }
 
@@ -161,7 +161,7 @@ impl Link {
             let error = StanzaError::POLICY_VIOLATION
                 .with_text("their server takes no stanza as large as this");
             let server = self.server.clone();
-            Box::pin(server.bounce(too_large, error)).await;
+            Box::pin(server.give_up(too_large, error)).await;
         }
     }
 }

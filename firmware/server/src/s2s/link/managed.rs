@@ -278,7 +278,7 @@ impl Link {
             "a" => {
                 let h = count(element).ok_or(StreamError::BAD_FORMAT)?;
                 for arrived in self.managed.acknowledge(h, now)? {
-                    self.server.forget_row(&arrived.waiting);
+                    self.server.forget_row(arrived.waiting.row);
                 }
             }
             "resume" => {
