@@ -503,10 +503,6 @@ pub const READ_AHEAD_BYTES_MAX: usize = 524_288;
 const _: () = assert!(
     OUTPUT_BYTES_PAUSE + xmpp::limits::STANZA_BYTES_MAX + READ_BYTES < READ_AHEAD_BYTES_MAX
 );
-/// Milliseconds of those in which the goodbye of a WebSocket is waited for before TLS is closed (RFC 6455
-/// §7.1.1): a browser answers at once.
-pub const CLOSE_ANSWER_MS_MAX: u64 = 2_000;
-const _: () = assert!(CLOSE_ANSWER_MS_MAX < CLOSE_MS_MAX);
 /// Milliseconds for all streams to take their last bytes when the server stops; the service manager is not
 /// patient.
 pub const SHUTDOWN_MS_MAX: u64 = 5_000;
@@ -514,9 +510,6 @@ pub const SHUTDOWN_MS_MAX: u64 = 5_000;
 pub const ACCEPT_PAUSE_MS: u64 = 250;
 /// Bytes lent for one read of a socket: one TLS record.
 pub const READ_BYTES: usize = 16_384;
-/// Bytes of a WebSocket's message, whatever its fragments: the largest stanza, and an XML declaration with the
-/// white space around it. Before authentication it is [`xmpp::limits::UNAUTHENTICATED_BYTES_MAX`].
-pub const FRAME_BYTES_MAX: usize = xmpp::limits::STANZA_BYTES_MAX + 1_024;
 /// Connections that have not authenticated yet, over all addresses: some 20 MB of buffers and keys at worst.
 pub const UNAUTHENTICATED_MAX: usize = 1_000;
 /// Connections from one address that have not authenticated yet: a household of twenty devices behind one

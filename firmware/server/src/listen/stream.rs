@@ -42,7 +42,8 @@ impl ByteStream {
         }
     }
 
-    /// For what is no HTTP any more: the socket, and what came over it and was not looked at, from `first` on.
+    /// For what is no HTTP any more: the socket, and what came over it and was not looked at, from `first`
+    /// on.
     pub(super) fn into_socket(self, first: &[u8]) -> (socket::Socket, Vec<u8>) {
         let socket = match self.socket {
             Socket::Clear(tcp) => socket::Socket::Clear(tcp),

@@ -3,6 +3,7 @@
 //! what comes is read through the buffer of the thread, as over TCP.
 
 mod inbox;
+mod limits;
 
 use super::{
     Ahead, Line,
@@ -11,10 +12,11 @@ use super::{
 };
 use crate::{
     connection::{Connection, Door, Peer},
-    limits::{CLOSE_ANSWER_MS_MAX, CLOSE_MS_MAX, FRAME_BYTES_MAX, OUTPUT_BYTES_PAUSE},
+    limits::{CLOSE_MS_MAX, OUTPUT_BYTES_PAUSE},
     listen::Admission,
 };
 use inbox::{End, Inbox};
+use limits::{CLOSE_ANSWER_MS_MAX, FRAME_BYTES_MAX};
 use std::{
     future::poll_fn,
     io,

@@ -17,8 +17,8 @@ pub(crate) trait Ahead: Send {
 }
 
 pub(crate) trait Line: Send {
-    /// Hands what came in to `take`, and as how many bytes of the line it counts. `false` at the end: the peer
-    /// sends nothing more.
+    /// Hands what came in to `take`, and as how many bytes of the line it counts. `false` at the end: the
+    /// peer sends nothing more.
     fn poll_read(
         &mut self,
         cx: &mut Context<'_>,

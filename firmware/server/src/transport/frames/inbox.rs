@@ -1,9 +1,8 @@
 //! What comes in over a WebSocket: frames to what a stream says, within limits, and what is no part of it.
 
-use crate::limits::FRAME_BYTES_MAX;
+use super::limits::{FRAME_BYTES_MAX, STRANGERS_FRAME_BYTES_MAX};
 use xmpp::{
     StreamError, framing,
-    limits::UNAUTHENTICATED_BYTES_MAX,
     websocket::{self, Decoder, Fault, Message, Unread},
 };
 
@@ -43,7 +42,7 @@ impl Inbox {
     pub(super) fn new(first: Vec<u8>) -> Inbox {
         Inbox {
             decoder: Decoder::default(),
-            message_bytes_max: UNAUTHENTICATED_BYTES_MAX,
+            message_bytes_max: STRANGERS_FRAME_BYTES_MAX,
             rest: (!first.is_empty()).then_some(first),
             end: None,
             fault: None,
