@@ -1,15 +1,18 @@
 //! A house with one account, for tests of files: a server on a disk in memory, and a listener over a
 //! directory that vanishes.
 
+#![allow(dead_code, reason = "each test file uses what it needs")]
+
 use household::{Config, Health, Numbers};
 use server::{
     Parts, Readers, Server, Session,
     accounts::{self, NewAccount},
-    listen::{HttpConnection, Protocol, Secured, Web},
+    listen::{ClientDoor, HttpConnection, Protocol, Secured, Web},
+    tls::{Files, Source, Tls},
     world::{Clock, Dice, Timestamp},
 };
 use std::{
-    fs,
+    fs, io,
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::{
@@ -97,6 +100,31 @@ impl Readers for Inline {
     }
 }
 
+/// Keeps nothing.
+struct Nothing;
+
+impl Files for Nothing {
+    fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+
+    fn write(&self, _: &Path, _: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn write_secret(&self, _: &Path, _: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn certificate() -> Tls {
+    let source = Source::SelfSigned {
+        directory: "tls".into(),
+        names: vec!["home.example".into()],
+    };
+    Tls::open(Arc::new(Nothing), &source, Path::new(""), 0).expect("a certificate")
+}
+
 /// Hands the site connections as if they were over TLS.
 async fn accept(listener: TcpListener, site: Site, stop: watch::Receiver<bool>) {
     while let Ok((socket, peer)) = listener.accept().await {
@@ -142,6 +170,7 @@ impl House {
         let uploads = Uploads::new(server.clone(), directory.path());
         let (_, health) = watch::channel(Health::default());
         let site = Site::new("1.2.3", health, Numbers::default, || None, uploads.router());
+        let site = site.with_clients(ClientDoor::new(server.clone(), Arc::new(certificate())));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
         let address = listener.local_addr().expect("bound");
         server.note_https_port(address.port());
@@ -246,6 +275,22 @@ impl House {
         line.write_all(head.as_bytes()).await.expect("open");
         line.write_all(body).await.expect("open");
         answer(&mut line).await
+    }
+
+    /// A request of BOSH, and its answer.
+    pub(crate) async fn bosh(&self, attributes: &str, inside: &str) -> String {
+        let ns = "http://jabber.org/protocol/httpbind";
+        let body = format!("<body xmlns='{ns}' {attributes}>{inside}</body>");
+        let answer = self.request("POST", "/http-bind", "", body.as_bytes());
+        let answer = answer.await;
+        assert!(answer.head.starts_with("HTTP/1.1 200"), "{}", answer.head);
+        answer.text()
+    }
+
+    /// Puts something where the bytes of a file are that nobody can remove.
+    pub(crate) fn wedge(&self, file: &str) {
+        fs::remove_file(file).expect("a file");
+        fs::create_dir(file).expect("made");
     }
 
     /// Everything that lies in the folder of uploads, below it.
