@@ -1,5 +1,5 @@
-//! The log of somebody who looks for a fault has nothing in it that opens a file or a session. Alone here: whoever
-//! listens to a log listens to a whole program.
+//! The log of somebody who looks for a fault has nothing in it that opens a file or a session. Alone here:
+//! whoever listens to a log listens to a whole program.
 
 mod house;
 mod log;

@@ -373,7 +373,7 @@ async fn a_file_that_cannot_be_removed_holds_up_no_other() {
     let files = house.files();
     assert_eq!(files.len(), 3);
     // The first that is looked at.
-    house.wedge(&files[0]);
+    House::wedge(&files[0]);
     house.pass(Duration::from_hours(24));
     house.keep();
     eventually(|| house.files().is_empty()).await;

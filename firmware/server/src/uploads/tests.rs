@@ -247,7 +247,7 @@ fn nothing_is_promised_of_what_nobody_knows() {
         server
             .uploads()
             .usage()
-            .learn(account, unknown, Default::default())
+            .learn(account, unknown, usage::Files::default())
     );
     assert_eq!(promise(1), Some(Ok(())));
     assert!(matches!(promise(2), Some(Err(SlotRefusal::Full(_)))));

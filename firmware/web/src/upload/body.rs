@@ -6,7 +6,7 @@ use axum::body::{Bytes, HttpBody};
 use hyper::body::{Frame, SizeHint};
 use std::{
     fs::File,
-    io::{self, Read},
+    io::{self, Read as _},
     pin::Pin,
     task::{Context, Poll},
 };
@@ -20,9 +20,12 @@ pub(super) struct FileBody {
     _share: Share,
 }
 
+/// The file again, and the piece.
+type Read = io::Result<(File, Vec<u8>)>;
+
 enum State {
     Resting(File),
-    Reading(Pin<Box<dyn Future<Output = io::Result<(File, Vec<u8>)>> + Send>>),
+    Reading(Pin<Box<dyn Future<Output = Read> + Send>>),
     Over,
 }
 
@@ -38,7 +41,7 @@ impl FileBody {
     }
 }
 
-fn read(mut file: File, bytes: usize) -> io::Result<(File, Vec<u8>)> {
+fn read(mut file: File, bytes: usize) -> Read {
     let mut piece = Vec::with_capacity(bytes);
     let read = (&mut file).take(bytes as u64).read_to_end(&mut piece)?;
     if read < bytes {

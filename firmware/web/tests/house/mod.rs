@@ -288,7 +288,7 @@ impl House {
     }
 
     /// Puts something where the bytes of a file are that nobody can remove.
-    pub(crate) fn wedge(&self, file: &str) {
+    pub(crate) fn wedge(file: &str) {
         fs::remove_file(file).expect("a file");
         fs::create_dir(file).expect("made");
     }
