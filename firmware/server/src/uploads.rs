@@ -34,7 +34,7 @@ use household::Config;
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU16, Ordering},
+        atomic::{AtomicU16, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -51,6 +51,8 @@ pub(crate) struct Uploads {
     /// Port of the first https listener; 0 where there is none.
     https_port: AtomicU16,
     usage: Mutex<Usage>,
+    /// Bytes that are free where the files are, when somebody looked last.
+    free: AtomicU64,
     /// Where the look for old files goes on: account and id of the last one that was seen.
     looked_at: Mutex<Option<(u32, [u8; 16])>>,
 }
@@ -67,6 +69,7 @@ impl Uploads {
             seal: Seal::open(store, dice)?,
             https_port: AtomicU16::new(0),
             usage: Mutex::default(),
+            free: AtomicU64::new(u64::MAX),
             looked_at: Mutex::default(),
         })
     }
@@ -74,6 +77,10 @@ impl Uploads {
     /// The address of the service.
     pub(crate) fn service(&self) -> &Jid {
         &self.service
+    }
+
+    fn free(&self) -> u64 {
+        self.free.load(Ordering::Relaxed)
     }
 
     fn usage(&self) -> MutexGuard<'_, Usage> {
@@ -93,6 +100,12 @@ impl crate::Server {
     pub(crate) fn https_port(&self) -> Option<u16> {
         let bound = self.uploads.https_port.load(Ordering::Relaxed);
         (bound != 0).then_some(bound)
+    }
+
+    /// So many bytes are free where uploaded files are: slots are given for what leaves `upload.keep_free` of
+    /// them. Whoever has the files says it from time to time.
+    pub fn note_upload_room(&self, bytes: u64) {
+        self.uploads.free.store(bytes, Ordering::Relaxed);
     }
 
     /// What every URL of this house begins with; `None` where nobody could reach one.

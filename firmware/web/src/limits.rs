@@ -33,8 +33,15 @@ pub const PACE_BYTES_MIN: u64 = 262_144;
 pub const WEBSOCKET_RETRY_S: u16 = 10;
 /// Files that are put at a time: a family that comes home from a wedding. Each needs [`PUT_BUFFER_BYTES`].
 pub const PUTS_MAX: usize = 16;
+/// Files that one account puts at a time: more make none of them faster.
+pub const PUTS_PER_ACCOUNT_MAX: usize = 4;
+/// How long a request waits for the one before it with the same file to let go: for the card to take what
+/// is in hand.
+pub const TAKE_OVER_WAIT: Duration = Duration::from_secs(10);
 /// Jobs on uploaded files that wait for the card at a time, of the threads that keys are derived on, too.
 pub const DISK_JOBS_MAX: usize = 3;
+/// Likewise of files that go. With those that come, two threads are left for keys.
+pub const DISK_READS_MAX: usize = 3;
 /// Bytes of a file that are gathered before they are written: few trips to another thread for each MB, and
 /// hardly any memory.
 pub const PUT_BUFFER_BYTES: usize = 262_144;
@@ -46,11 +53,11 @@ pub const SYNC_BYTES: u64 = 8 << 20;
 /// How long a file may stand still on its way here: a phone that changes from one network to another tries
 /// again before.
 pub const BODY_IDLE_MAX: Duration = Duration::from_secs(30);
-/// Bytes a second that a file must come with on the whole: the slowest mobile line that anybody sends
-/// pictures over.
+/// Bytes a second that a file must come with, over each [`BODY_PERIOD`]: the slowest mobile line that anybody
+/// sends pictures over.
 pub const BODY_RATE_MIN: u64 = 2_048;
-/// How long any file may take, on top of that.
-pub const BODY_WAIT: Duration = Duration::from_mins(1);
+/// For how long a file may come more slowly than that.
+pub const BODY_PERIOD: Duration = Duration::from_mins(1);
 /// Bytes of a refused file that are read so that its sender listens to the reason.
 pub const DRAINED_BYTES_MAX: usize = 16 << 20;
 /// For how long that is read at most.
@@ -98,3 +105,5 @@ const _: () = assert!(
     FINISH_MAX.as_millis() < server::limits::SHUTDOWN_MS_MAX as u128,
     "it is over before the server stops waiting"
 );
+
+const _: () = assert!(PUTS_PER_ACCOUNT_MAX < PUTS_MAX);

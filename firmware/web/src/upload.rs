@@ -5,7 +5,7 @@
 //! others as soon as its row is, which is when the client is told. Whatever is cut off in between is removed,
 //! at once or by [`Uploads::keep`].
 //!
-//! State: files; in memory, which of them are in somebody's hands.
+//! State: files; in memory, which of them are in somebody's hands, and which folders are on the card.
 
 mod answer;
 mod body;

@@ -4,7 +4,10 @@ mod house;
 
 use house::{House, JPEG, Slot, answer, eventually};
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::{Instant, sleep},
+};
 
 #[tokio::test]
 async fn a_file_comes_and_goes() {
@@ -29,7 +32,7 @@ async fn a_file_comes_and_goes() {
         "content-type: image/jpeg\r\n",
         "content-disposition: inline; filename=\"tr_s cool.jpg\"; filename*=UTF-8''tr%C3%A8s%20cool.jpg\r\n",
         "accept-ranges: bytes\r\n",
-        "cache-control: private, max-age=31536000, immutable\r\n",
+        "cache-control: private, max-age=2592000, immutable\r\n",
         "x-content-type-options: nosniff\r\n",
         "content-security-policy: default-src 'none'; frame-ancestors 'none'; sandbox\r\n",
         "cross-origin-resource-policy: cross-origin\r\n",
@@ -230,15 +233,180 @@ async fn who_stops_half_way_leaves_nothing() {
         .expect("open");
     line.write_all(&vec![7; 1_000_000]).await.expect("open");
     eventually(|| !house.files().is_empty()).await;
-    // While one hand has it, another gets none of it.
-    let second = house.put(&slot.put, JPEG, &vec![7; 2_000_000]).await;
-    assert!(second.head.starts_with("HTTP/1.1 409"), "{}", second.head);
     drop(line);
     eventually(|| house.files().is_empty()).await;
     // The slot has not ended: the whole file may come.
     let whole = house.put(&slot.put, JPEG, &vec![7; 2_000_000]).await;
     assert!(whole.head.starts_with("HTTP/1.1 201"), "{}", whole.head);
     assert_eq!(house.get(&slot.get, "").await.body.len(), 2_000_000);
+}
+
+/// A phone that changed its network comes again before its old line is known to be dead.
+#[tokio::test]
+async fn the_newer_of_two_requests_for_a_file_goes_on() {
+    let house = House::new("").await;
+    let slot = house.slot("a.jpg", 2_000_000, JPEG).await;
+    let mut line = house.line().await;
+    line.write_all(House::head("PUT", &slot.put, JPEG, 2_000_000).as_bytes())
+        .await
+        .expect("open");
+    line.write_all(&vec![7; 1_000_000]).await.expect("open");
+    eventually(|| !house.files().is_empty()).await;
+    let newer = house.put(&slot.put, JPEG, &vec![8; 2_000_000]).await;
+    assert!(newer.head.starts_with("HTTP/1.1 201"), "{}", newer.head);
+    let older = answer(&mut line).await;
+    assert!(older.head.starts_with("HTTP/1.1 409"), "{}", older.head);
+    assert!(older.text().contains("newer"), "{}", older.text());
+    assert!(house.get(&slot.get, "").await.body == vec![8; 2_000_000]);
+    assert_eq!(house.files().len(), 1, "{:?}", house.files());
+}
+
+/// RFC 9110 §13.2, §14.5.
+#[tokio::test]
+async fn conditions_are_kept_to() {
+    let house = House::new("").await;
+    let slot = house.slot("a.jpg", 4, JPEG).await;
+    let typed = format!("Content-Type: {JPEG}\r\n");
+    for (headers, status) in [
+        ("Content-Range: bytes 0-3/4\r\n", "400"),
+        ("If-Match: *\r\n", "412"),
+        ("If-Match: \"x\"\r\n", "412"),
+        ("If-None-Match: *\r\n", "201"),
+        ("If-None-Match: *\r\n", "409"),
+    ] {
+        let headers = format!("{typed}{headers}");
+        let put = house.request("PUT", &slot.put, &headers, b"abcd").await;
+        let expected = format!("HTTP/1.1 {status}");
+        assert!(put.head.starts_with(&expected), "{headers}: {}", put.head);
+    }
+    let got = house.get(&slot.get, "").await;
+    let tag = got.header("etag").expect("a tag");
+    for (headers, status) in [
+        (format!("If-Match: {tag}\r\n"), "200"),
+        ("If-Match: *\r\n".into(), "200"),
+        (format!("If-Match: \"x\"\r\nIf-Match: {tag}\r\n"), "200"),
+        (format!("If-Match: W/{tag}\r\n"), "412"),
+        (
+            format!("If-Match: \"x\"\r\nIf-None-Match: {tag}\r\n"),
+            "412",
+        ),
+        (
+            format!("If-None-Match: \"x\"\r\nIf-None-Match: {tag}\r\n"),
+            "304",
+        ),
+        ("Range: bytes=0-1\r\nIf-Range: \"\u{e4}\"\r\n".into(), "200"),
+        (format!("Range: bytes=0-1\r\nIf-Range: W/{tag}\r\n"), "200"),
+    ] {
+        let got = house.get(&slot.get, &headers).await;
+        let expected = format!("HTTP/1.1 {status}");
+        assert!(got.head.starts_with(&expected), "{headers}: {}", got.head);
+    }
+}
+
+/// As the compliance testers ask (FEATURES §1.4, `xep0363_cors`).
+#[tokio::test]
+async fn a_page_from_elsewhere_may_upload() {
+    let house = House::new("").await;
+    let slot = house.slot("hello.png", 1_234, "image/png").await;
+    let origin = "Origin: https://chat.example\r\n";
+    let asks = format!(
+        "{origin}Access-Control-Request-Method: PUT\r\n\
+         Access-Control-Request-Headers: content-type\r\n"
+    );
+    let may = house.request("OPTIONS", &slot.put, &asks, b"").await;
+    assert!(may.head.starts_with("HTTP/1.1 20"), "{}", may.head);
+    let bytes = vec![9; 1_234];
+    let typed = format!("{origin}Content-Type: image/png\r\n");
+    let put = house.request("PUT", &slot.put, &typed, &bytes).await;
+    assert!(put.head.starts_with("HTTP/1.1 201"), "{}", put.head);
+    let got = house.get(&slot.get, origin).await;
+    assert!(got.body == bytes, "{}", got.head);
+    for answer in [may, put, got] {
+        for (header, words) in [
+            ("access-control-allow-origin", &["*"][..]),
+            (
+                "access-control-allow-methods",
+                &["OPTIONS", "HEAD", "GET", "PUT"],
+            ),
+            (
+                "access-control-allow-headers",
+                &["Authorization", "Content-Type"],
+            ),
+        ] {
+            let said = answer.header(header).unwrap_or_default();
+            assert!(
+                words.iter().all(|word| said.contains(word)),
+                "{header}: {said}"
+            );
+        }
+    }
+}
+
+/// Whoever is half way through a file when it goes keeps it no longer than that.
+#[tokio::test]
+async fn a_file_is_cached_as_long_as_it_is_there() {
+    let house = House::new("[upload]\nexpire_after = '1d'\nkeep_free = '0GB'\n").await;
+    let slot = house.slot("a.jpg", 4, JPEG).await;
+    house.put(&slot.put, JPEG, b"abcd").await;
+    house.pass(Duration::from_hours(23));
+    let tag = house
+        .get(&slot.get, "")
+        .await
+        .header("etag")
+        .expect("a tag");
+    for headers in [String::new(), format!("If-None-Match: {tag}\r\n")] {
+        let got = house.get(&slot.get, &headers).await;
+        let cache = got.header("cache-control");
+        assert_eq!(cache.as_deref(), Some("private, max-age=3600, immutable"));
+    }
+}
+
+/// What a failing card does to one file.
+#[tokio::test]
+async fn a_file_that_cannot_be_removed_holds_up_no_other() {
+    let house = House::new("[upload]\nexpire_after = '1d'\nkeep_free = '0GB'\n").await;
+    for _ in 0..3 {
+        let slot = house.slot("a.jpg", 4, JPEG).await;
+        let put = house.put(&slot.put, JPEG, b"abcd").await;
+        assert!(put.head.starts_with("HTTP/1.1 201"), "{}", put.head);
+    }
+    let files = house.files();
+    assert_eq!(files.len(), 3);
+    // The first that is looked at.
+    House::wedge(&files[0]);
+    house.pass(Duration::from_hours(24));
+    house.keep();
+    eventually(|| house.files().is_empty()).await;
+}
+
+/// On the whole it would have come in time, but nobody knows that while it comes.
+#[tokio::test(start_paused = true)]
+async fn who_sends_drop_by_drop_is_not_waited_for() {
+    let house = House::new("").await;
+    let slot = house.slot("a.jpg", 90_000_000, JPEG).await;
+    let mut line = house.line().await;
+    line.write_all(House::head("PUT", &slot.put, JPEG, 90_000_000).as_bytes())
+        .await
+        .expect("open");
+    let begin = Instant::now();
+    let (mut reading, mut writing) = line.split();
+    let drops = async {
+        loop {
+            let _ = writing.write_all(b"a").await; // or it was given up
+            sleep(Duration::from_secs(20)).await;
+        }
+    };
+    let mut heard = vec![0; 12];
+    tokio::select! {
+        _ = reading.read_exact(&mut heard) => {}
+        () = drops => {}
+    }
+    assert_eq!(heard, b"HTTP/1.1 408");
+    assert!(
+        begin.elapsed() < Duration::from_secs(90),
+        "{:?}",
+        begin.elapsed()
+    );
 }
 
 /// Time stands still but where somebody waits for it.

@@ -2,14 +2,15 @@
 
 use xmpp::limits::STANZA_BYTES_MAX;
 
-/// Bytes of a request: some of the largest stanzas, because clients put all they have to say into one, and its
-/// wrapper, whose attributes are short.
+/// Bytes of a request: some of the largest stanzas, because clients put all they have to say into one,
+/// and its wrapper, whose attributes are short.
 pub const BODY_BYTES_MAX: usize = 4 * STANZA_BYTES_MAX + WRAPPER_BYTES_MAX;
-/// Bytes in which the tag of a wrapper ends, or whose it is stays unknown where the rest of it cannot be read.
+/// Bytes in which the tag of a wrapper ends, or whose it is stays unknown where the rest of it cannot be
+/// read.
 pub const WRAPPER_BYTES_MAX: usize = 8_192;
-/// Bytes of payloads of one session that its stream has not taken yet, while it waits for its turn or for its
-/// client to take something: two requests as long as they can get. Before a login they are as many as a stream
-/// takes of one element then.
+/// Bytes of payloads of one session that its stream has not taken yet, while it waits for its turn or for
+/// its client to take something: two requests as long as they can get. Before a login they are as many as
+/// a stream takes of one element then.
 pub const INPUT_BYTES_MAX: usize = 2 * BODY_BYTES_MAX;
 /// Milliseconds after which a request is looked at again that waits for the stream to take it.
 pub const UNTAKEN_LOOK_MS: u64 = 1_000;
@@ -54,8 +55,8 @@ pub const ANSWER_BYTES_MAX: usize = 65_536;
 pub const ANSWERS_KEPT_MAX: usize = 8;
 /// Bytes of such answers, apart from the newest: several full ones.
 pub const ANSWERS_KEPT_BYTES_MAX: usize = 262_144;
-/// Bytes of an answer that is kept as long as others where the client does not say which ones it has. A session
-/// that waits keeps few of those, and nothing else.
+/// Bytes of an answer that is kept as long as others where the client does not say which ones it has. A
+/// session that waits keeps few of those, and nothing else.
 pub const ANSWER_SHORT_BYTES_MAX: usize = 2_048;
 /// Times that one request may be sent again (§14.3): a client on a line that breaks so often needs another.
 pub const REPEATS_MAX: u32 = 16;

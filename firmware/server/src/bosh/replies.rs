@@ -108,8 +108,8 @@ impl Session {
         let patience = self.terms.patience_ms();
         while !self.is_over && !self.held.is_empty() {
             let mut live = self.held.iter().filter(|held| held.is_live());
-            // Who is answered may send more: not before the stream has taken what came, unless that is what the
-            // stream waits for.
+            // Who is answered may send more: not before the stream has taken what came, unless that is
+            // what the stream waits for.
             let is_taken = self.untaken() == 0;
             let is_late = live.clone().any(|held| held.since + patience <= now);
             let is_due = is_taken && (is_late || self.pause.is_some());

@@ -237,8 +237,8 @@ impl Session {
     /// Forgets the answers that the client has, and finds out which one it lacks (§9.2).
     fn acknowledged(&mut self, request: &Request, now: u64) {
         let Some(ack) = request.ack.filter(|_| self.terms.has_acks) else {
-            // Where the client says what it has, silence says everything. Else what is long is kept until there
-            // was another answer behind it.
+            // Where the client says what it has, silence says everything. Else what is long is kept until
+            // there was another answer behind it.
             let is_silent = self.terms.has_acks;
             let last = request.rid.saturating_sub(1);
             let is_kept = |it: &Answered| it.rid >= last || it.body.len() <= ANSWER_SHORT_BYTES_MAX;

@@ -47,6 +47,8 @@ const INCOMPLETE: StanzaError =
     StanzaError::BAD_REQUEST.with_text("a slot needs the name of a file and its size in bytes");
 const NO_MOMENT: StanzaError =
     StanzaError::BAD_REQUEST.with_text("say when the file is to be gone");
+const GONE: StanzaError =
+    StanzaError::BAD_REQUEST.with_text("the file would be gone before it came");
 const OTHER_PURPOSE: StanzaError =
     StanzaError::FEATURE_NOT_IMPLEMENTED.with_text("files are kept here for messages alone");
 const TOO_LARGE: StanzaError = StanzaError::NOT_ACCEPTABLE.with_text("this file is too large");
@@ -147,6 +149,7 @@ fn refused(passing: &Passing, refusal: SlotRefusal) -> Found {
         ),
         SlotRefusal::Full(stamp) => (FULL, stamp.map(retry).unwrap_or_default()),
         SlotRefusal::TooMany(stamp) => (TOO_MANY, retry(stamp)),
+        SlotRefusal::Gone => return Found::Refused(GONE),
         SlotRefusal::Nowhere => return Found::Refused(StanzaError::SERVICE_UNAVAILABLE),
         SlotRefusal::Disk => return Found::Refused(FULL_DISK),
     };

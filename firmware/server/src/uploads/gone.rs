@@ -51,11 +51,13 @@ impl Server {
         Ok(more)
     }
 
-    /// Files whose bytes are to be removed, a few at a time; [`Server::uploads_removed`] is told when they
-    /// are.
-    pub async fn doomed_uploads(self: &Arc<Self>) -> Vec<UploadId> {
-        let doomed = self.on_uploads(|_, snapshot| {
-            let rows = DOOMED.prefix(snapshot, &())?.take(DOOMED_MAX);
+    /// Files whose bytes are to be removed, a few at a time, behind this one; [`Server::uploads_removed`]
+    /// is told when they are.
+    pub async fn doomed_uploads(self: &Arc<Self>, behind: Option<UploadId>) -> Vec<UploadId> {
+        let first = behind.map_or(Bound::Unbounded, |id| Bound::Excluded(id.0));
+        let doomed = self.on_uploads(move |_, snapshot| {
+            let rows = DOOMED.range(snapshot, (first, Bound::Unbounded))?;
+            let rows = rows.take(DOOMED_MAX);
             rows.map(|row| row.map(|(id, ())| UploadId(id))).collect()
         });
         doomed.await.unwrap_or_default()

@@ -16,6 +16,8 @@ pub struct Upload {
     pub name: String,
     /// In its normal form; empty where nobody said one.
     pub media_type: String,
+    /// Milliseconds until it is gone.
+    pub left_ms: u64,
 }
 
 /// The disk cannot be read.
@@ -39,8 +41,10 @@ impl Server {
             None => return Err(Unreadable),
         };
         let keep_ms = ms(self.config().upload.expire_after);
-        let file = file.filter(|file| self.now() < file.over_ms(keep_ms));
+        let now = self.now();
+        let file = file.filter(|file| now < file.over_ms(keep_ms));
         Ok(file.map(|file| Upload {
+            left_ms: file.over_ms(keep_ms) - now,
             bytes: file.bytes,
             name: file.name,
             media_type: file.media_type,

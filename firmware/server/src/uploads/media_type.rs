@@ -3,6 +3,13 @@
 
 use super::limits::MEDIA_TYPE_BYTES_MAX;
 
+/// The normal form, and for what is no media type the text as it is: what a slot was asked for is what
+/// may come, whatever it means. `None` for what is far too long.
+pub(super) fn spelling(text: &str) -> Option<String> {
+    normal(text)
+        .or_else(|| Some(text.trim().to_owned()).filter(|it| it.len() <= MEDIA_TYPE_BYTES_MAX))
+}
+
 /// Type and subtype in lower case, parameters behind `; `, without white space elsewhere. `None` for what is
 /// no media type.
 pub fn normal(text: &str) -> Option<String> {

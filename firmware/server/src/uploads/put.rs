@@ -1,8 +1,10 @@
 //! A file on its way: judged before its first byte is taken, and noted behind its last.
 
 use super::{
+    media_type::spelling,
     normal_media_type,
-    record::{DOOMED, FILE, FileRecord, PLACE, UploadId},
+    record::{DOOMED, FILE, FileRecord, PLACE, UploadId, doom},
+    slot::SlotRefusal,
     token::Claims,
 };
 use crate::{accounts, server::Server};
@@ -39,6 +41,8 @@ pub enum PutRefusal {
     WrongType,
     /// The file is there already.
     Stored,
+    /// The account's files take up all the room it has.
+    Quota,
     /// The disk cannot be read, or takes nothing.
     Disk,
 }
@@ -48,6 +52,7 @@ pub struct Accepted {
     server: Arc<Server>,
     id: UploadId,
     account: u32,
+    localpart: String,
     file: FileRecord,
 }
 
@@ -55,6 +60,11 @@ impl Accepted {
     /// What it is called on disk.
     pub fn id(&self) -> UploadId {
         self.id
+    }
+
+    /// Whose it is.
+    pub fn account(&self) -> u32 {
+        self.account
     }
 
     /// Its length, which is exact.
@@ -89,27 +99,35 @@ impl Server {
             return Err(PutRefusal::TooShort(claims.bytes));
         }
         // §7: "application/octet-stream if the client did not specify a Content-Type at all".
-        let said = put.media_type.unwrap_or("application/octet-stream");
-        let said = normal_media_type(said);
-        if claims.media_type.is_some() && said != claims.media_type {
+        let text = put.media_type.unwrap_or("application/octet-stream");
+        let is_other = claims.media_type.is_some() && spelling(text) != claims.media_type;
+        if is_other {
             return Err(PutRefusal::WrongType);
         }
         if !self.store().takes_writes() {
             return Err(PutRefusal::Disk);
         }
         self.look_for(put.id, &claims).await?;
+        // It counts since its slot was given, but for one of before a restart.
         let file = (put.id, claims.bytes);
-        let mut usage = self.uploads().usage();
-        usage.comes(claims.account, file, claims.until_ms);
-        drop(usage);
+        let counts = self.uploads().usage().is_promised(claims.account, put.id);
+        if !counts {
+            let promised = self.promise_upload(claims.account, file, claims.until_ms);
+            promised.await.map_err(|refusal| match refusal {
+                SlotRefusal::Disk => PutRefusal::Disk,
+                _ => PutRefusal::Quota,
+            })?;
+        }
+        self.uploads().usage().comes(claims.account, put.id);
         Ok(Accepted {
             server: self.clone(),
             id: put.id,
             account: claims.account,
+            localpart: claims.localpart,
             file: FileRecord {
                 bytes: claims.bytes,
                 name: put.name.to_owned(),
-                media_type: said.unwrap_or_default(),
+                media_type: normal_media_type(text).unwrap_or_default(),
                 stored_ms: 0,
                 gone_ms: claims.gone_ms,
             },
@@ -146,9 +164,12 @@ impl Server {
         }
     }
 
-    /// The file's bytes are on disk: notes that it is there. `false` where the disk does not take that, and
-    /// the bytes are nobody's.
-    pub async fn keep_upload(self: &Arc<Self>, accepted: Accepted) -> bool {
+    /// The file's bytes are on disk: notes that it is there.
+    ///
+    /// # Errors
+    /// The bytes are nobody's: the disk does not take that ([`PutRefusal::Disk`]), or the account went while
+    /// they came ([`PutRefusal::NoSlot`]).
+    pub async fn keep_upload(self: &Arc<Self>, accepted: Accepted) -> Result<(), PutRefusal> {
         let (id, account) = (accepted.id, accepted.account);
         let file = FileRecord {
             stored_ms: self.now(),
@@ -159,10 +180,38 @@ impl Server {
             PLACE.put(&id.0, &account),
         ];
         let ticket = self.store().queue(writes, Urgency::Now);
-        let is_kept = self.is_kept(ticket).await;
-        if is_kept {
-            self.uploads().usage().kept(account, id);
+        if !self.is_kept(ticket).await {
+            return Err(PutRefusal::Disk);
         }
-        is_kept
+        self.uploads().usage().kept(account, id);
+        // Whoever removes the account from now on finds the file; before, it was found by nobody.
+        if !self.lives_here(&accepted.localpart, account).await? {
+            let doomed = self.store().queue(doom(account, id.0).into(), Urgency::Now);
+            self.is_kept(doomed).await;
+            self.uploads().usage().changed(account);
+            return Err(PutRefusal::NoSlot);
+        }
+        Ok(())
+    }
+
+    /// Whether a file that is on its way is still wanted: who wanted it is not gone meanwhile.
+    pub async fn wants_upload(self: &Arc<Self>, accepted: &Accepted) -> bool {
+        let lives_here = self.lives_here(&accepted.localpart, accepted.account);
+        lives_here.await.unwrap_or(true)
+    }
+
+    /// Whether the account is still there, disabled or not.
+    async fn lives_here(self: &Arc<Self>, localpart: &str, id: u32) -> Result<bool, PutRefusal> {
+        let (server, localpart) = (self.clone(), localpart.to_owned());
+        let read = self.on_reader(move || accounts::find(&server.store().snapshot()?, &localpart));
+        match read.await {
+            Some(Ok(record)) => Ok(record.is_some_and(|record| record.id == id)),
+            Some(Err(error)) => {
+                let error: store::Error = error;
+                error!(%error, "an account cannot be read");
+                Err(PutRefusal::Disk)
+            }
+            None => Err(PutRefusal::Disk),
+        }
     }
 }

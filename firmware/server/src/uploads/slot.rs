@@ -3,7 +3,7 @@
 use super::{
     file_bytes_max,
     limits::SLOT_MS,
-    ms, name,
+    media_type, ms, name,
     record::{FILE, UploadId},
     token::Claims,
     usage::Files,
@@ -18,7 +18,7 @@ pub(crate) struct Wanted {
     /// As it will be kept.
     name: String,
     bytes: u64,
-    /// In its normal form, where there is one.
+    /// In its one spelling, where one was said.
     media_type: Option<String>,
     /// When it is to be gone at the latest (§5.3).
     gone_ms: Option<Timestamp>,
@@ -40,6 +40,8 @@ pub(crate) enum SlotRefusal {
     Full(Option<Timestamp>),
     /// The account has many open slots; one ends at this time.
     TooMany(Timestamp),
+    /// It would be gone before it came.
+    Gone,
     /// There is no address that could be given.
     Nowhere,
     /// The disk cannot be read, or takes nothing.
@@ -47,7 +49,7 @@ pub(crate) enum SlotRefusal {
 }
 
 impl Wanted {
-    /// `None` where no name or no bytes are said.
+    /// `None` where no name or no bytes are said, or a type that is far too long.
     pub(crate) fn new(
         name: &str,
         bytes: u64,
@@ -57,7 +59,10 @@ impl Wanted {
         Some(Wanted {
             name: name::clean(name)?,
             bytes: Some(bytes).filter(|bytes| *bytes > 0)?,
-            media_type: media_type.and_then(super::normal_media_type),
+            media_type: match media_type.map(str::trim) {
+                None | Some("") => None,
+                Some(text) => Some(media_type::spelling(text)?),
+            },
             gone_ms,
         })
     }
@@ -76,18 +81,17 @@ impl Server {
         if wanted.bytes > largest {
             return Err(SlotRefusal::TooLarge(largest));
         }
-        if !self.store().takes_writes() {
+        let (now, id) = (self.now(), UploadId::draw(self.dice()));
+        if wanted.gone_ms.is_some_and(|gone| gone <= now) {
+            return Err(SlotRefusal::Gone);
+        }
+        let needed = config.upload.keep_free.saturating_add(wanted.bytes);
+        if !self.store().takes_writes() || self.uploads().free() < needed {
             return Err(SlotRefusal::Disk);
         }
-        self.learn_usage(account.id).await?;
-        let (now, id) = (self.now(), UploadId::draw(self.dice()));
         let until_ms = now.saturating_add(SLOT_MS);
-        self.uploads().usage().promise(
-            account.id,
-            (id, wanted.bytes),
-            (now, until_ms),
-            config.upload.user_quota,
-        )?;
+        self.promise_upload(account.id, (id, wanted.bytes), until_ms)
+            .await?;
         let claims = Claims {
             localpart: account.jid.localpart().unwrap_or_default().to_owned(),
             account: account.id,
@@ -102,6 +106,25 @@ impl Server {
             put: format!("{get}?token={token}"),
             get,
         })
+    }
+
+    /// Counts a file, if there is room for it.
+    pub(super) async fn promise_upload(
+        self: &Arc<Self>,
+        account: u32,
+        file: (UploadId, u64),
+        until_ms: Timestamp,
+    ) -> Result<(), SlotRefusal> {
+        loop {
+            let quota = self.config().upload.user_quota;
+            let time = (self.now(), until_ms);
+            let promised = self.uploads().usage().promise(account, file, time, quota);
+            if let Some(promised) = promised {
+                return promised;
+            }
+            // Once more where a file comes or goes between the two.
+            self.learn_usage(account).await?;
+        }
     }
 
     /// Reads what an account's files take up, unless that is known.

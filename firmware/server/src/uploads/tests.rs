@@ -21,6 +21,17 @@ struct Url {
     token: String,
 }
 
+fn url(slot: &Slot) -> Url {
+    let path = slot.put.strip_prefix("https://home.example/upload/");
+    let (path, token) = path.unwrap().split_once("?token=").unwrap();
+    let (id, name) = path.split_once('/').unwrap();
+    Url {
+        id: UploadId::parse(id).unwrap(),
+        name: name.to_owned(),
+        token: token.to_owned(),
+    }
+}
+
 impl World {
     fn new() -> World {
         let fixture = Fixture::new(&["juliet", "romeo"]);
@@ -45,15 +56,7 @@ impl World {
             .fixture
             .server
             .upload_slot(&self.juliet.account, wanted);
-        let slot = self.run(asked)?;
-        let path = slot.put.strip_prefix("https://home.example/upload/");
-        let (path, token) = path.unwrap().split_once("?token=").unwrap();
-        let (id, name) = path.split_once('/').unwrap();
-        Ok(Url {
-            id: UploadId::parse(id).unwrap(),
-            name: name.to_owned(),
-            token: token.to_owned(),
-        })
+        Ok(url(&self.run(asked)?))
     }
 
     fn judge(
@@ -80,7 +83,7 @@ impl World {
         let url = self.slot(bytes, gone_ms).unwrap();
         let accepted = self.judge(&url, Some(bytes), Some("image/jpeg"));
         let kept = self.fixture.server.keep_upload(accepted.unwrap());
-        assert!(self.run(kept));
+        assert_eq!(self.run(kept), Ok(()));
         url.id
     }
 
@@ -92,7 +95,7 @@ impl World {
 
     fn doomed(&self) -> Vec<UploadId> {
         while self.run(self.fixture.server.expire_uploads()) {}
-        self.run(self.fixture.server.doomed_uploads())
+        self.run(self.fixture.server.doomed_uploads(None))
     }
 }
 
@@ -123,12 +126,17 @@ fn what_is_taken() {
     let accepted = world.judge(&url, Some(10), Some("IMAGE/jpeg")).unwrap();
     assert_eq!((accepted.id(), accepted.bytes()), (url.id, 10));
     assert!(!world.is_there(url.id), "not before it is kept");
-    assert!(world.run(world.fixture.server.keep_upload(accepted)));
+    assert!(
+        world
+            .run(world.fixture.server.keep_upload(accepted))
+            .is_ok()
+    );
     let found = world.run(world.fixture.server.find_upload(url.id));
     let expected = Upload {
         bytes: 10,
         name: "a.jpg".into(),
         media_type: "image/jpeg".into(),
+        left_ms: 30 * DAY_MS,
     };
     assert_eq!(found.unwrap(), Some(expected));
     let again = world.judge(&url, Some(10), Some("image/jpeg"));
@@ -187,7 +195,11 @@ fn nobody_keeps_too_many_slots() {
     assert_eq!(refused, Some(SlotRefusal::TooMany(now + SLOT_MS)));
     // One that is used is none any more.
     let accepted = world.judge(&first, Some(1), Some("image/jpeg")).unwrap();
-    assert!(world.run(world.fixture.server.keep_upload(accepted)));
+    assert!(
+        world
+            .run(world.fixture.server.keep_upload(accepted))
+            .is_ok()
+    );
     assert!(world.slot(1, None).is_ok());
 }
 
@@ -203,11 +215,142 @@ fn a_file_that_comes_slowly_counts_until_it_is_there() {
     assert!(world.slot(41, None).is_ok(), "it was cut off");
 }
 
+/// The second of two requests with one slot goes away, and the first goes on.
+#[test]
+fn a_slot_counts_while_one_of_its_requests_lives() {
+    let world = World::new();
+    world.config(|config| config.upload.user_quota = 100);
+    let url = world.slot(60, None).unwrap();
+    let judge = || world.judge(&url, Some(60), Some("image/jpeg")).unwrap();
+    let (first, second) = (judge(), judge());
+    world.fixture.hands.pass(SLOT_MS);
+    drop(second);
+    assert!(world.slot(41, None).is_err());
+    drop(first);
+    assert!(world.slot(41, None).is_ok());
+}
+
+/// Between reading what there is and promising more, a file comes.
+#[test]
+fn nothing_is_promised_of_what_nobody_knows() {
+    let world = World::new();
+    let (server, account) = (&world.fixture.server, world.juliet.account.id);
+    let now = server.now();
+    let promise = |id| {
+        let file = (UploadId([id; 16]), 60);
+        let usage = &mut server.uploads().usage();
+        usage.promise(account, file, (now, now + SLOT_MS), 100)
+    };
+    assert_eq!(promise(1), None);
+    let unknown = server.uploads().usage().unknown(account).unwrap();
+    assert!(
+        server
+            .uploads()
+            .usage()
+            .learn(account, unknown, usage::Files::default())
+    );
+    assert_eq!(promise(1), Some(Ok(())));
+    assert!(matches!(promise(2), Some(Err(SlotRefusal::Full(_)))));
+    server.uploads().usage().changed(account);
+    assert_eq!(promise(2), None);
+}
+
+/// Many at once get no more than one after the other.
+#[test]
+fn a_quota_holds_for_requests_at_the_same_time() {
+    let world = World::new();
+    world.config(|config| config.upload.user_quota = 100);
+    let server = &world.fixture.server;
+    let account = &world.juliet.account;
+    let wanted = || Wanted::new("a.jpg", 30, Some("image/jpeg"), None).unwrap();
+    let ask = || server.upload_slot(account, wanted());
+    let slots = world.run(async { tokio::join!(ask(), ask(), ask(), ask(), ask(), ask()) });
+    let slots = [slots.0, slots.1, slots.2, slots.3, slots.4, slots.5];
+    assert_eq!(slots.iter().filter(|slot| slot.is_ok()).count(), 3);
+}
+
+#[test]
+fn what_would_be_gone_before_it_comes_gets_no_slot() {
+    let world = World::new();
+    let now = world.fixture.server.now();
+    assert_eq!(world.slot(1, Some(now)).err(), Some(SlotRefusal::Gone));
+    assert!(world.slot(1, Some(now + 1)).is_ok());
+}
+
+#[test]
+fn a_card_that_is_nearly_full_gets_no_slots() {
+    let world = World::new();
+    world.config(|config| config.upload.keep_free = 1_000);
+    world.fixture.server.note_upload_room(1_010);
+    assert!(world.slot(10, None).is_ok());
+    assert_eq!(world.slot(11, None).err(), Some(SlotRefusal::Disk));
+}
+
+/// A slot for what is no media type is for just that.
+#[test]
+fn a_type_that_means_nothing_lets_no_other_in() {
+    let world = World::new();
+    let account = &world.juliet.account;
+    for (asked, said, is_right) in [
+        ("image", Some("image"), true),
+        ("image", Some("text/html"), false),
+        ("image", None, false),
+        ("text/html; x", Some("text/html"), false),
+        (" ", Some("text/html"), true),
+    ] {
+        let wanted = Wanted::new("a", 1, Some(asked), None).unwrap();
+        let slot = world.run(world.fixture.server.upload_slot(account, wanted));
+        let url = url(&slot.unwrap());
+        let judged = world.judge(&url, Some(1), said);
+        assert_eq!(judged.is_ok(), is_right, "{asked} {said:?}");
+    }
+    let long = "x".repeat(limits::MEDIA_TYPE_BYTES_MAX + 1);
+    assert!(Wanted::new("a", 1, Some(&long), None).is_none());
+}
+
+/// Nobody could read it.
+#[test]
+fn a_file_whose_account_went_while_it_came_is_not_kept() {
+    let world = World::new();
+    let url = world.slot(10, None).unwrap();
+    let accepted = world.judge(&url, Some(10), Some("image/jpeg")).unwrap();
+    assert!(world.run(world.fixture.server.wants_upload(&accepted)));
+    world.fixture.leave(&world.juliet);
+    world.fixture.remove("juliet");
+    assert!(!world.run(world.fixture.server.wants_upload(&accepted)));
+    let kept = world.run(world.fixture.server.keep_upload(accepted));
+    assert_eq!(kept, Err(PutRefusal::NoSlot));
+    assert!(!world.is_there(url.id));
+    assert_eq!(world.doomed(), [url.id]);
+}
+
+#[test]
+fn what_cannot_be_removed_holds_up_nothing() {
+    let world = World::new();
+    let now = world.fixture.server.now();
+    let mut ids = [(); 3].map(|()| world.put_until(1, Some(now + DAY_MS)));
+    ids.sort();
+    world.fixture.hands.pass(DAY_MS);
+    assert_eq!(world.doomed(), ids);
+    let behind = |id| world.run(world.fixture.server.doomed_uploads(Some(id)));
+    assert_eq!(behind(ids[0]), ids[1..]);
+    assert!(behind(ids[2]).is_empty());
+}
+
 #[test]
 fn a_slot_used_over_a_restart_counts() {
     let world = World::new();
     let url = world.slot(60, None).unwrap();
-    *world.fixture.server.uploads().usage() = Usage::default();
+    let restart = || *world.fixture.server.uploads().usage() = Usage::default();
+    restart();
+    world.config(|config| config.upload.user_quota = 59);
+    let refused = world.judge(&url, Some(60), Some("image/jpeg"));
+    assert_eq!(
+        refused.err(),
+        Some(PutRefusal::Quota),
+        "others came meanwhile"
+    );
+    restart();
     world.config(|config| config.upload.user_quota = 100);
     assert!(world.judge(&url, Some(60), Some("image/jpeg")).is_ok());
     assert!(world.slot(41, None).is_err(), "it may come again");
@@ -264,7 +407,7 @@ fn many_files_are_looked_at_in_steps() {
     assert!(!world.run(world.fixture.server.expire_uploads()));
     let mut removed = 0;
     loop {
-        let doomed = world.run(world.fixture.server.doomed_uploads());
+        let doomed = world.run(world.fixture.server.doomed_uploads(None));
         if doomed.is_empty() {
             break;
         }

@@ -35,8 +35,9 @@ struct Promise {
     id: UploadId,
     bytes: u64,
     until_ms: Timestamp,
-    /// Its file is on its way, which may take longer than the slot.
-    is_used: bool,
+    /// How often its file is on its way, which may take longer than the slot: one that tries again may come
+    /// before the one before it is gone.
+    uses: u32,
 }
 
 impl Usage {
@@ -74,65 +75,61 @@ impl Usage {
         }
     }
 
-    /// Promises room for a file, if there is some now; files that nobody has read of count as none.
+    /// Promises room for a file, if there is some now. `None` while nobody knows what the account's files
+    /// take up: see [`Usage::unknown`].
     pub(super) fn promise(
         &mut self,
         account: u32,
         file: (UploadId, u64),
         (now, until_ms): (Timestamp, Timestamp),
         quota: u64,
-    ) -> Result<(), SlotRefusal> {
-        let used = self.accounts.entry(account).or_default();
+    ) -> Option<Result<(), SlotRefusal>> {
+        let used = self.accounts.get_mut(&account)?;
         used.promises
-            .retain(|promise| promise.is_used || promise.until_ms > now);
+            .retain(|promise| promise.uses > 0 || promise.until_ms > now);
         let (id, bytes) = file;
         let first_over = used.promises.iter().map(|promise| promise.until_ms).min();
         if used.promises.len() >= SLOTS_PER_ACCOUNT_MAX {
-            return Err(SlotRefusal::TooMany(first_over.unwrap_or(now)));
+            return Some(Err(SlotRefusal::TooMany(first_over.unwrap_or(now))));
         }
-        let files = used.files.unwrap_or_default();
+        let files = used.files?;
         let promised: u64 = used.promises.iter().map(|promise| promise.bytes).sum();
         let all = files.bytes.saturating_add(promised).saturating_add(bytes);
         if all > quota {
             let retry = first_over.into_iter().chain(files.next_gone_ms).min();
-            return Err(SlotRefusal::Full(retry.map(|retry| retry.max(now))));
+            return Some(Err(SlotRefusal::Full(retry.map(|retry| retry.max(now)))));
         }
         used.promises.push(Promise {
             id,
             bytes,
             until_ms,
-            is_used: false,
+            uses: 0,
         });
-        Ok(())
+        Some(Ok(()))
     }
 
-    /// A file is on its way: until it is there or [`Usage::let_go`], its slot counts, also one of before a
-    /// restart.
-    pub(super) fn comes(
-        &mut self,
-        account: u32,
-        (id, bytes): (UploadId, u64),
-        until_ms: Timestamp,
-    ) {
-        let used = self.accounts.entry(account).or_default();
-        let known = used.promises.iter_mut().find(|promise| promise.id == id);
-        if let Some(promise) = known {
-            promise.is_used = true;
-        } else if used.promises.len() < SLOTS_PER_ACCOUNT_MAX {
-            used.promises.push(Promise {
-                id,
-                bytes,
-                until_ms,
-                is_used: true,
-            });
+    /// A file that was promised is on its way: until it is there or [`Usage::let_go`] as often, its slot
+    /// counts.
+    pub(super) fn comes(&mut self, account: u32, id: UploadId) {
+        if let Some(promise) = self.find(account, id) {
+            promise.uses += 1;
         }
     }
 
     /// A file does not come any more.
     pub(super) fn let_go(&mut self, account: u32, id: UploadId) {
-        let promises = self.accounts.get_mut(&account).into_iter();
-        for promise in promises.flat_map(|used| used.promises.iter_mut()) {
-            promise.is_used &= promise.id != id;
+        if let Some(promise) = self.find(account, id) {
+            promise.uses = promise.uses.saturating_sub(1);
         }
+    }
+
+    /// Whether room was promised for this file, and it is not there yet.
+    pub(super) fn is_promised(&mut self, account: u32, id: UploadId) -> bool {
+        self.find(account, id).is_some()
+    }
+
+    fn find(&mut self, account: u32, id: UploadId) -> Option<&mut Promise> {
+        let promises = &mut self.accounts.get_mut(&account)?.promises;
+        promises.iter_mut().find(|promise| promise.id == id)
     }
 }

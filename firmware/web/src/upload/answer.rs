@@ -41,6 +41,10 @@ refusals! {
     WRONG_TYPE = UNSUPPORTED_MEDIA_TYPE "the slot is for a file of another type";
     STORED = CONFLICT "the file is here already";
     IN_HAND = CONFLICT "the file is on its way already";
+    TAKEN_OVER = CONFLICT "the file comes with a newer request";
+    NO_MATCH = PRECONDITION_FAILED "the file is not the one that If-Match names";
+    NOT_WHOLE = BAD_REQUEST "a file comes whole, and not as a part of one";
+    QUOTA = INSUFFICIENT_STORAGE "your files take up all the room you have here";
     TOO_MANY = SERVICE_UNAVAILABLE "many files are on their way: try again in a moment";
     CUT_OFF = BAD_REQUEST "the file ended too early";
     SLOW = REQUEST_TIMEOUT "the file came too slowly";
@@ -59,6 +63,7 @@ impl From<PutRefusal> for Refused {
             PutRefusal::TooShort(bytes) => Refused::length(StatusCode::BAD_REQUEST, bytes),
             PutRefusal::WrongType => Refused::WRONG_TYPE,
             PutRefusal::Stored => Refused::STORED,
+            PutRefusal::Quota => Refused::QUOTA,
             PutRefusal::Disk => Refused::NO_ROOM,
         }
     }
@@ -91,7 +96,9 @@ const HEADERS: [(HeaderName, HeaderValue); 8] = [
     (ACCESS_CONTROL_ALLOW_METHODS, super::METHODS),
     (
         ACCESS_CONTROL_ALLOW_HEADERS,
-        HeaderValue::from_static("Authorization, Content-Type, If-None-Match, If-Range, Range"),
+        HeaderValue::from_static(
+            "Authorization, Content-Type, If-Match, If-None-Match, If-Range, Range",
+        ),
     ),
     (
         ACCESS_CONTROL_EXPOSE_HEADERS,

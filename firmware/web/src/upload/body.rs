@@ -1,42 +1,47 @@
 //! A file while it goes: read piece by piece, the next one when the last is on its way.
 
+use super::hands::Hands;
 use crate::{limits::GET_BUFFER_BYTES, shares::Share};
 use axum::body::{Bytes, HttpBody};
 use hyper::body::{Frame, SizeHint};
 use std::{
     fs::File,
-    io::{self, Read},
+    io::{self, Read as _},
     pin::Pin,
     task::{Context, Poll},
 };
-use tokio::task::{JoinHandle, spawn_blocking};
 
 pub(super) struct FileBody {
     state: State,
     /// Bytes to come.
     left: u64,
+    hands: Hands,
     /// The right to be read.
     _share: Share,
 }
 
+/// The file again, and the piece.
+type Read = io::Result<(File, Vec<u8>)>;
+
 enum State {
     Resting(File),
-    Reading(JoinHandle<io::Result<(File, Vec<u8>)>>),
+    Reading(Pin<Box<dyn Future<Output = Read> + Send>>),
     Over,
 }
 
 impl FileBody {
     /// The next `bytes` of a file.
-    pub(super) fn new(file: File, bytes: u64, share: Share) -> FileBody {
+    pub(super) fn new(file: File, bytes: u64, hands: Hands, share: Share) -> FileBody {
         FileBody {
             state: State::Resting(file),
             left: bytes,
+            hands,
             _share: share,
         }
     }
 }
 
-fn read(mut file: File, bytes: usize) -> io::Result<(File, Vec<u8>)> {
+fn read(mut file: File, bytes: usize) -> Read {
     let mut piece = Vec::with_capacity(bytes);
     let read = (&mut file).take(bytes as u64).read_to_end(&mut piece)?;
     if read < bytes {
@@ -61,14 +66,15 @@ impl HttpBody for FileBody {
                 State::Resting(file) => {
                     let bytes =
                         GET_BUFFER_BYTES.min(usize::try_from(self.left).unwrap_or(usize::MAX));
-                    self.state = State::Reading(spawn_blocking(move || read(file, bytes)));
+                    let hands = self.hands.clone();
+                    let job = async move { hands.to_read(move || read(file, bytes)).await };
+                    self.state = State::Reading(Box::pin(job));
                 }
                 State::Reading(mut job) => {
-                    let Poll::Ready(done) = Pin::new(&mut job).poll(cx) else {
+                    let Poll::Ready(read) = job.as_mut().poll(cx) else {
                         self.state = State::Reading(job);
                         return Poll::Pending;
                     };
-                    let read = done.unwrap_or_else(|error| Err(io::Error::other(error)));
                     return Poll::Ready(Some(read.map(|(file, piece)| {
                         self.left -= piece.len() as u64;
                         self.state = State::Resting(file);

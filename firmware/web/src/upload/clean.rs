@@ -1,10 +1,14 @@
 //! Removing the bytes of files that are to go, in small steps: those whose time is over, those of accounts
 //! that are gone, and what power cuts left.
 
-use super::{Uploads, hands::Held};
+use super::{Uploads, hands::Held, part};
 use crate::limits::{EXPIRY_LOOK, STRAYS_LOOK, STRAYS_STEP, UPLOADS_KEEPING};
 use server::uploads::UploadId;
-use std::{ffi::OsStr, fs, io, path::Path};
+use std::{
+    ffi::OsStr,
+    fs, io,
+    path::{Path, PathBuf},
+};
 use tokio::{
     sync::watch,
     time::{Instant, sleep},
@@ -23,13 +27,23 @@ impl Uploads {
 
     async fn clean(&self) {
         let (mut expiry, mut strays) = (Instant::now(), Instant::now());
+        // Files that could not be removed the last time.
+        let mut said = 0;
         loop {
             let now = Instant::now();
             if expiry <= now {
                 while self.server.expire_uploads().await {}
                 expiry = now + EXPIRY_LOOK;
             }
-            self.remove_doomed().await;
+            let stuck = self.remove_doomed().await;
+            if stuck > 0 && stuck != said {
+                warn!(stuck, "uploaded files cannot be removed, and take up room");
+            }
+            said = stuck;
+            let directory = self.directory.clone();
+            if let Ok(bytes) = self.hands.on_disk(move || part::free(&directory)).await {
+                self.server.note_upload_room(bytes);
+            }
             if strays <= now {
                 self.remove_strays().await;
                 strays = now + STRAYS_LOOK;
@@ -38,30 +52,32 @@ impl Uploads {
         }
     }
 
-    /// Files whose rows are gone.
-    async fn remove_doomed(&self) {
+    /// Files whose rows are gone. How many could not be removed: the others do not wait for them.
+    async fn remove_doomed(&self) -> usize {
+        let (mut behind, mut stuck) = (None, 0);
         loop {
-            let doomed = self.server.doomed_uploads().await;
-            if doomed.is_empty() || !self.remove(doomed.clone()).await {
-                return;
-            }
-            if !self.server.uploads_removed(&doomed).await {
-                return;
+            let doomed = self.server.doomed_uploads(behind).await;
+            let Some(last) = doomed.last() else {
+                return stuck;
+            };
+            behind = Some(*last);
+            let count = doomed.len();
+            let removed = self.remove(doomed).await;
+            stuck += count - removed.len();
+            if !removed.is_empty() && !self.server.uploads_removed(&removed).await {
+                return stuck;
             }
         }
     }
 
-    /// Whether all of them are gone.
-    async fn remove(&self, ids: Vec<UploadId>) -> bool {
-        let paths: Vec<_> = ids.into_iter().map(|id| self.file(id)).collect();
-        let removed = self
-            .hands
-            .on_disk(move || paths.iter().try_for_each(|path| remove(path)));
-        let removed = removed.await;
-        if let Err(error) = &removed {
-            warn!(%error, "an uploaded file cannot be removed yet");
-        }
-        removed.is_ok()
+    /// Those of them that are gone.
+    async fn remove(&self, ids: Vec<UploadId>) -> Vec<UploadId> {
+        let files: Vec<_> = ids.into_iter().map(|id| (id, self.file(id))).collect();
+        let removed = self.hands.on_disk(move || {
+            let gone = |(id, path): &(UploadId, PathBuf)| is_gone(path).then_some(*id);
+            Ok(files.iter().filter_map(gone).collect())
+        });
+        removed.await.unwrap_or_default()
     }
 
     /// Whatever lies among the files and is none, folder by folder.
@@ -72,7 +88,10 @@ impl Uploads {
             let listed = self.hands.on_disk(move || list(&folder)).await;
             let ids = match listed {
                 Ok(ids) => ids,
-                Err(error) => return warn!(%error, "uploaded files cannot be listed"),
+                Err(error) => {
+                    warn!(%error, "a folder of uploaded files cannot be listed");
+                    continue;
+                }
             };
             for step in ids.chunks(STRAYS_STEP) {
                 count += self.remove_strays_of(step).await;
@@ -100,20 +119,15 @@ impl Uploads {
             let removed = parts.iter().map(fs::remove_file);
             Ok(removed.flatten().count())
         });
-        let removed = removed.await.unwrap_or(0);
-        let count = strays.len();
-        if self.remove(strays).await {
-            removed + count
-        } else {
-            removed
-        }
+        removed.await.unwrap_or(0) + self.remove(strays).await.len()
     }
 }
 
-fn remove(path: &Path) -> io::Result<()> {
+/// Removes a file that may be gone already.
+fn is_gone(path: &Path) -> bool {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+        Ok(()) => true,
     }
 }
 

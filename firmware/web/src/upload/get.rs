@@ -6,7 +6,7 @@ use super::{
     body::FileBody,
     disposition,
     path::Address,
-    range::{self, Wanted},
+    range::{self, Wanted, has_same_tag},
 };
 use crate::Peer;
 use axum::{
@@ -15,7 +15,7 @@ use axum::{
         HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
         header::{
             ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE,
-            CONTENT_TYPE, ETAG, IF_NONE_MATCH, IF_RANGE, RANGE,
+            CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, IF_RANGE, RANGE,
         },
         request::Parts,
     },
@@ -27,11 +27,11 @@ use std::{
     io::{self, Seek, SeekFrom},
     path::Path,
 };
-use tokio::task::spawn_blocking;
 use tracing::error;
 
-/// A file never changes, and whoever has its address may have it again; nobody's proxy needs to.
-const CACHE: HeaderValue = HeaderValue::from_static("private, max-age=31536000, immutable");
+/// Seconds for which whoever has the address of a file may keep it without asking again: a year, where it
+/// stays as long.
+const KEEP_S_MAX: u64 = 31_536_000;
 
 pub(super) async fn answer(uploads: &Uploads, head: &Parts) -> Result<Response, Refused> {
     let Address { id, name } = Address::read(&head.uri)?;
@@ -43,15 +43,19 @@ pub(super) async fn answer(uploads: &Uploads, head: &Parts) -> Result<Response, 
         .ok_or(Refused::NO_FILE)?;
     let tag = format!("\"{id}\"");
     let headers = &head.headers;
-    if header(headers, &IF_NONE_MATCH).is_some_and(|tags| range::has_tag(tags, &tag)) {
+    // RFC 9110 §13.2.2.
+    if headers.contains_key(IF_MATCH) && !any(headers, &IF_MATCH, |it| has_same_tag(it, &tag)) {
+        return Err(Refused::NO_MATCH);
+    }
+    if any(headers, &IF_NONE_MATCH, |it| range::has_tag(it, &tag)) {
         let mut response = StatusCode::NOT_MODIFIED.into_response();
-        describe(response.headers_mut(), &tag);
+        describe(response.headers_mut(), &tag, upload.left_ms);
         return Ok(response);
     }
     let is_get = head.method == Method::GET;
     let wanted = match header(headers, &RANGE).filter(|_| is_get) {
         // §13.1.5: of another file all of it, or two halves would not fit.
-        Some(_) if header(headers, &IF_RANGE).is_some_and(|had| had != tag) => Wanted::All,
+        Some(_) if headers.get(IF_RANGE).is_some_and(|had| *had != *tag) => Wanted::All,
         Some(range) => range::wanted(range, upload.bytes),
         None => Wanted::All,
     };
@@ -64,20 +68,19 @@ pub(super) async fn answer(uploads: &Uploads, head: &Parts) -> Result<Response, 
     let share = uploads.gets.take(peer.ip(), u64::from(is_get));
     let share = share.ok_or(Refused::TOO_MANY)?;
     let path = uploads.file(id);
-    let file = spawn_blocking(move || open(&path, first)).await;
-    let file = file.unwrap_or_else(|error| Err(io::Error::other(error)));
+    let file = uploads.hands.to_read(move || open(&path, first)).await;
     let file = file.map_err(|error| {
         error!(%error, "an uploaded file cannot be read");
         Refused::NO_FILE
     })?;
     let body = if is_get {
-        Body::new(FileBody::new(file, bytes, share))
+        Body::new(FileBody::new(file, bytes, uploads.hands.clone(), share))
     } else {
         Body::empty()
     };
     let mut response = (status, body).into_response();
     let headers = response.headers_mut();
-    describe(headers, &tag);
+    describe(headers, &tag, upload.left_ms);
     about(headers, &upload);
     headers.insert(CONTENT_LENGTH, bytes.into());
     if status == StatusCode::PARTIAL_CONTENT {
@@ -94,9 +97,12 @@ fn open(path: &Path, first: u64) -> io::Result<File> {
 }
 
 /// What is the same of every answer about a file.
-fn describe(headers: &mut HeaderMap, tag: &str) {
+fn describe(headers: &mut HeaderMap, tag: &str, left_ms: u64) {
     insert(headers, ETAG, tag);
-    headers.insert(CACHE_CONTROL, CACHE);
+    // It never changes, until it is gone; nobody's proxy needs it.
+    let keep_s = KEEP_S_MAX.min(left_ms / 1_000);
+    let cache = format!("private, max-age={keep_s}, immutable");
+    insert(headers, CACHE_CONTROL, &cache);
 }
 
 fn about(headers: &mut HeaderMap, upload: &Upload) {
@@ -127,6 +133,12 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(name, value);
     }
+}
+
+/// Whether one of the lines of a header is like that (RFC 9110 §5.3).
+fn any(headers: &HeaderMap, name: &HeaderName, is_it: impl Fn(&str) -> bool) -> bool {
+    let mut lines = headers.get_all(name).iter();
+    lines.any(|line| line.to_str().is_ok_and(&is_it))
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {

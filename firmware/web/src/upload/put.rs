@@ -7,20 +7,20 @@ use super::{
     path::{self, Address},
 };
 use crate::limits::{
-    BODY_IDLE_MAX, BODY_RATE_MIN, BODY_WAIT, DRAINED_BYTES_MAX, DRAINED_WAIT, PUT_BUFFER_BYTES,
+    BODY_IDLE_MAX, BODY_PERIOD, BODY_RATE_MIN, DRAINED_BYTES_MAX, DRAINED_WAIT, PUT_BUFFER_BYTES,
 };
 use axum::{
     body::{Body, Bytes, HttpBody},
     http::{
         HeaderMap, StatusCode,
-        header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT},
+        header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, EXPECT, IF_MATCH},
         request::Parts,
     },
     response::{IntoResponse, Response},
 };
 use server::uploads::{Accepted, Put};
-use std::{fs, future::poll_fn, io, pin::Pin, time::Duration};
-use tokio::time::{Instant, timeout, timeout_at};
+use std::{fs, future::poll_fn, io, pin::Pin};
+use tokio::time::{Instant, timeout};
 use tracing::error;
 
 pub(super) async fn answer(
@@ -30,7 +30,7 @@ pub(super) async fn answer(
 ) -> Result<Response, Refused> {
     match begin(uploads, head).await {
         Ok((accepted, part)) => {
-            let part = receive(uploads, body, part, accepted.bytes()).await?;
+            let part = receive(uploads, body, part, &accepted).await?;
             finish(uploads.clone(), part, accepted).await
         }
         Err(refused) => {
@@ -47,6 +47,10 @@ pub(super) async fn answer(
 /// Everything that can be judged before the first byte.
 async fn begin(uploads: &Uploads, head: &Parts) -> Result<(Accepted, Part), Refused> {
     let address = Address::read(&head.uri)?;
+    // RFC 9110 §14.5.
+    if head.headers.contains_key(CONTENT_RANGE) {
+        return Err(Refused::NOT_WHOLE);
+    }
     let put = Put {
         id: address.id,
         name: &address.name,
@@ -55,7 +59,12 @@ async fn begin(uploads: &Uploads, head: &Parts) -> Result<(Accepted, Part), Refu
         media_type: text(&head.headers),
     };
     let accepted = uploads.server.judge_upload(put).await?;
-    let held = uploads.hands.take(accepted.id(), accepted.bytes())?;
+    // §13.1.1: a file that is not there yet is none of those. §13.1.2 asks for just that.
+    if head.headers.contains_key(IF_MATCH) {
+        return Err(Refused::NO_MATCH);
+    }
+    let (id, account) = (accepted.id(), accepted.account());
+    let held = uploads.hands.take(id, account, accepted.bytes()).await?;
     // Its row may have come since it was judged.
     if uploads
         .server
@@ -66,11 +75,11 @@ async fn begin(uploads: &Uploads, head: &Parts) -> Result<(Accepted, Part), Refu
         return Err(Refused::STORED);
     }
     let keep_free = uploads.server.config().upload.keep_free;
-    let needed = keep_free.saturating_add(uploads.hands.promised());
+    let room = (uploads.hands.promised(), keep_free);
     let whole = uploads.file(accepted.id());
     let part = uploads
         .hands
-        .on_disk(move || Part::begin(&whole, needed, held));
+        .on_disk(move || Part::begin(&whole, room, held));
     Ok((accepted, part.await.map_err(refused)?))
 }
 
@@ -88,26 +97,42 @@ async fn receive(
     uploads: &Uploads,
     mut body: Body,
     mut part: Part,
-    bytes: u64,
+    accepted: &Accepted,
 ) -> Result<Part, Refused> {
-    let end = Instant::now() + BODY_WAIT + Duration::from_secs(bytes / BODY_RATE_MIN);
+    let (bytes, cut) = (accepted.bytes(), part.cut());
+    let (mut period, mut came) = (Instant::now() + BODY_PERIOD, 0);
     let room = usize::try_from(bytes)
         .unwrap_or(PUT_BUFFER_BYTES)
         .min(PUT_BUFFER_BYTES);
     let mut buffer = Vec::with_capacity(room);
     let mut left = bytes;
     while left > 0 {
-        let wait = end.min(Instant::now() + BODY_IDLE_MAX);
-        let piece = timeout_at(wait, next(&mut body)).await;
+        let now = Instant::now();
+        if now >= period {
+            if came < BODY_RATE_MIN * BODY_PERIOD.as_secs() {
+                return Err(Refused::SLOW);
+            }
+            if !uploads.server.wants_upload(accepted).await {
+                return Err(Refused::NO_SLOT);
+            }
+            (period, came) = (now + BODY_PERIOD, 0);
+        }
+        let piece = tokio::select! {
+            piece = timeout(BODY_IDLE_MAX, next(&mut body)) => piece,
+            () = cut.notified() => return Err(Refused::TAKEN_OVER),
+        };
         let mut piece = piece.map_err(|_| Refused::SLOW)?.ok_or(Refused::CUT_OFF)?;
-        left = left
-            .checked_sub(piece.len() as u64)
-            .ok_or(Refused::CUT_OFF)?;
+        let bytes = piece.len() as u64;
+        came += bytes;
+        left = left.checked_sub(bytes).ok_or(Refused::CUT_OFF)?;
         while !piece.is_empty() {
             let fitting = piece.split_to(piece.len().min(room - buffer.len()));
             buffer.extend_from_slice(&fitting);
             if buffer.len() == room {
+                let begin = Instant::now();
                 (part, buffer) = write(uploads, part, buffer).await?;
+                // That was not the client's time.
+                period += begin.elapsed();
             }
         }
     }
@@ -139,12 +164,13 @@ async fn finish(uploads: Uploads, part: Part, accepted: Accepted) -> Result<Resp
         let path = whole.clone();
         let finished = uploads.hands.on_disk(move || part.finish(&path)).await;
         let part = finished.map_err(refused)?;
-        if uploads.server.keep_upload(accepted).await {
+        let kept = uploads.server.keep_upload(accepted).await;
+        let Err(refusal) = kept else {
             return Ok(StatusCode::CREATED.into_response());
-        }
+        };
         let _ = uploads.hands.on_disk(move || fs::remove_file(whole)).await;
         drop(part); // it was in hand until here
-        Err(Refused::NO_ROOM)
+        Err(refusal.into())
     };
     tokio::spawn(work).await.unwrap_or(Err(Refused::DISK))
 }

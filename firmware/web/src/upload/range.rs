@@ -59,6 +59,11 @@ pub(super) fn has_tag(tags: &str, tag: &str) -> bool {
         })
 }
 
+/// Whether one of the tags of an `If-Match` is this one (§13.1.1, strong comparison).
+pub(super) fn has_same_tag(tags: &str, tag: &str) -> bool {
+    tags.trim() == "*" || tags.split(',').any(|one| one.trim() == tag)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,16 +101,17 @@ mod tests {
     #[test]
     fn tags() {
         let rows = [
-            ("\"a\"", true),
-            ("W/\"a\"", true),
-            ("\"b\", \"a\"", true),
-            ("*", true),
-            ("\"b\"", false),
-            ("a", false),
-            ("", false),
+            ("\"a\"", true, true),
+            ("W/\"a\"", true, false),
+            ("\"b\", \"a\"", true, true),
+            ("*", true, true),
+            ("\"b\"", false, false),
+            ("a", false, false),
+            ("", false, false),
         ];
-        for (tags, expected) in rows {
-            assert_eq!(has_tag(tags, "\"a\""), expected, "{tags}");
+        for (tags, is_weak, is_strong) in rows {
+            assert_eq!(has_tag(tags, "\"a\""), is_weak, "{tags}");
+            assert_eq!(has_same_tag(tags, "\"a\""), is_strong, "{tags}");
         }
     }
 }

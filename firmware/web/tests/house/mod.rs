@@ -93,10 +93,18 @@ impl Dice for Counting {
     }
 }
 
-/// Keeps nothing: the certificate is made anew.
-struct Forgetful;
+struct Inline;
 
-impl Files for Forgetful {
+impl Readers for Inline {
+    fn run(&self, job: Box<dyn FnOnce() + Send>) {
+        job();
+    }
+}
+
+/// Keeps nothing.
+struct Nothing;
+
+impl Files for Nothing {
     fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
         Err(io::ErrorKind::NotFound.into())
     }
@@ -110,12 +118,12 @@ impl Files for Forgetful {
     }
 }
 
-struct Inline;
-
-impl Readers for Inline {
-    fn run(&self, job: Box<dyn FnOnce() + Send>) {
-        job();
-    }
+fn certificate() -> Tls {
+    let source = Source::SelfSigned {
+        directory: "tls".into(),
+        names: vec!["home.example".into()],
+    };
+    Tls::open(Arc::new(Nothing), &source, Path::new(""), 0).expect("a certificate")
 }
 
 /// Hands the site connections as if they were over TLS.
@@ -162,12 +170,7 @@ impl House {
         let juliet = server.bind("juliet", Some("balcony")).await.expect("bound");
         let uploads = Uploads::new(server.clone(), directory.path());
         let (_, health) = watch::channel(Health::default());
-        let source = Source::SelfSigned {
-            directory: "tls".into(),
-            names: vec!["home.example".into()],
-        };
-        let tls = Tls::open(Arc::new(Forgetful), &source, Path::new(""), 0).expect("a certificate");
-        let door = ClientDoor::new(server.clone(), Arc::new(tls));
+        let door = ClientDoor::new(server.clone(), Arc::new(certificate()));
         let site = Site::new("1.2.3", health, Numbers::default, || None, uploads.router())
             .with_clients(door.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
@@ -280,6 +283,22 @@ impl House {
         line.write_all(head.as_bytes()).await.expect("open");
         line.write_all(body).await.expect("open");
         answer(&mut line).await
+    }
+
+    /// A request of BOSH, and its answer.
+    pub(crate) async fn bosh(&self, attributes: &str, inside: &str) -> String {
+        let ns = "http://jabber.org/protocol/httpbind";
+        let body = format!("<body xmlns='{ns}' {attributes}>{inside}</body>");
+        let answer = self.request("POST", "/http-bind", "", body.as_bytes());
+        let answer = answer.await;
+        assert!(answer.head.starts_with("HTTP/1.1 200"), "{}", answer.head);
+        answer.text()
+    }
+
+    /// Puts something where the bytes of a file are that nobody can remove.
+    pub(crate) fn wedge(file: &str) {
+        fs::remove_file(file).expect("a file");
+        fs::create_dir(file).expect("made");
     }
 
     /// Everything that lies in the folder of uploads, below it.

@@ -11,18 +11,8 @@ use crate::{
     tls::{Source, Tls},
     transport::{Visitor, tests::Disk},
 };
-use std::{
-    fmt::Debug,
-    path::Path,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{path::Path, sync::Arc, time::Duration};
 use tokio::task::{JoinHandle, yield_now};
-use tracing::{
-    Event, Metadata, Subscriber,
-    field::{Field, Visit},
-    span,
-};
 use xmpp::sasl::ChannelBindings;
 
 const NS: &str = "xmlns='http://jabber.org/protocol/httpbind' xmlns:xmpp='urn:xmpp:xbosh'";
@@ -231,61 +221,6 @@ async fn what_nobody_fetched_is_there_for_the_next_login() {
     house.closed().await;
     house.log_in_as("desk").await;
     house.say("", "<presence/>", "are you there").await;
-}
-
-/// Who knows a session's id has the session: it is in no log, nor is a password.
-#[tokio::test]
-async fn a_log_tells_no_secrets() {
-    let log = Log::default();
-    let _here = tracing::subscriber::set_default(log.clone());
-    let mut house = House::open();
-    house.log_in().await;
-    let sid = house.sid.clone();
-    house.say("", PING, "id='p1'").await;
-    house.say("", "<x:y xmlns:x='z'/>", "<stream:error").await;
-    house.closed().await;
-    house.say("", "", NOT_FOUND).await;
-    house.answer(&format!("<body sid='{sid}'")).await;
-    let text = log.0.lock().unwrap();
-    assert!(!text.is_empty());
-    for secret in [&*sid, "pencil", &plain("", "juliet", "pencil")] {
-        assert!(!text.contains(secret), "{text}");
-    }
-}
-
-/// What is logged here, at every level.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<String>>);
-
-impl Visit for Log {
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        *self.0.lock().unwrap() += &format!("{field}={value:?}\n");
-    }
-}
-
-impl Subscriber for Log {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn new_span(&self, attributes: &span::Attributes<'_>) -> span::Id {
-        attributes.record(&mut self.clone());
-        span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &span::Id, values: &span::Record<'_>) {
-        values.record(&mut self.clone());
-    }
-
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        event.record(&mut self.clone());
-    }
-
-    fn enter(&self, _: &span::Id) {}
-
-    fn exit(&self, _: &span::Id) {}
 }
 
 /// §13: what comes with a goodbye is done, also where the client leaves much that it did not fetch.
