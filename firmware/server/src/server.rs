@@ -254,6 +254,7 @@ impl Server {
     pub fn configure(&self, config: Arc<Config>) {
         let before = self.config.swap(config);
         self.follow_components(&before);
+        self.part_from_components();
     }
 
     pub fn store(&self) -> &Arc<Store> {
