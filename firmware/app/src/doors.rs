@@ -1,6 +1,6 @@
 //! The listeners: which are open, and how they follow the configuration.
 
-use crate::{control::protocol::Listeners, desk::Desk, house::House, machine::MachineDice};
+use crate::{around, control::protocol::Listeners, desk::Desk, house::House, machine::MachineDice};
 use anyhow::Result;
 use household::Config;
 use server::{
@@ -101,6 +101,7 @@ impl Doors {
     /// stays. Other servers are looked for as it says. An error names a listener that cannot be opened: those
     /// of its name are as they were then.
     pub(crate) async fn follow(&mut self, config: &Config) -> Result<()> {
+        self.dialer.network_changed(around::on_link());
         self.dialer.follow(config);
         let mut wanted = listen::openings(config);
         let mut closed = Vec::new();
