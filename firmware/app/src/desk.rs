@@ -466,6 +466,7 @@ impl Host for Alone {
                 rooms,
                 ..Numbers::default()
             },
+            servers: Vec::new(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The listeners: which are open, and how they follow the configuration.
 
 use crate::{
+    around,
     control::protocol::Listeners,
     desk::Desk,
     house::House,
@@ -121,6 +122,7 @@ impl Doors {
     /// stays. Other servers are looked for as it says. An error names a listener that cannot be opened: those
     /// of its name are as they were then.
     pub(crate) async fn follow(&mut self, config: &Config) -> Result<()> {
+        self.dialer.network_changed(around::on_link());
         self.dialer.follow(config);
         self.external.send_replace(External::of(config));
         if let Some(secret) = self.house.server.call_secret() {

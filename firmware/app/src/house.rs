@@ -180,7 +180,7 @@ impl House {
             accounts,
             sessions: self.server.counts().sessions as u64,
             rooms: self.server.room_count(),
-            remotes: self.server.remotes().len() as u64,
+            remotes: self.server.links_open() as u64,
         }
     }
 
@@ -293,6 +293,12 @@ impl Host for Arc<House> {
                 .clone(),
             health: self.health.borrow().parts().to_vec(),
             numbers: self.numbers(accounts),
+            servers: self
+                .server
+                .remotes()
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The binary `hearth`: reads the configuration, wires the parts together, waits, stops them in reverse.
 
+mod around;
 mod cli;
 mod command;
 mod configuration;

@@ -12,11 +12,13 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-/// Bits that all addresses of one house have in common: of IPv6 what a provider delegates to it (RFC 6177
-/// §2), since a router's firewall lets its networks talk to each other; of IPv4, where a public address is
-/// on a link at all, the usual size of a link.
+/// Bits that all addresses of one house have in common with one that this machine has: of IPv6 what a
+/// provider delegates to it (RFC 6177 §2), since a router's firewall lets its networks talk to each other. Of
+/// IPv4 nothing is delegated, and what is on a link is told.
 const HOUSE_BITS_V6: u8 = 56;
-const HOUSE_BITS_V4: u8 = 24;
+const HOUSE_BITS_V4: u8 = 32;
+/// The same for an address that is only said to be ours, and may be any machine's: its network.
+const SAID_BITS_V6: u8 = 64;
 
 /// Why an address is denied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,7 +121,7 @@ impl Denied {
         let on_link = |it: &Network| {
             it.contains(address) || embedded(address).any(|inner| it.contains(inner.into()))
         };
-        let near = |own: &IpAddr| is_near(address, *own);
+        let near = |own: &IpAddr| is_near(address, *own, SAID_BITS_V6);
         match kind {
             Some(Kind::Loopback) if self.loopback_allowed => None,
             None if self.on_link.iter().any(on_link) => Some(Kind::OnLink),
@@ -134,16 +136,16 @@ impl Denied {
         let denied = self.why(address);
         let is_public = kind(address).is_none();
         let is_exception = self.exceptions.iter().any(|it| it.contains(address));
-        let is_beside = is_public && !is_exception && is_near(address, own);
+        let is_beside = is_public && !is_exception && is_near(address, own, HOUSE_BITS_V6);
         denied.or(is_beside.then_some(Kind::OnLink))
     }
 }
 
 /// Whether two addresses, or one and what the other one is translated to, are of one house.
-fn is_near(address: IpAddr, own: IpAddr) -> bool {
+fn is_near(address: IpAddr, own: IpAddr, bits_v6: u8) -> bool {
     let prefix = match own {
         IpAddr::V4(_) => HOUSE_BITS_V4,
-        IpAddr::V6(_) => HOUSE_BITS_V6,
+        IpAddr::V6(_) => bits_v6,
     };
     let house = Network {
         address: own,
@@ -329,8 +331,9 @@ mod tests {
             (OPEN, "2a02:0:0:5600::7", "2a02:0:0:5600::8", on_link),
             (OPEN, "2a02:0:0:5600::7", "2a02:0:0:56ff::8", on_link),
             (OPEN, "2a02:0:0:5600::7", "2a02:0:0:5700::8", None),
-            (OPEN, "9.9.9.9", "9.9.9.1", on_link),
-            (OPEN, "9.9.9.9", "9.9.8.1", None),
+            (OPEN, "9.9.9.9", "9.9.9.9", on_link),
+            // Somebody else's machine at the same provider.
+            (OPEN, "9.9.9.9", "9.9.9.1", None),
             (OPEN, "9.9.9.9", "2002:0909:0909::1", on_link),
             (OPEN, "192.168.1.2", "9.9.9.9", None),
             (ALLOW, "2a02::7", "2a02::7", None),
@@ -338,7 +341,10 @@ mod tests {
             // Our own address as the router's outside has it.
             (SAID, "192.168.1.2", "9.9.9.9", on_link),
             (SAID, "192.168.1.2", "64:ff9b::9.9.9.9", on_link),
+            (SAID, "192.168.1.2", "9.9.9.1", None),
             (SAID, "2a03::1", "2a02::9", on_link),
+            (SAID, "2a03::1", "2a02::1", on_link),
+            (SAID, "2a03::1", "2a02:0:0:1::9", None),
             (SAID, "2a03::1", "2a04::9", None),
             (ALONE, "127.0.0.1", "127.0.0.1", None),
         ] {

@@ -8,7 +8,7 @@
 //! Of two connections of the same component the one that is there stays, and the newcomer gets `conflict`:
 //! §3 has that error for a header that the server will not serve. Otherwise two gateways with one name would
 //! throw each other out for ever. In case it is dead, the old line is tried at once, so a gateway whose
-//! machine lost power gets in again after [`crate::limits::DEAD_LINE_MS`].
+//! machine lost power gets in again after [`crate::s2s::dial::limits::SERVER_DEAD_LINE_MS`].
 
 mod entrance;
 mod handshake;
@@ -24,7 +24,7 @@ use crate::{
     account::Account,
     connection::{Rate, Todo},
     limits::{CONGESTION_MS, IDLE_MS, LEAVING_MAX, NEGOTIATION_MS_MAX, OUTPUT_BYTES_PAUSE},
-    s2s::{Sent, limits::REMOTE_SENT_MAX},
+    s2s::{Beside, Sent, limits::REMOTE_SENT_MAX},
     server::Server,
     world::random_id,
 };
@@ -60,6 +60,10 @@ pub struct Component {
     quiet_since: u64,
     /// What may not have arrived.
     sent: Sent,
+    /// Where in the output what was sent since it was last written begins.
+    fresh: Option<usize>,
+    /// What it asked for and has no answer to yet.
+    reads: Beside,
     /// Somebody's queue is full because of what this component sends.
     behind: Option<Arc<Account>>,
 }
@@ -101,6 +105,8 @@ impl Component {
             pause: None,
             quiet_since: now,
             sent: Sent::default(),
+            fresh: None,
+            reads: Beside::default(),
             behind: None,
         }
     }
@@ -119,6 +125,7 @@ impl Component {
     /// Works off what was pushed and what waits for the component, as far as it goes now. Not to be dropped
     /// before it is done.
     pub async fn step(&mut self) -> Todo {
+        self.reads.go_on().await;
         loop {
             self.collect();
             match &self.stage {
@@ -129,6 +136,9 @@ impl Component {
             }
             if self.is_congested() {
                 self.pause = Some(self.now() + CONGESTION_MS);
+                return Todo::Wait;
+            }
+            if self.reads.is_full() {
                 return Todo::Wait;
             }
             match self.reader.next() {
@@ -147,6 +157,8 @@ impl Component {
     /// All the output that was there was written to the socket.
     pub fn written(&mut self) {
         self.quiet_since = self.now();
+        self.sent.written(self.quiet_since);
+        self.fresh = None;
     }
 
     /// When to call [`Component::tick`], in elapsed milliseconds.
@@ -204,6 +216,7 @@ impl Component {
     /// The component is gone. Once, when the socket is gone or the stream is closed.
     pub async fn leave(&mut self) {
         self.stage = Stage::Closed;
+        self.reads.finish().await;
         let Some(line) = self.line.take() else { return };
         info!(component = %line.name, "component disconnected");
         // Before its place is free: whoever gets that finds the queue whole.
@@ -215,6 +228,9 @@ impl Component {
 
     /// Ready when there is something for the component, which the next step puts into the output.
     pub(crate) fn poll_wake(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.reads.poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
         let Stage::Connected(line) = &self.stage else {
             return Poll::Pending;
         };
@@ -238,10 +254,10 @@ impl Component {
         };
         let room = OUTPUT_BYTES_PAUSE.saturating_sub(self.output.len());
         if room > 0 && self.sent.len() < REMOTE_SENT_MAX {
-            let now = self.now();
             for waiting in line.queue.take(line.number, room) {
+                self.fresh.get_or_insert(self.output.len());
                 waiting.entry.write(&mut self.output);
-                self.sent.note(waiting, now);
+                self.sent.note(waiting);
             }
         }
         let news = line.news();
@@ -276,7 +292,18 @@ impl Component {
                 };
                 let line = line.clone();
                 match self.server.receive_from_component(&line.name, stanza).await {
-                    Ok(behind) => self.behind = behind,
+                    Ok(None) => {}
+                    Ok(Some(passing)) if Beside::is_for(&passing) => {
+                        let server = self.server.clone();
+                        let read = async move {
+                            server.route_from_component(passing).await;
+                        };
+                        self.reads.begin(read).await;
+                    }
+                    Ok(Some(passing)) => {
+                        let server = self.server.clone();
+                        self.behind = Box::pin(server.route_from_component(passing)).await;
+                    }
                     Err(error) => {
                         warn!(component = %line.name, condition = error.condition, "component closed");
                         self.end(error);
@@ -285,7 +312,9 @@ impl Component {
             }
             // RFC 6120 §4.4: the peer's close is answered with ours.
             Event::Closed => {
-                self.sent.settle_all(&self.server);
+                self.sent.closed(&self.server, self.now());
+                // It comes again over the next stream.
+                self.output.truncate(self.fresh.unwrap_or(usize::MAX));
                 self.close();
             }
         }

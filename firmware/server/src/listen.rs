@@ -93,13 +93,13 @@ enum Who {
 }
 
 impl Who {
-    /// Milliseconds after which a line counts as broken on which nothing is acknowledged. Servers have better
-    /// ones than phones, and what went into theirs soon counts as there.
+    /// Milliseconds after which a line counts as broken on which nothing is acknowledged. Servers and
+    /// components have better ones than phones, and what went into theirs soon counts as there.
     fn dead_line_ms(self) -> u32 {
         match self {
-            Who::Server => SERVER_DEAD_LINE_MS,
+            Who::Server | Who::Component => SERVER_DEAD_LINE_MS,
             Who::Bytestream => IDLE_MS_MAX, // apps may be paused for that long
-            Who::Client | Who::Component | Who::Http | Who::Relay | Who::Tls(_) => DEAD_LINE_MS,
+            Who::Client | Who::Http | Who::Relay | Who::Tls(_) => DEAD_LINE_MS,
         }
     }
 }
@@ -296,7 +296,7 @@ mod tests {
             (Who::Client, false),
             (Who::Server, true),
             (Who::Http, false),
-            (Who::Component, false),
+            (Who::Component, true),
         ] {
             let dead = u64::from(who.dead_line_ms());
             assert_eq!(dead < REMOTE_SETTLE_MS, soon);

@@ -7,8 +7,10 @@
 //!
 //! State: the remotes, by our domain and theirs, and what is known about the links that are open.
 
+mod beside;
 pub mod calls;
 mod certificate;
+mod crowd;
 pub mod dane;
 pub mod dial;
 pub(crate) mod dialback;
@@ -29,6 +31,7 @@ pub(crate) mod tls;
 pub mod trust;
 mod waiting;
 
+pub(crate) use beside::Beside;
 pub use dial::{Dialed, Dialer, Unreachable};
 pub(crate) use failed::tell_failures;
 pub use link::{Link, Outcome, Reached};
@@ -42,9 +45,7 @@ use crate::{
     features::{worth_keeping, worth_keeping_in_room},
     roster::Verb,
     router::is_an_answer,
-    s2s::limits::{
-        LINKS_MAX, LINKS_PER_DOMAIN_MAX, REMOTES_ASKED_MAX, REMOTES_MAX, VERIFICATIONS_MAX,
-    },
+    s2s::limits::{REMOTES_ASKED_MAX, REMOTES_MAX, VERIFICATION_MS_MAX, VERIFICATIONS_MAX},
     server::Server,
     session::intake::Cause,
     world::Timestamp,
@@ -57,6 +58,7 @@ use rustls_pki_types::CertificateDer;
 use shares::Shares;
 use std::{
     collections::BTreeMap,
+    net::IpAddr,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -65,7 +67,7 @@ use std::{
 };
 use store::Urgency;
 use tokio::sync::oneshot;
-use tracing::{info, warn};
+use tracing::{debug, warn};
 use xmpp::{Jid, Kind, Passing, StanzaError};
 
 /// Why another server is called.
@@ -85,6 +87,8 @@ pub struct Verification {
     /// Of the stream on which it was shown.
     id: String,
     key: String,
+    /// Until when an answer is waited for, in elapsed milliseconds.
+    until: u64,
     answer: Option<oneshot::Sender<Verified>>,
     under_way: Arc<AtomicUsize>,
 }
@@ -116,10 +120,24 @@ pub(crate) struct Federation {
 
 /// A link that is open.
 struct Known {
-    status: LinkStatus,
+    /// Once somebody has said who they are.
+    status: Option<LinkStatus>,
+    /// Of the peer.
+    address: IpAddr,
+    /// When a stanza last went over it, in elapsed milliseconds.
+    used: u64,
     /// It is to go, and be made anew.
     renew: bool,
     waker: Option<Waker>,
+}
+
+impl Known {
+    fn go(&mut self) {
+        self.renew = true;
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
 }
 
 /// A connection to or from another server, for people.
@@ -131,12 +149,15 @@ pub struct LinkStatus {
     pub theirs: Vec<String>,
     /// We called.
     pub called_by_us: bool,
-    /// How it was proven who they are: `certificate`, `dialback`.
+    /// How it was proven who they are: `certificate`, `dialback`; nothing where nobody gets through.
     pub secured_by: &'static str,
     /// Both directions use it (XEP-0288).
     pub both_ways: bool,
     /// Milliseconds since 1970.
     pub since: Timestamp,
+    /// Why nobody gets through to them, in plain words, and when that was last tried, milliseconds since
+    /// 1970.
+    pub fault: Option<(Timestamp, String)>,
 }
 
 impl Federation {
@@ -165,9 +186,13 @@ impl Federation {
         self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn rates(&self) -> MutexGuard<'_, BTreeMap<Jid, Weak<Mutex<Rate>>>> {
+        self.rates.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What this domain has sent lately.
     fn rate_of(&self, domain: &Jid) -> Arc<Mutex<Rate>> {
-        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rates = self.rates();
         if let Some(rate) = rates.get(domain).and_then(Weak::upgrade) {
             return rate;
         }
@@ -175,14 +200,6 @@ impl Federation {
         let rate = Arc::default();
         rates.insert(domain.clone(), Arc::downgrade(&rate));
         rate
-    }
-
-    /// Whether there are so many streams already, of this domain or in all, that one more is refused.
-    fn is_crowded(&self, domain: &Jid) -> bool {
-        let rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
-        let same = rates.get(domain).map_or(0, Weak::strong_count);
-        drop(rates);
-        same >= LINKS_PER_DOMAIN_MAX || self.links().len() >= LINKS_MAX
     }
 
     /// The queue from one of our domains to another one; `None` where there are so many already.
@@ -243,7 +260,7 @@ impl Server {
         policy::may_talk(&self.config(), theirs.as_str())?;
         let now = self.clock().elapsed_ms();
         // What is caused by others leaves room for what people want.
-        let max = if is_an_answer(passing) {
+        let max = if is_asked_for(self, passing) {
             REMOTES_ASKED_MAX
         } else {
             REMOTES_MAX
@@ -279,6 +296,7 @@ impl Server {
             row,
             broken: 0,
             at: self.now(),
+            asked: is_asked_for(self, passing),
             _share: Some(share),
         };
         // The row goes first: whoever carries the stanza may hear at once that it has arrived.
@@ -341,11 +359,13 @@ impl Server {
 
     fn gave_up(&self, remote: &Remote, error: StanzaError, why: &str) -> Option<Vec<Waiting>> {
         let waiting = remote.fail(error, self.clock().elapsed_ms(), self.dice())?;
-        warn!(
-            remote = %remote.theirs,
-            stanzas = waiting.len(),
-            "no connection: {why}"
-        );
+        let is_news = remote.note_fault(why, self.now());
+        let (remote, stanzas) = (&remote.theirs, waiting.len());
+        if is_news {
+            warn!(%remote, stanzas, "no connection: {why}");
+        } else {
+            debug!(%remote, stanzas, "still no connection: {why}");
+        }
         Some(waiting)
     }
 
@@ -377,6 +397,7 @@ impl Server {
             theirs: theirs.clone(),
             id: id.to_owned(),
             key,
+            until: self.clock().elapsed_ms() + VERIFICATION_MS_MAX,
             answer: Some(answer),
             under_way: under_way.clone(),
         }));
@@ -395,24 +416,6 @@ impl Server {
             || Err("nothing can be judged".to_owned()),
             |outside| outside.judge(chain, domain, published),
         )
-    }
-
-    /// Our own address changed: every connection to and from other servers goes, and is made anew where
-    /// something waits.
-    pub fn renew_remotes(&self) {
-        info!("connections to other servers are made anew");
-        for link in self.federation().links().values_mut() {
-            link.renew = true;
-            if let Some(waker) = link.waker.take() {
-                waker.wake();
-            }
-        }
-    }
-
-    /// Every connection to and from another server, for people.
-    pub fn remotes(&self) -> Vec<LinkStatus> {
-        let links = self.federation().links();
-        links.values().map(|link| link.status.clone()).collect()
     }
 }
 
@@ -439,6 +442,16 @@ impl Drop for Verification {
 
 const CROWDED: StanzaError =
     StanzaError::RESOURCE_CONSTRAINT.with_text("too much waits for other servers already");
+
+/// Whether others caused it, and nobody of this house decided to send it: answers (RFC 6120 §8.2.3, §8.3.1;
+/// for a probe RFC 6121 §4.3.2), and all that rooms and services say, who talk to whoever came.
+fn is_asked_for(server: &Server, passing: &Passing) -> bool {
+    let from = &passing.from;
+    let is_person = from.domainpart() == server.domain().as_str() && from.localpart().is_some();
+    let stanza = &passing.stanza;
+    let is_refusal = stanza.kind == Kind::Presence && stanza.type_() == "unsubscribed";
+    !is_person || is_refusal || is_an_answer(passing)
+}
 
 /// Whether it is worth a row: what a person would miss. What a room of ours says to its occupants is in its
 /// archive, and they come back for it.

@@ -236,6 +236,7 @@ impl Server {
     pub fn configure(&self, config: Arc<Config>) {
         let before = self.config.swap(config);
         self.follow_components(&before);
+        self.part_from_components();
         self.follow_calls();
     }
 

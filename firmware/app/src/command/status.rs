@@ -9,10 +9,11 @@ use std::process::ExitCode;
 /// Exit status 1 where no server runs.
 pub(crate) fn run(cli: &Cli) -> Result<ExitCode> {
     let caller = Caller::read(cli)?;
-    let Answer::Status(status) = caller.ask(&Request::Status)? else {
+    let Answer::Status(mut status) = caller.ask(&Request::Status)? else {
         bail!(UNEXPECTED)
     };
     if caller.json {
+        status.servers.clear();
         print_line(&serde_json::to_string(&status)?)?;
     } else {
         print(&status)?;
@@ -44,5 +45,8 @@ fn print(status: &Status) -> Result<()> {
         "accounts: {}, sessions: {}, rooms: {}",
         numbers.accounts, numbers.sessions, numbers.rooms
     ))?;
+    for server in &status.servers {
+        print_line(&format!("server {server}"))?;
+    }
     Ok(())
 }

@@ -271,6 +271,9 @@ pub(crate) struct Status {
     pub(crate) health: Vec<Part>,
     #[serde(flatten)]
     pub(crate) numbers: Numbers,
+    /// Other servers, a line for each, for people: not in what programs read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) servers: Vec<String>,
 }
 
 /// Bound addresses by the name of the listener, as in `[listen]`.

@@ -11,8 +11,7 @@ use std::sync::Arc;
 use xmpp::{Jid, Kind, Passing, Stanza, StanzaError, StreamError};
 
 impl Server {
-    /// Takes a stanza from the component of that name, and works off all that follows from it. Gives an
-    /// account whose queue is too long to read on.
+    /// Takes a stanza from the component of that name, and gives it back where it is to be sent on its way.
     ///
     /// # Errors
     /// Those that end a component's stream: it must say who sends and to whom, and speak for its own domain
@@ -21,7 +20,7 @@ impl Server {
         self: &Arc<Self>,
         name: &Jid,
         stanza: Stanza,
-    ) -> Result<Option<Arc<Account>>, StreamError> {
+    ) -> Result<Option<Passing>, StreamError> {
         let Ok(from) = stanza.from() else {
             return self.refuse_unreadable(name, stanza).map(|()| None);
         };
@@ -51,12 +50,21 @@ impl Server {
             }
             return Ok(None);
         }
+        Ok(Some(passing))
+    }
+
+    /// Sends on its way what a component sent, and works off all that follows from it. Gives an account whose
+    /// queue is too long to read on.
+    pub(super) async fn route_from_component(
+        self: &Arc<Self>,
+        passing: Passing,
+    ) -> Option<Arc<Account>> {
         let touched = self.route(Leaving::of(passing)).await;
         if let Some(account) = &touched {
             self.settle_account(account).await;
         }
         Box::pin(self.follow_changes()).await;
-        Ok(touched.filter(|account| account.leaving() > LEAVING_MAX))
+        touched.filter(|account| account.leaving() > LEAVING_MAX)
     }
 
     /// The sender is no address. Where it is somebody at the component's own domain nevertheless, that one

@@ -1,7 +1,8 @@
 //! Limits of external components, with the reason for each number (house rule 8).
 
-/// Milliseconds that messages wait for an external component that is not connected, until their senders are
-/// told: long enough to update a gateway.
+/// Milliseconds that messages wait for an external component that is not connected, until those senders are
+/// told who are there, and whoever writes from then on: long enough to update a gateway. What nobody would
+/// hear of goes on waiting, as long as for another server ([`crate::s2s::limits::REMOTE_HELD_MS_MAX`]).
 pub const COMPONENT_ABSENT_MS_MAX: u64 = 600_000;
 /// Requests sent in the name of one account by components that wait for an answer (XEP-0356): a gateway that
 /// starts asks for a few things in everybody's name.

@@ -4,7 +4,11 @@ use super::*;
 use crate::{
     connection::fixture::{World, block_on},
     fixture::run_beside,
-    s2s::{Call, Outside, Remote, dane::Published, limits::REMOTES_MAX},
+    s2s::{
+        Call, Outside, Remote,
+        dane::Published,
+        limits::{REMOTE_CROSSING_MS, REMOTES_MAX},
+    },
 };
 use household::Config;
 use rustls_pki_types::CertificateDer;
@@ -258,6 +262,45 @@ fn a_quiet_line_gets_a_space_and_a_slow_newcomer_an_end() {
     world.pass(IDLE_MS - NEGOTIATION_MS_MAX);
     there.tick();
     assert_eq!(say(&mut there, "").0, " ");
+}
+
+/// What crossed its goodbye it may not have read; what it had read before has arrived.
+#[test]
+fn what_crosses_a_goodbye_comes_again() {
+    for (written, ms, waits) in [
+        (true, REMOTE_CROSSING_MS, 0),
+        (true, REMOTE_CROSSING_MS - 1, 1),
+        (false, 0, 1),
+    ] {
+        let world = World::new(CONFIG);
+        let mut component = connected(&world);
+        write(&world, "m1");
+        if written {
+            assert!(say(&mut component, "").0.contains("m1"));
+        }
+        world.pass(ms);
+        let (heard, _) = say(&mut component, "</stream:stream>");
+        assert_eq!(heard, "</stream:stream>", "nothing is said twice");
+        block_on(component.leave());
+        assert_eq!(queue(&world).waiting(), waits, "{written} {ms}");
+    }
+}
+
+/// Whoever asked hears that there will be no answer, and is not asked to wait for one.
+#[test]
+fn requests_end_with_the_line_of_a_component() {
+    let world = World::new(CONFIG);
+    let mut component = connected(&world);
+    let xml = "<iq type='get' id='i1'><ping xmlns='urn:xmpp:ping'/></iq>";
+    let stanza = Arc::new(Stanza::parse(xml).unwrap());
+    let passing = Passing::new(stanza, jid("juliet@localhost/x"), jid("irc.localhost"));
+    world.server.send_away(&passing, None).unwrap();
+    say(&mut component, "");
+    assert_eq!(component.sent.len(), 1);
+    let line = component.line.clone().unwrap();
+    let over = std::mem::take(&mut component.sent).back_to(&line.queue, line.number);
+    assert_eq!(over.len(), 1);
+    assert_eq!(line.queue.waiting(), 0, "it is not made twice");
 }
 
 #[test]

@@ -34,7 +34,7 @@ use store::Snapshot;
 use tracing::error;
 use xmpp::{Class, Element, Entry, Jid, Kind, Passing, StanzaError, compose, datetime, rsm};
 
-const NS: &str = "urn:xmpp:mam:2";
+pub(crate) const NS: &str = "urn:xmpp:mam:2";
 const QUERY: (&str, &str) = (NS, "query");
 const METADATA: (&str, &str) = (NS, "metadata");
 

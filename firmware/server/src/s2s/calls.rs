@@ -78,6 +78,18 @@ impl Outside for Calls {
         });
     }
 
+    fn publishes(&self, domain: &str) -> Option<oneshot::Receiver<bool>> {
+        let dialer = self.dialer.clone();
+        let domain = domain.to_owned();
+        let (tell, answer) = oneshot::channel();
+        tokio::spawn(async move {
+            if let Some(publishes) = dialer.publishes(&domain).await {
+                let _ = tell.send(publishes); // the stream may be gone
+            }
+        });
+        Some(answer)
+    }
+
     fn judge(
         &self,
         chain: &[CertificateDer<'_>],
@@ -144,6 +156,20 @@ impl Calls {
             failure = Some(match link.outcome() {
                 Outcome::Reached => return Ok(()),
                 Outcome::Failed(error, text) => (error, text),
+                Outcome::Again => {
+                    why = match link.into_reason() {
+                        Some(reason) => reason,
+                        None => return Ok(()),
+                    };
+                    dialing = match self.begin(&why).await {
+                        Ok(dialing) => dialing,
+                        Err(unreachable) => {
+                            let (error, text) = told(unreachable);
+                            return Err((why, error, text));
+                        }
+                    };
+                    continue;
+                }
                 Outcome::Open => (
                     StanzaError::REMOTE_SERVER_TIMEOUT,
                     "the connection broke before anything was said".to_owned(),

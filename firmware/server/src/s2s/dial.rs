@@ -199,6 +199,30 @@ impl Dialer {
         self.start(domain, &self.0.answering).await
     }
 
+    /// Whether certificates of a domain's server are in a signed DNS, for one of its places at least (RFC
+    /// 7673 §3.3). `None` where nobody knows now.
+    pub async fn publishes(&self, domain: &str) -> Option<bool> {
+        let inner = self.0.clone();
+        if literal(domain).is_some() {
+            return Some(false);
+        }
+        let _turn = inner.turn(&inner.answering).await?;
+        let endpoints = match inner.resolver.endpoints(domain, &*inner.dice).await {
+            Ok(endpoints) => endpoints,
+            Err(NoAnswer::Nothing) => return Some(false),
+            Err(_) => return None,
+        };
+        for endpoint in endpoints.iter().filter(|endpoint| endpoint.secure) {
+            match inner.resolver.host(&endpoint.host, endpoint.port).await {
+                Ok(host) if host.tlsa.is_empty() => {}
+                Ok(_) => return Some(true),
+                Err(NoAnswer::Nothing) => {}
+                Err(_) => return None,
+            }
+        }
+        Some(false)
+    }
+
     async fn start(&self, domain: &str, turns: &Arc<Semaphore>) -> Result<Dialing, Unreachable> {
         let inner = self.0.clone();
         let faults = Faults::new(domain);
@@ -480,6 +504,10 @@ mod tests {
                 SocketAddr::V6(_) => [0x2a02, 0, 0, 0x5600, 0, 0, 0, 9].into(),
             })
         });
+        dialer.network_changed(vec![Network {
+            address: [9, 9, 9, 0].into(),
+            prefix: 24,
+        }]);
         for (domain, host) in [
             ("9.9.9.9", "9.9.9.9"),
             ("9.9.9.20", "9.9.9.20"),

@@ -8,8 +8,8 @@ pub const REMOTE_BYTES_MAX: usize = 2_097_152;
 const _: () = assert!(xmpp::limits::STANZA_BYTES_MAX * 4 < REMOTE_BYTES_MAX);
 /// Bytes that may wait for all other servers and components together, and be on the line to them.
 pub const REMOTES_BYTES_MAX: usize = 33_554_432;
-/// Bytes of these that may be from one account or room: what may wait for one server and be on the line to it,
-/// twice over.
+/// Bytes of these that may be from one account or room: what may wait for one server and be on the line to
+/// it, twice over.
 pub const REMOTES_BYTES_PER_SENDER_MAX: usize = 8_388_608;
 /// Refusals that wait for their senders to be there: each is small, and every one a message somebody misses.
 pub const FAILED_MAX: usize = 1_024;
@@ -17,6 +17,10 @@ pub const FAILED_MAX: usize = 1_024;
 pub const FAILED_MS_MAX: u64 = 5_184_000_000;
 /// Rows that a restart reads at a time.
 pub const RESUMED_AT_ONCE_MAX: usize = 256;
+/// Characters of the reason why nobody gets through to a server that are kept for people: a line.
+pub const REMOTE_FAULT_CHARS_MAX: usize = 200;
+/// Requests of one stream that only read and are not answered yet, above which nothing more is read from it.
+pub const READS_BESIDE_MAX: usize = 16;
 /// Milliseconds in which nobody calls another server after the first failure; twice as long after each
 /// further one. Somebody who restarts a server and writes again gets through.
 pub const REMOTE_REST_MS_FIRST: u64 = 2_000;
@@ -72,6 +76,16 @@ pub const REMOTE_ACK_MS_MAX: u64 = 300_000;
 pub const REMOTE_CROSSING_MS: u64 = 5_000;
 /// Keys and names of one stream that are refused before it ends: each may cost a check of certificates.
 pub const REMOTE_REFUSALS_MAX: u8 = 8;
+/// Milliseconds after which a link that another server opened, and on which nobody says anything, is closed:
+/// longer than they keep one themselves, for they know better what they will say.
+pub const CALLED_IDLE_MS: u64 = 3_600_000;
+/// Milliseconds that a link has to have said nothing before it makes room for another one.
+pub const CROWDED_IDLE_MS: u64 = 60_000;
+/// Streams from one network that have said who they are: a company that serves many friends' domains from one
+/// machine stays below.
+pub const LINKS_PER_NETWORK_MAX: usize = LINKS_MAX / 8;
+/// Streams of the domains that end in the same two labels: with one certificate somebody may be all of those.
+pub const LINKS_PER_PARENT_MAX: usize = LINKS_MAX / 8;
 /// Streams on which one domain may speak at a time: one for each pair of its and our domains, and those that
 /// broke without a word.
 pub const LINKS_PER_DOMAIN_MAX: usize = 16;

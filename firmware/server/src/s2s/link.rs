@@ -14,12 +14,13 @@ mod managed;
 mod receiving;
 #[cfg(test)]
 mod tests;
+mod trusting;
 
-use super::{Remote, Verification, Verified, dane::Published, dial, policy, remote::Waiting};
+use super::{Beside, Remote, Verification, Verified, dane::Published, dial, remote::Waiting};
 use crate::{
     connection::{Rate, Todo},
     limits::{CONGESTION_MS, IDLE_MS, OUTPUT_BYTES_PAUSE},
-    s2s::limits::{REMOTE_IDLE_MS, REMOTE_NEGOTIATION_MS_MAX},
+    s2s::limits::{CALLED_IDLE_MS, REMOTE_IDLE_MS, REMOTE_NEGOTIATION_MS_MAX},
     server::Server,
     session::intake::{Counted, Intake},
     world::random_id,
@@ -82,10 +83,15 @@ pub struct Link {
     bidi: bool,
     /// Keys that are being asked about.
     checks: Vec<Check>,
+    /// Whom we could answer over this stream, and whether they publish their certificates: no more than may
+    /// speak on it.
+    surveys: Vec<(Arc<Remote>, oneshot::Receiver<bool>)>,
     proven_by: &'static str,
     /// Bytes of the largest stanza that the peer takes, where it said so (XEP-0478).
     takes: Option<usize>,
     managed: Managed,
+    /// What they asked for and have no answer to yet.
+    reads: Beside,
     line: Arc<Line>,
     /// What it may send in a second, together with the others of its domain.
     rate: Arc<Mutex<Rate>>,
@@ -101,6 +107,10 @@ pub struct Link {
     quiet_since: u64,
     /// When a stanza last did.
     used: u64,
+    /// When the others were last told of that.
+    noted: u64,
+    /// Where in the output what was sent since it was last written begins.
+    fresh: Option<usize>,
 }
 
 enum Side {
@@ -121,6 +131,8 @@ pub enum Reached {
 pub enum Outcome {
     /// It is not decided.
     Open,
+    /// All connections are made anew: it is to be made again, from the beginning.
+    Again,
     /// What it was made for is done, or was begun.
     Reached,
     /// What senders are told, and why, in plain words.
@@ -144,8 +156,13 @@ impl Link {
                 (verification.ours.clone(), verification.theirs.clone())
             }
         };
+        let until = match &why {
+            Reached::Deliver(_) => None,
+            Reached::Verify(verification) => Some(verification.until),
+        };
         let side = Side::Calling(Box::new(Calling::new(why)));
         let mut link = Link::new(server, (address, direct), (ours, Some(theirs)), side);
+        link.patience = link.patience.min(until).or(link.patience);
         if !direct {
             link.open();
         }
@@ -159,8 +176,10 @@ impl Link {
         side: Side,
     ) -> Link {
         let now = server.clock().elapsed_ms();
+        let number = server.next_number();
+        server.federation().link_begins(number, address, now);
         Link {
-            number: server.next_number(),
+            number,
             address,
             reader: Reader::new(ns::SERVER, UNAUTHENTICATED_BYTES_MAX),
             output: Vec::new(),
@@ -177,9 +196,11 @@ impl Link {
             carries: Vec::new(),
             bidi: false,
             checks: Vec::new(),
+            surveys: Vec::new(),
             proven_by: "",
             takes: None,
             managed: Managed::default(),
+            reads: Beside::default(),
             line: Arc::new(Line {
                 intake: Intake::default(),
             }),
@@ -190,6 +211,8 @@ impl Link {
             patience: Some(now + REMOTE_NEGOTIATION_MS_MAX),
             quiet_since: now,
             used: now,
+            noted: now,
+            fresh: None,
             server,
         }
     }
@@ -270,8 +293,10 @@ impl Link {
     /// Works off what was pushed, what waits for the remotes and what time brought, as far as it goes now.
     /// Not to be dropped before it is done.
     pub async fn step(&mut self) -> Todo {
+        self.reads.go_on().await;
         loop {
             self.settle_checks();
+            self.release();
             self.collect().await;
             self.acknowledge();
             if self.closed {
@@ -282,6 +307,9 @@ impl Link {
             }
             if self.is_congested() {
                 self.pause = Some(self.now() + CONGESTION_MS);
+                return Todo::Wait;
+            }
+            if self.reads.is_full() {
                 return Todo::Wait;
             }
             match self.reader.next() {
@@ -305,6 +333,7 @@ impl Link {
     pub fn written(&mut self) {
         self.quiet_since = self.now();
         self.managed.written(self.quiet_since);
+        self.fresh = None;
     }
 
     /// Whether somebody has shown who they are.
@@ -326,7 +355,7 @@ impl Link {
             self.patience,
             self.managed.deadline(),
             self.has_header
-                .then_some(line.min(self.used + REMOTE_IDLE_MS)),
+                .then_some(line.min(self.used + self.idle_ms())),
         ];
         dues.into_iter().flatten().min()
     }
@@ -353,9 +382,9 @@ impl Link {
         for arrived in self.managed.settled(now) {
             self.server.forget_row(arrived.waiting.row);
         }
-        if self.used + REMOTE_IDLE_MS <= now {
+        if self.used + self.idle_ms() <= now {
             self.used = now;
-            if self.managed.is_empty() && self.is_calling() {
+            if self.managed.is_empty() {
                 return self.take_leave();
             }
         }
@@ -394,13 +423,18 @@ impl Link {
 
     /// Ready when a remote or the disk has something for this link, which the next step puts into the output.
     pub fn poll_wake(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.reads.poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
         if self.goodbye.is_some() {
             return Poll::Pending;
         }
+        self.poll_surveys(cx);
         if self.poll_checks(cx).is_ready() {
             return Poll::Ready(());
         }
         if self.wants_renewal(cx) {
+            self.renews();
             self.take_leave();
             return Poll::Ready(());
         }
@@ -415,6 +449,25 @@ impl Link {
             return Intake::poll_handled(&self.line, self.server.store(), cx).map(|_| ());
         }
         Poll::Pending
+    }
+
+    /// After how many milliseconds without a stanza the stream is closed.
+    fn idle_ms(&self) -> u64 {
+        match self.side {
+            Side::Calling(_) => REMOTE_IDLE_MS,
+            Side::Called(_) => CALLED_IDLE_MS,
+        }
+    }
+
+    /// A stanza went over it.
+    fn is_used(&mut self) {
+        self.used = self.now();
+        // Others need to know it to a second.
+        if self.used >= self.noted + 1_000 {
+            self.noted = self.used;
+            let federation = self.server.federation();
+            federation.link_is_used(self.number, self.used);
+        }
     }
 
     fn now(&self) -> u64 {
@@ -472,6 +525,8 @@ impl Link {
                 for arrived in self.managed.closed(self.now()) {
                     self.server.forget_row(arrived.waiting.row);
                 }
+                // It goes another way, and not twice.
+                self.output.truncate(self.fresh.unwrap_or(usize::MAX));
                 self.close();
             }
         }
@@ -531,32 +586,5 @@ impl Link {
 
     fn rate(&self) -> MutexGuard<'_, Rate> {
         self.rate.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether whoever speaks for a domain showed a certificate for it.
-    fn has_certificate_for(&self, domain: &Jid) -> Result<(), String> {
-        if self.chain.is_empty() {
-            return Err("it showed no certificate".to_owned());
-        }
-        let nothing = Published::default();
-        let published = match &self.side {
-            Side::Calling(calling) if self.theirs.as_ref() == Some(domain) => &calling.published,
-            _ => &nothing,
-        };
-        self.server.judge(&self.chain, domain.as_str(), published)
-    }
-
-    /// The same, where this house insists on it, or the domain itself by what it published (RFC 6698 §4.1).
-    fn is_trusted(&self, domain: &Jid) -> Result<(), String> {
-        if self.insists_on_certificate(domain) {
-            self.has_certificate_for(domain)
-        } else {
-            Ok(())
-        }
-    }
-
-    fn insists_on_certificate(&self, domain: &Jid) -> bool {
-        matches!(&self.side, Side::Calling(calling) if !calling.published.tlsa.is_empty())
-            || policy::needs_certificate(&self.server.config(), domain.as_str())
     }
 }

@@ -3,7 +3,7 @@
 
 use super::{
     Remote, Waiting,
-    limits::{REMOTE_SETTLE_MS, REMOTES_MAX},
+    limits::{REMOTE_CROSSING_MS, REMOTE_SETTLE_MS, REMOTES_MAX},
 };
 use crate::{component::limits::COMPONENT_ABSENT_MS_MAX, server::Server, session::intake::Cause};
 use std::{collections::VecDeque, sync::Arc};
@@ -12,22 +12,32 @@ use xmpp::{Jid, Passing, StanzaError};
 const ABSENT: StanzaError =
     StanzaError::REMOTE_SERVER_TIMEOUT.with_text("this service is not connected at the moment");
 
-/// What was written to a component and may not have arrived. A component acknowledges nothing: what was
-/// written [`REMOTE_SETTLE_MS`] ago counts as there (DESIGN §6).
+/// What was sent to a component and may not have arrived. A component acknowledges nothing: what the socket
+/// took [`REMOTE_SETTLE_MS`] ago counts as there, and what it took [`REMOTE_CROSSING_MS`] before the
+/// component closed its stream in order (DESIGN §6).
 #[derive(Default)]
-pub(crate) struct Sent(VecDeque<(u64, Waiting)>);
+pub(crate) struct Sent(VecDeque<(Option<u64>, Waiting)>);
 
 impl Sent {
-    /// It was written now, in elapsed milliseconds.
-    pub(crate) fn note(&mut self, waiting: Waiting, now: u64) {
-        if waiting.row.is_some() {
-            self.0.push_back((now, waiting));
+    /// It is in the output.
+    pub(crate) fn note(&mut self, waiting: Waiting) {
+        if waiting.matters() {
+            self.0.push_back((None, waiting));
+        }
+    }
+
+    /// The socket has taken all of the output, in elapsed milliseconds.
+    pub(crate) fn written(&mut self, now: u64) {
+        let new = self.0.iter_mut().rev();
+        for (at, _) in new.take_while(|(at, _)| at.is_none()) {
+            *at = Some(now);
         }
     }
 
     /// When the next one counts as there.
     pub(crate) fn due(&self) -> Option<u64> {
-        self.0.front().map(|(at, _)| at + REMOTE_SETTLE_MS)
+        let (at, _) = self.0.front()?;
+        at.map(|at| at + REMOTE_SETTLE_MS)
     }
 
     /// How many of them there are.
@@ -37,22 +47,29 @@ impl Sent {
 
     /// What counts as there by now.
     pub(crate) fn settle(&mut self, server: &Server, now: u64) {
-        while self.due().is_some_and(|due| due <= now)
-            && let Some((_, waiting)) = self.0.pop_front()
-        {
+        self.settle_before(server, now.checked_sub(REMOTE_SETTLE_MS));
+    }
+
+    /// The component closed its stream in order.
+    pub(crate) fn closed(&mut self, server: &Server, now: u64) {
+        self.settle_before(server, now.checked_sub(REMOTE_CROSSING_MS));
+    }
+
+    fn settle_before(&mut self, server: &Server, then: Option<u64>) {
+        let is_old = |(at, _): &mut (Option<u64>, Waiting)| at.is_some() && *at <= then;
+        while let Some((_, waiting)) = self.0.pop_front_if(is_old) {
             server.forget_row(waiting.row);
         }
     }
 
-    /// The component closed its stream in order: it has everything.
-    pub(crate) fn settle_all(&mut self, server: &Server) {
-        self.settle(server, u64::MAX);
-    }
-
     /// The stream of that number does not carry the queue any more: what may not have arrived waits there for
-    /// the next one. What was on the line each time that broke is given back.
+    /// the next one. Requests, which may have been carried out, and what was on the line each time that broke
+    /// are given back.
     pub(crate) fn back_to(self, queue: &Remote, link: u64) -> Vec<Waiting> {
-        let sent = self.0.into_iter().map(|(_, waiting)| waiting);
+        let sent = self.0.into_iter().map(|(at, mut waiting)| {
+            waiting.broken += u8::from(at.is_some());
+            waiting
+        });
         let (_, over) = queue.lost(link, sent); // nobody calls a component
         over
     }

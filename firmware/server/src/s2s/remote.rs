@@ -6,8 +6,8 @@
 use super::shares::Share;
 use crate::{
     s2s::limits::{
-        REMOTE_BROKEN_MAX, REMOTE_BYTES_MAX, REMOTE_HOLD_MS_FIRST, REMOTE_HOLD_MS_MAX,
-        REMOTE_REST_MS_FIRST, REMOTE_REST_MS_MAX, REMOTE_STANZAS_MAX,
+        REMOTE_BROKEN_MAX, REMOTE_BYTES_MAX, REMOTE_FAULT_CHARS_MAX, REMOTE_HOLD_MS_FIRST,
+        REMOTE_HOLD_MS_MAX, REMOTE_REST_MS_FIRST, REMOTE_REST_MS_MAX, REMOTE_STANZAS_MAX,
     },
     world::{Dice, Timestamp},
 };
@@ -33,10 +33,21 @@ struct Inner {
     bytes: usize,
     carrier: Carrier,
     waker: Option<Waker>,
+    /// Links that could carry it, too, when the one that does is gone; the newest last. No more than one
+    /// domain may have.
+    candidates: Vec<Candidate>,
     /// After a failure.
     rest: Option<Rest>,
     /// From when on somebody calls again for what waits here without a carrier, in elapsed milliseconds.
     held_until: u64,
+    /// Why nobody got through last time, and when, milliseconds since 1970.
+    fault: Option<(Timestamp, String)>,
+}
+
+/// A link that waits for its turn.
+struct Candidate {
+    link: u64,
+    waker: Option<Waker>,
 }
 
 /// Who sends what waits.
@@ -59,8 +70,19 @@ pub(crate) struct Waiting {
     pub(crate) broken: u8,
     /// When it was sent, milliseconds since 1970.
     pub(crate) at: Timestamp,
+    /// Others caused it: nobody of this house decided to send it.
+    pub(crate) asked: bool,
     /// The room that it takes.
     pub(crate) _share: Option<Share>,
+}
+
+impl Waiting {
+    /// Whether somebody misses it if it is lost on the line: a request has to be answered.
+    pub(crate) fn matters(&self) -> bool {
+        let entry = &self.entry;
+        let is = |type_: &[u8]| entry.head.windows(type_.len()).any(|part| part == type_);
+        self.row.is_some() || entry.kind == Kind::Iq && (is(b" type='get'") || is(b" type='set'"))
+    }
 }
 
 /// Nobody gets through: what is known about it.
@@ -130,11 +152,20 @@ impl Remote {
         Queued::Carried
     }
 
-    /// A link is open and sends from now on what waits; `false` where another one does.
+    /// A link is open and sends from now on what waits; `false` where another one does. Then its turn comes
+    /// when that one is gone, and not before: what is on that line goes first (RFC 6120 §10.1).
     pub(crate) fn attach(&self, link: u64) -> bool {
         let mut inner = self.lock();
-        if matches!(inner.carrier, Carrier::Link(_)) {
-            return false;
+        inner.fault = None;
+        match inner.carrier {
+            Carrier::Link(carrier) if carrier == link => return true,
+            Carrier::Link(_) => {
+                if inner.candidates.iter().all(|it| it.link != link) {
+                    inner.candidates.push(Candidate { link, waker: None });
+                }
+                return false;
+            }
+            Carrier::Nobody | Carrier::Caller => {}
         }
         inner.carrier = Carrier::Link(link);
         inner.rest = None;
@@ -142,12 +173,18 @@ impl Remote {
         true
     }
 
+    /// That link is about to go: its turn does not come any more.
+    pub(crate) fn withdraw(&self, link: u64) {
+        self.lock().candidates.retain(|it| it.link != link);
+    }
+
     /// The same, whoever sends it now: a component of this house has the queue before any server that says
     /// it is of that name.
     pub(crate) fn take_over(&self, link: u64) {
         let mut inner = self.lock();
         inner.carrier = Carrier::Link(link);
-        inner.rest = None;
+        inner.candidates.clear();
+        (inner.rest, inner.fault) = (None, None);
         wake(inner);
     }
 
@@ -155,6 +192,7 @@ impl Remote {
     pub(crate) fn is_alive(&self) -> bool {
         let mut inner = self.lock();
         inner.rest = None;
+        inner.held_until = 0;
         let call = inner.carrier == Carrier::Nobody && !inner.waiting.is_empty();
         if call {
             inner.carrier = Carrier::Caller;
@@ -181,8 +219,13 @@ impl Remote {
             inner.bytes += waiting.entry.len();
             inner.waiting.push_front(waiting);
         }
+        inner.candidates.retain(|it| it.link != link);
         if inner.carrier == Carrier::Link(link) {
             inner.carrier = Carrier::Nobody;
+            if let Some(next) = inner.candidates.pop() {
+                inner.carrier = Carrier::Link(next.link);
+                inner.waker = next.waker;
+            }
         }
         let call = inner.carrier == Carrier::Nobody && !inner.waiting.is_empty();
         if call {
@@ -193,18 +236,17 @@ impl Remote {
         call
     }
 
-    /// The link broke with all that under way: it goes first over the next one, but for what was on the line
-    /// each time that broke. Whether somebody has to call, and that of which senders are to be told.
+    /// The link broke with all that under way: it goes first over the next one, but for requests, which may
+    /// have been carried out, and what was on the line each time that broke. Whether somebody has to call,
+    /// and that of which senders are to be told.
     pub(crate) fn lost(
         &self,
         link: u64,
         sent: impl IntoIterator<Item = Waiting>,
     ) -> (bool, Vec<Waiting>) {
-        let sent = sent.into_iter().map(|waiting| Waiting {
-            broken: waiting.broken + 1,
-            ..waiting
-        });
-        let (over, back) = sent.partition(|waiting| waiting.broken >= REMOTE_BROKEN_MAX);
+        let is_over =
+            |waiting: &Waiting| waiting.row.is_none() || waiting.broken >= REMOTE_BROKEN_MAX;
+        let (over, back) = sent.into_iter().partition(is_over);
         (self.detach(link, back), over)
     }
 
@@ -233,6 +275,9 @@ impl Remote {
     pub(crate) fn poll(&self, link: u64, cx: &mut Context<'_>) -> Poll<()> {
         let mut inner = self.lock();
         if inner.carrier != Carrier::Link(link) {
+            if let Some(own) = inner.candidates.iter_mut().find(|it| it.link == link) {
+                own.waker = Some(cx.waker().clone());
+            }
             return Poll::Pending;
         }
         if !inner.waiting.is_empty() {
@@ -291,6 +336,17 @@ impl Remote {
         call
     }
 
+    /// Notes why nobody got through, for people. Whether that is news: the first time since somebody did.
+    pub(crate) fn note_fault(&self, why: &str, at: Timestamp) -> bool {
+        let why = why.chars().take(REMOTE_FAULT_CHARS_MAX).collect();
+        self.lock().fault.replace((at, why)).is_none()
+    }
+
+    /// Why nobody got through last time, and when, milliseconds since 1970; nothing where somebody has since.
+    pub(crate) fn fault(&self) -> Option<(Timestamp, String)> {
+        self.lock().fault.clone()
+    }
+
     /// Whether somebody has to call now for what is held.
     pub(crate) fn is_due(&self, now: u64) -> bool {
         let mut inner = self.lock();
@@ -332,15 +388,9 @@ impl Remote {
         self.lock().waiting.len()
     }
 
-    /// Whether all that waits answers somebody there, who need not be anybody's friend.
+    /// Whether all that waits was caused by others, who need not be anybody's friends.
     pub(crate) fn only_answers(&self) -> bool {
-        let waiting: Vec<Entry> = self
-            .lock()
-            .waiting
-            .iter()
-            .map(|it| it.entry.clone())
-            .collect();
-        waiting.iter().all(is_answer)
+        self.lock().waiting.iter().all(|waiting| waiting.asked)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -351,18 +401,6 @@ impl Remote {
 const FULL: StanzaError =
     StanzaError::RESOURCE_CONSTRAINT.with_text("too much waits for this server already");
 
-/// Whether a stanza was caused by one from there, and nobody here decided to send it: RFC 6120 §8.2.3 and
-/// §8.3.1, and for presence RFC 6121 §4.3.2 (a probe of somebody who may not see it).
-fn is_answer(entry: &Entry) -> bool {
-    let stanza = entry.to_stanza();
-    let type_ = stanza.as_ref().map_or("", |stanza| stanza.type_());
-    match entry.kind {
-        Kind::Iq => matches!(type_, "result" | "error"),
-        Kind::Message => type_ == "error",
-        Kind::Presence => matches!(type_, "error" | "unsubscribed"),
-    }
-}
-
 fn wake(mut inner: MutexGuard<'_, Inner>) {
     let waker = inner.waker.take();
     drop(inner);
@@ -372,205 +410,4 @@ fn wake(mut inner: MutexGuard<'_, Inner>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::{
-        sync::{
-            Arc,
-            atomic::{AtomicBool, Ordering},
-        },
-        task::Wake,
-    };
-
-    #[derive(Default)]
-    struct Woken(AtomicBool);
-
-    impl Wake for Woken {
-        fn wake(self: Arc<Self>) {
-            self.0.store(true, Ordering::Relaxed);
-        }
-    }
-
-    struct Same(u8);
-
-    impl Dice for Same {
-        fn fill(&self, bytes: &mut [u8]) {
-            bytes.fill(self.0);
-        }
-    }
-
-    fn remote() -> Remote {
-        let jid = |text| Jid::parse(text).unwrap();
-        Remote::new(jid("home.example"), jid("far.example"))
-    }
-
-    fn waiting(row: Option<u64>) -> Waiting {
-        Waiting {
-            entry: Entry::compose(Kind::Message, None, &[], String::new()),
-            row,
-            broken: 0,
-            at: 0,
-            _share: None,
-        }
-    }
-
-    fn push(remote: &Remote, row: Option<u64>, now: u64) -> Result<Queued, StanzaError> {
-        remote.push(waiting(row), now).map_err(|(_, error)| error)
-    }
-
-    #[test]
-    fn one_caller_and_one_link_at_a_time() {
-        let remote = remote();
-        assert_eq!(push(&remote, None, 0), Ok(Queued::Call));
-        assert_eq!(push(&remote, None, 0), Ok(Queued::Carried));
-        assert!(remote.take(1, usize::MAX).is_empty());
-        assert!(remote.attach(1));
-        assert!(!remote.attach(2));
-        assert_eq!(remote.take(2, usize::MAX).len(), 0);
-        let taken = remote.take(1, usize::MAX);
-        assert_eq!(taken.len(), 2);
-        assert!(!remote.is_idle(0));
-        assert!(remote.detach(1, taken)); // what broke is called for again
-        assert_eq!(remote.waiting(), 2);
-    }
-
-    #[test]
-    fn a_component_takes_over_and_gets_what_comes_back() {
-        let remote = remote();
-        push(&remote, Some(1), 0).unwrap();
-        assert!(remote.attach(1));
-        let taken = remote.take(1, usize::MAX);
-        remote.take_over(2);
-        assert!(remote.take(1, usize::MAX).is_empty());
-        let woken = Arc::new(Woken::default());
-        let waker = Waker::from(woken.clone());
-        let mut cx = Context::from_waker(&waker);
-        assert!(remote.poll(2, &mut cx).is_pending());
-        let (call, over) = remote.lost(1, taken);
-        assert!(!call && over.is_empty());
-        assert!(woken.0.load(Ordering::Relaxed));
-        assert!(remote.poll(2, &mut cx).is_ready());
-        assert!(remote.is_carried());
-    }
-
-    #[test]
-    fn what_was_under_way_when_two_links_broke_is_given_up() {
-        let remote = remote();
-        push(&remote, Some(1), 0).unwrap();
-        for (link, call, over) in [(1, true, 0), (2, false, 1)] {
-            assert!(remote.attach(link));
-            let taken = remote.take(link, usize::MAX);
-            let (called, lost) = remote.lost(link, taken);
-            assert_eq!((called, lost.len()), (call, over), "link {link}");
-        }
-        assert!(remote.is_idle(0));
-    }
-
-    #[test]
-    fn failures_are_told_at_once_and_what_is_kept_waits() {
-        let remote = remote();
-        let error = StanzaError::REMOTE_SERVER_TIMEOUT;
-        let mut now = 0;
-        let mut rests = Vec::new();
-        for _ in 0..8 {
-            assert_eq!(push(&remote, Some(1), now), Ok(Queued::Call));
-            assert_eq!(remote.fail(error, now, &Same(0)).unwrap().len(), 1);
-            assert!(!remote.hold(Vec::new(), now));
-            assert_eq!(push(&remote, None, now), Err(error));
-            rests.push(remote.rests_until() - now);
-            now = remote.rests_until();
-        }
-        assert_eq!(
-            rests,
-            [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000]
-        );
-        remote.fail(error, now, &Same(255)).unwrap();
-        remote.hold(Vec::new(), now);
-        assert!(remote.rests_until() - now > 59_000);
-        remote.is_alive();
-        assert_eq!(push(&remote, None, now), Ok(Queued::Call));
-    }
-
-    #[test]
-    fn answers_are_told_from_what_somebody_wants() {
-        let answers = [
-            (Kind::Iq, "result"),
-            (Kind::Iq, "error"),
-            (Kind::Message, "error"),
-            (Kind::Presence, "error"),
-            (Kind::Presence, "unsubscribed"),
-        ];
-        let wanted = [
-            (Kind::Iq, "get"),
-            (Kind::Iq, "set"),
-            (Kind::Message, "chat"),
-            (Kind::Message, ""),
-            (Kind::Presence, ""),
-            (Kind::Presence, "probe"),
-            (Kind::Presence, "subscribe"),
-        ];
-        let push = |remote: &Remote, (kind, type_): (Kind, &str)| {
-            let type_ = [("type", type_)];
-            let type_ = if type_[0].1.is_empty() {
-                &[][..]
-            } else {
-                &type_
-            };
-            let entry = Entry::compose(kind, None, type_, String::new());
-            let entry = Waiting {
-                entry,
-                ..waiting(None)
-            };
-            remote.push(entry, 0).map_err(|(_, error)| error).unwrap();
-        };
-        for it in wanted {
-            let remote = remote();
-            for answer in answers {
-                push(&remote, answer);
-            }
-            assert!(remote.only_answers());
-            push(&remote, it);
-            assert!(!remote.only_answers(), "{it:?}");
-        }
-    }
-
-    #[test]
-    fn what_is_held_is_called_for_seldom_and_goes_first() {
-        let remote = remote();
-        let error = StanzaError::REMOTE_SERVER_TIMEOUT;
-        push(&remote, Some(1), 0).unwrap();
-        let mut now = 0;
-        let mut pauses = Vec::new();
-        for _ in 0..7 {
-            let held = remote.fail(error, now, &Same(0)).unwrap();
-            remote.hold(held, now);
-            let last = now;
-            now = remote.lock().held_until;
-            assert!(!remote.is_due(now - 1));
-            assert!(remote.is_due(now));
-            assert!(!remote.is_due(now), "one caller is enough");
-            pauses.push((now - last) / 1_000);
-        }
-        assert_eq!(pauses, [60, 120, 240, 480, 900, 900, 900]);
-        remote.hold(remote.fail(error, now, &Same(0)).unwrap(), now);
-        assert!(remote.is_alive(), "somebody has to call");
-        assert!(!remote.is_idle(u64::MAX));
-        push(&remote, Some(2), now).unwrap();
-        remote.attach(1);
-        let taken = remote.take(1, usize::MAX);
-        let rows: Vec<_> = taken.iter().map(|waiting| waiting.row).collect();
-        assert_eq!(rows, [Some(1), Some(2)]);
-    }
-
-    #[test]
-    fn what_may_wait_is_bounded() {
-        let remote = remote();
-        for _ in 0..REMOTE_STANZAS_MAX {
-            push(&remote, None, 0).unwrap();
-        }
-        assert_eq!(push(&remote, None, 0), Err(FULL));
-        assert!(remote.attach(1));
-        assert_eq!(remote.take(1, 1).len(), 1);
-        assert_eq!(push(&remote, None, 0), Ok(Queued::Carried));
-    }
-}
+mod tests;

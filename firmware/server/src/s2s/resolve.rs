@@ -152,6 +152,7 @@ impl Resolver {
         match way {
             Way::Records(records) => Ok(order::order(records, dice)),
             Way::NotOffered => Err(NoAnswer::Nothing),
+            Way::Later(lost) => Err(lost),
             Way::Itself => Ok(vec![Endpoint {
                 host: name,
                 port: PORT,

@@ -60,6 +60,7 @@ impl Server {
             row: Some(kept.number),
             broken: 0,
             at: kept.at,
+            asked: from.localpart().is_none() || from.domainpart() != self.domain().as_str(),
         };
         if let Some(to) = to.as_ref().filter(|to| self.is_component(to.as_str())) {
             return self.resume_for_component(to, waiting).await;

@@ -10,6 +10,7 @@ use crate::{
 use rustls::{ClientConfig, ServerConfig};
 use rustls_pki_types::ServerName;
 use std::{
+    io,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -41,6 +42,8 @@ pub(crate) trait Driven: Send {
     fn tick(&mut self);
     fn poll_wake(&mut self, cx: &mut Context<'_>) -> Poll<()>;
     fn end(&mut self, error: StreamError);
+    /// The line is gone, and not by our will.
+    fn lost(&mut self, _: &io::Error) {}
     fn leave(&mut self) -> impl Future<Output = ()> + Send;
     /// Who says the first word of TLS, and what with.
     fn handshake(&self, identity: &Identity) -> Handshake;
@@ -152,6 +155,10 @@ impl Driven for Link {
 
     fn end(&mut self, error: StreamError) {
         Link::end(self, error);
+    }
+
+    fn lost(&mut self, error: &io::Error) {
+        Link::lost(self, error);
     }
 
     fn leave(&mut self) -> impl Future<Output = ()> + Send {

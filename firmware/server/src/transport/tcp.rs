@@ -77,7 +77,10 @@ pub(crate) fn serve<S: Driven>(
     async move {
         match caught(Box::pin(driver.drive(&mut stream))).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => debug!(%address, %error, "connection lost"),
+            Ok(Err(error)) => {
+                debug!(%address, %error, "connection lost");
+                stream.lost(&error);
+            }
             Err(_) => error!(%address, "a connection panicked and is closed"),
         }
         Box::pin(stream.leave()).await;

@@ -2,7 +2,7 @@
 //! required; then they show who they are, by certificate or dialback, for as many domains as they like.
 
 use super::{
-    super::policy,
+    super::{Remote, policy},
     Link, Side,
     calling::{BIDI, BIDI_FEATURE, LIMITS},
     managed,
@@ -11,7 +11,13 @@ use crate::{
     connection::Todo,
     s2s::limits::{REMOTE_ATTEMPTS_MAX, REMOTES_ASKED_MAX},
 };
+
 use base64::{Engine, engine::general_purpose::STANDARD};
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 use tracing::{debug, info};
 use xmpp::{Element, Jid, SaslFailure, StreamError, limits::STANZA_BYTES_MAX, ns, stream::Header};
 
@@ -227,21 +233,44 @@ impl Link {
         }
         let now = self.now();
         let server = self.server.clone();
-        if self.speakers.is_empty() && server.federation().is_crowded(&theirs) {
+        let federation = server.federation();
+        if self.speakers.is_empty() && !federation.makes_room(self.number, &theirs, now) {
             return self.end(StreamError::RESOURCE_CONSTRAINT);
         }
         self.may_speak(theirs.clone());
         self.patience = None;
-        if let Some(remote) = server
-            .federation()
-            .remote(ours, theirs, REMOTES_ASKED_MAX, now)
-        {
-            if self.bidi {
-                self.carry(remote.clone());
-            }
-            if remote.is_alive() {
-                server.call_again(remote);
-            }
+        let Some(remote) = federation.remote(ours, theirs, REMOTES_ASKED_MAX, now) else {
+            return;
+        };
+        let outside = federation.outside.get().filter(|_| self.bidi);
+        match outside.and_then(|it| it.publishes(remote.theirs.as_str())) {
+            Some(answer) => self.surveys.push((remote, answer)),
+            None => self.is_there(remote, self.bidi),
+        }
+    }
+
+    /// Somebody is that domain: what waits for it goes over this stream, if it may, or it is called now.
+    fn is_there(&mut self, remote: Arc<Remote>, carries: bool) {
+        if carries {
+            self.carry(remote.clone());
+        }
+        if remote.is_alive() {
+            self.server.call_again(remote);
+        }
+    }
+
+    /// It is known of some whether they publish which certificates are theirs (RFC 7673): to those nothing is
+    /// sent over a stream for which nobody looked at that. Nor where nobody knows.
+    pub(super) fn poll_surveys(&mut self, cx: &mut Context<'_>) {
+        let mut at = 0;
+        while let Some((_, answer)) = self.surveys.get_mut(at) {
+            let Poll::Ready(publishes) = Pin::new(answer).poll(cx) else {
+                at += 1;
+                continue;
+            };
+            let (remote, _) = self.surveys.remove(at);
+            let is_leaving = self.closed || self.goodbye.is_some();
+            self.is_there(remote, publishes == Ok(false) && !is_leaving);
         }
     }
 }

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::connection::Todo;
 use base64::{Engine, engine::general_purpose::STANDARD};
+use std::io;
 use tokio::sync::oneshot;
 use tracing::{debug, info};
 use xmpp::{
@@ -104,6 +105,33 @@ impl Link {
         {
             calling.outcome = Outcome::Failed(error, why);
         }
+    }
+
+    /// The line is gone: why the call has not reached anything.
+    pub(crate) fn lost(&mut self, error: &io::Error) {
+        if self.renews() {
+            return;
+        }
+        let why = match (self.secured, fault_of_tls(error)) {
+            (_, Some(why)) => format!("TLS failed: {why}"),
+            (false, None) => format!("the connection broke before TLS was up: {}", error.kind()),
+            (true, None) => format!("the connection broke: {}", error.kind()),
+        };
+        self.fail(StanzaError::REMOTE_SERVER_TIMEOUT, why);
+    }
+
+    /// All connections are to be made anew before this one has reached anything.
+    pub(super) fn renews(&mut self) -> bool {
+        let links = self.server.federation().links();
+        let renews = links.get(&self.number).is_some_and(|known| known.renew);
+        drop(links);
+        if let Some(calling) = self.call_mut()
+            && renews
+            && calling.outcome == Outcome::Open
+        {
+            calling.outcome = Outcome::Again;
+        }
+        renews
     }
 
     fn give_up(&mut self, error: StanzaError, why: String) {
@@ -345,5 +373,47 @@ impl Link {
     }
 }
 
+/// What went wrong in TLS, in plain words; nothing where something else did.
+fn fault_of_tls(error: &io::Error) -> Option<String> {
+    if error.kind() == io::ErrorKind::TimedOut {
+        return Some("it took too long".to_owned());
+    }
+    let fault = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+    Some(match fault {
+        rustls::Error::AlertReceived(alert) => format!("it refused us ({alert:?})"),
+        rustls::Error::PeerIncompatible(_) => {
+            "it has no version of TLS or cipher in common with us".to_owned()
+        }
+        rustls::Error::InvalidMessage(_) => "what it says is not TLS".to_owned(),
+        rustls::Error::InvalidCertificate(_) => "its certificate cannot be read".to_owned(),
+        _ => "it broke the rules of TLS".to_owned(),
+    })
+}
+
 const UNTRUSTED: StanzaError = StanzaError::REMOTE_SERVER_TIMEOUT
     .with_text("that server could not show that it is who it says");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::{AlertDescription, Error, PeerIncompatible};
+
+    #[test]
+    fn what_went_wrong_in_tls_is_said() {
+        let inside = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+        for (error, expected) in [
+            (
+                inside(Error::AlertReceived(AlertDescription::HandshakeFailure)),
+                Some("it refused us (HandshakeFailure)"),
+            ),
+            (
+                inside(PeerIncompatible::ServerDoesNotSupportTls12Or13.into()),
+                Some("it has no version of TLS or cipher in common with us"),
+            ),
+            (io::ErrorKind::TimedOut.into(), Some("it took too long")),
+            (io::ErrorKind::ConnectionReset.into(), None),
+        ] {
+            assert_eq!(fault_of_tls(&error).as_deref(), expected, "{error}");
+        }
+    }
+}

@@ -2,7 +2,7 @@
 //! ends; and how it is shown to people.
 
 use super::{
-    super::{Known, LinkStatus, Remote, Waiting},
+    super::{LinkStatus, Remote, Waiting},
     Link,
 };
 use crate::{
@@ -17,9 +17,12 @@ impl Link {
     /// Once.
     pub async fn leave(&mut self) {
         self.closed = true;
+        self.reads.finish().await;
         let server = self.server.clone();
         server.federation().links().remove(&self.number);
         let is_counted = self.managed.is_counted();
+        // Who left in order did not break under anything.
+        let is_broken = self.goodbye.is_none();
         let mut lost = Vec::new();
         let mut back: Vec<(Arc<Remote>, Vec<Waiting>)> = Vec::new();
         for remote in std::mem::take(&mut self.carries) {
@@ -29,7 +32,7 @@ impl Link {
             let may_have_arrived = sent.written.is_some();
             // A request may have been carried out: whoever made it has to decide whether to make it again.
             let is_over = may_have_arrived && !is_counted && sent.waiting.row.is_none();
-            sent.waiting.broken += u8::from(may_have_arrived);
+            sent.waiting.broken += u8::from(may_have_arrived && is_broken);
             if is_over || sent.waiting.broken >= REMOTE_BROKEN_MAX {
                 lost.push(sent.waiting);
                 continue;
@@ -50,7 +53,8 @@ impl Link {
             .await;
     }
 
-    /// §4.4: says goodbye, and reads on until the peer has said so, too. What waits goes another way.
+    /// §4.4: says goodbye, and reads on until the peer has said so, too. What waits goes another way, once
+    /// what is on this line has arrived or come back: nothing overtakes it (§10.1).
     pub(super) fn take_leave(&mut self) {
         if self.closed || self.goodbye.is_some() {
             return;
@@ -63,6 +67,17 @@ impl Link {
         self.output.extend(b"</stream:stream>");
         self.goodbye = Some(self.now() + CLOSE_MS_MAX);
         self.checks.clear();
+        for remote in &self.carries {
+            remote.withdraw(self.number);
+        }
+        self.release();
+    }
+
+    /// After our goodbye, and with nothing on the line any more, somebody else carries what waits.
+    pub(super) fn release(&mut self) {
+        if self.goodbye.is_none() || !self.managed.is_empty() {
+            return;
+        }
         for remote in std::mem::take(&mut self.carries) {
             if remote.detach(self.number, Vec::new()) {
                 self.server.call_again(remote);
@@ -83,9 +98,10 @@ impl Link {
         self.note_status();
     }
 
-    /// What waits for this remote goes over this link from now on, unless another one has it.
+    /// What waits for this remote goes over this link from now on, or once the one that has it is gone.
     pub(super) fn carry(&mut self, remote: Arc<Remote>) {
-        if remote.attach(self.number) {
+        remote.attach(self.number);
+        if !self.carries.iter().any(|it| Arc::ptr_eq(it, &remote)) {
             self.carries.push(remote);
         }
         self.reader.allow(STANZA_BYTES_MAX);
@@ -102,29 +118,20 @@ impl Link {
             }
         }
         let mut links = self.server.federation().links();
-        let since = links
-            .get(&self.number)
-            .map_or_else(|| self.server.now(), |known| known.status.since);
+        let Some(known) = links.get_mut(&self.number) else {
+            return;
+        };
+        let since = known.status.as_ref().map(|status| status.since);
         let status = LinkStatus {
             ours: self.ours.to_string(),
             theirs,
             called_by_us: self.is_calling(),
             secured_by: self.proven_by,
             both_ways: self.bidi,
-            since,
+            since: since.unwrap_or_else(|| self.server.now()),
+            fault: None,
         };
-        if let Some(known) = links.get_mut(&self.number) {
-            known.status = status;
-            return;
-        }
-        links.insert(
-            self.number,
-            Known {
-                status,
-                renew: false,
-                waker: None,
-            },
-        );
+        known.status = Some(status);
     }
 
     pub(super) fn wants_renewal(&self, cx: &Context<'_>) -> bool {
@@ -142,6 +149,8 @@ impl Link {
             return;
         }
         let mut too_large = Vec::new();
+        let now = self.now();
+        let mut is_used = false;
         for remote in &self.carries {
             if self.output.len() >= OUTPUT_BYTES_PAUSE || self.managed.is_full() {
                 break;
@@ -151,12 +160,16 @@ impl Link {
                     too_large.push(waiting);
                     continue;
                 }
+                self.fresh.get_or_insert(self.output.len());
                 waiting.entry.write(&mut self.output);
-                self.used = self.server.clock().elapsed_ms();
-                self.managed.sent(remote, waiting, self.used);
+                self.managed.sent(remote, waiting, now);
+                is_used = true;
             }
         }
-        self.managed.ask_for_sent(self.used, &mut self.output);
+        if is_used {
+            self.is_used();
+        }
+        self.managed.ask_for_sent(now, &mut self.output);
         if !too_large.is_empty() {
             let error = StanzaError::POLICY_VIOLATION
                 .with_text("their server takes no stanza as large as this");

@@ -16,7 +16,7 @@ use crate::{
 };
 use std::{collections::VecDeque, io::Write, sync::Arc};
 use store::Store;
-use xmpp::{Element, Kind, StanzaError, StreamError};
+use xmpp::{Element, StanzaError, StreamError};
 
 pub(super) const NS: &str = SM;
 
@@ -29,14 +29,6 @@ pub(super) struct Sent {
 }
 
 impl Sent {
-    /// Whether somebody misses it if it is lost on the line: a request has to be answered.
-    fn matters(&self) -> bool {
-        let entry = &self.waiting.entry;
-        let is = |type_: &[u8]| entry.head.windows(type_.len()).any(|part| part == type_);
-        self.waiting.row.is_some()
-            || entry.kind == Kind::Iq && (is(b" type='get'") || is(b" type='set'"))
-    }
-
     fn was_written_before(&self, then: Option<u64>) -> bool {
         self.written.is_some() && self.written <= then
     }
@@ -99,7 +91,7 @@ impl Managed {
         if !self.theirs {
             let new = self.sent.split_off(before);
             self.bytes -= bytes(&new);
-            let matters = new.into_iter().filter(Sent::matters);
+            let matters = new.into_iter().filter(|sent| sent.waiting.matters());
             self.sent
                 .extend(matters.inspect(|sent| self.bytes += sent.waiting.entry.len()));
         }

@@ -1,7 +1,10 @@
 //! What a link hears: stanzas in the names of those who were proven on it, as many as there is room for, and
 //! what they are told has been handled.
 
-use super::{super::policy, Link};
+use super::{
+    super::{Beside, policy},
+    Link,
+};
 use crate::{
     connection::Todo,
     limits::UNDURABLE_MAX,
@@ -18,7 +21,7 @@ impl Link {
         if self.speakers.is_empty() {
             return self.end(StreamError::NOT_AUTHORIZED);
         }
-        self.used = self.now();
+        self.is_used();
         let cause = Intake::begin(&self.line);
         let passing = match self.addressed(stanza) {
             Ok(Some(passing)) => passing,
@@ -27,6 +30,10 @@ impl Link {
         };
         let server = self.server.clone();
         match fault(&server, &passing) {
+            None if Beside::is_for(&passing) => {
+                let read = async move { server.receive_remote(passing, cause).await };
+                self.reads.begin(read).await;
+            }
             None => Box::pin(server.receive_remote(passing, cause)).await,
             Some(fault) if may_be_refused(&passing) => {
                 // Where that cannot go either, nobody is left to be told.
@@ -49,7 +56,8 @@ impl Link {
         let (Some(theirs), Some(ours)) = (theirs, ours) else {
             return Err(StreamError::IMPROPER_ADDRESSING);
         };
-        if !self.speakers.contains(&theirs) {
+        // A name that has become ours since is nobody else's.
+        if !self.speakers.contains(&theirs) || self.server.speaks_for(theirs.as_str()) {
             return Err(StreamError::INVALID_FROM);
         }
         if !self.server.speaks_for(ours.as_str()) {

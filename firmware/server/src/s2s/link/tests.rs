@@ -1,5 +1,7 @@
 //! Two servers on one thread, and what goes over the line between them.
 
+mod ends;
+
 use super::*;
 use crate::s2s::limits::{REMOTE_HOLD_MS_MAX, REMOTE_REFUSALS_MAX};
 use crate::{
@@ -21,11 +23,20 @@ struct Street {
     calls: Mutex<VecDeque<Call>>,
     /// Nobody's certificate is valid.
     distrusts: bool,
+    /// Whether domains publish their certificates, where that can be asked.
+    signs: Mutex<Option<bool>>,
 }
 
 impl Outside for Street {
     fn call(&self, call: Call) {
         self.calls.lock().unwrap().push_back(call);
+    }
+
+    fn publishes(&self, _: &str) -> Option<oneshot::Receiver<bool>> {
+        let signs = (*self.signs.lock().unwrap())?;
+        let (tell, answer) = oneshot::channel();
+        tell.send(signs).unwrap();
+        Some(answer)
     }
 
     fn judge(
@@ -451,6 +462,9 @@ fn what_crosses_our_goodbye_is_heard() {
          type='chat' id='m2'><body>hello</body></message>",
     )
     .unwrap();
+    let crossing = hears(&far, &mut called, "");
+    assert!(crossing.contains("id='m2'"), "{crossing}");
+    caller.push(crossing.as_bytes());
     let said = talk(&home, &mut caller, &far, &mut called);
     let goodbyes = said.iter().filter(|said| said.contains("</stream:stream>"));
     assert_eq!(goodbyes.count(), 2, "{said:?}");

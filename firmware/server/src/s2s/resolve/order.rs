@@ -49,6 +49,8 @@ pub(super) enum Way {
     Itself,
     /// Nowhere: it says so.
     NotOffered,
+    /// One service is not offered, and of the other one nothing is known now.
+    Later(NoAnswer),
 }
 
 /// Chooses the way. A service with the root as its only target is not offered (RFC 6120 §3.2.1 step 3), and
@@ -71,8 +73,10 @@ pub(super) fn way(direct: Answer, starttls: Answer, proofs: bool) -> Result<Way,
     }
     match (usable.is_empty(), any, lost) {
         (false, ..) => Ok(Way::Records(usable)),
-        (true, _, Some(lost)) if proofs => Err(lost),
-        (true, true, _) => Ok(Way::NotOffered),
+        // Its own addresses are not meant, and that it has no server is not said either.
+        (true, true, Some(lost)) => Ok(Way::Later(lost)),
+        (true, false, Some(lost)) if proofs => Err(lost),
+        (true, true, None) => Ok(Way::NotOffered),
         (true, false, _) => Ok(Way::Itself),
     }
 }
@@ -208,6 +212,7 @@ mod tests {
         let some = |texts: &[&str]| Answer::Records(records(texts));
         let failed = || Answer::Failed("silence".to_owned());
         const SILENCE: &str = "Failed(\"silence\")";
+        const LATER: &str = "Later(Failed(\"silence\"))";
         let shown = |way| match way {
             Ok(Way::Records(records)) => {
                 let targets: Vec<String> = records.into_iter().map(|it| it.target).collect();
@@ -233,7 +238,8 @@ mod tests {
                 "NotOffered",
                 "NotOffered",
             ),
-            (some(&["1 1 +."]), failed(), "NotOffered", SILENCE),
+            (some(&["1 1 +."]), failed(), LATER, LATER),
+            (failed(), some(&["0 0 ."]), LATER, LATER),
             (
                 Answer::Nothing,
                 some(&["0 0 ."]),
