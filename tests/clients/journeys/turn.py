@@ -56,10 +56,10 @@ async def go(server, directory):
                 await through(words, server.stun, "127.0.0.1", "-y", "-X", *options)
         with step("whoever guesses is refused"):
             for guess in ((words[0], "guessed"), ("1700000000:alice", words[1]), ("alice", words[1])):
-                await refused("401", guess, server.stun, "-e", "127.0.0.1", "-r", peers[0].port)
+                await refused("Cannot complete Allocation", guess, server.stun, "-e", "127.0.0.1", "-r", peers[0].port)
         with step("nobody gets into the house"):
             for inside in ("10.1.2.3", "192.168.1.1", "169.254.169.254"):
-                await refused("403", words, server.stun, "-e", inside, "-r", 80)
+                await refused("error 403", words, server.stun, "-e", inside, "-r", 80)
         with step("a call goes on while the configuration is read again"):
             await reload(server, words, peers[0].port)
     finally:
@@ -98,10 +98,11 @@ async def through(words, port, host, *options):
         raise Failed(f"{came} of {sent}, status {status}:\n{out[-2000:]}")
 
 
-async def refused(code, words, port, *options):
+async def refused(said, words, port, *options):
+    """What coturn's client says where it is told the code, and where it is not."""
     out, status = await client(words, port, "127.0.0.1", "-X", *options)
-    if not status or f"error {code}" not in out:
-        raise Failed(f"no {code}, status {status}:\n{out[-2000:]}")
+    if not status or said not in out:
+        raise Failed(f"not {said}, status {status}:\n{out[-2000:]}")
 
 
 async def reload(server, words, port):

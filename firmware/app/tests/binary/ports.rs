@@ -160,6 +160,11 @@ fn alpn_says_what_is_spoken_and_each_port_has_its_own() {
         ("https", &[], Ok((None, false))),
         ("https", &["acme-tls/1"], refused),
         ("https", &["stun.turn"], Ok((Some("stun.turn"), false))),
+        (
+            "https",
+            &["http/1.1", "stun.turn"],
+            Ok((Some("stun.turn"), false)),
+        ),
         ("turn_tls", &["stun.turn"], Ok((Some("stun.turn"), false))),
         ("turn_tls", &[], Ok((None, false))),
         ("turn_tls", &["http/1.1"], refused),

@@ -51,13 +51,13 @@ pub(super) const S2S_TLS: TlsPort = TlsPort {
     silent: Some(Protocol::Server),
 };
 pub(super) const HTTPS: TlsPort = TlsPort {
-    // Who offers an XMPP protocol beside the web's wants XMPP; browsers do not know it.
+    // Who offers another protocol beside the web's wants that one; browsers do not know it.
     offers: &[
         Protocol::Client,
         Protocol::Server,
+        Protocol::Turn,
         Protocol::Http2,
         Protocol::Http1,
-        Protocol::Turn,
     ],
     silent: None,
 };
