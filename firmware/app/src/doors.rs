@@ -122,7 +122,9 @@ impl Doors {
     /// stays. Other servers are looked for as it says. An error names a listener that cannot be opened: those
     /// of its name are as they were then.
     pub(crate) async fn follow(&mut self, config: &Config) -> Result<()> {
-        self.dialer.network_changed(around::on_link());
+        let on_link = around::on_link();
+        self.dialer.network_changed(on_link.clone());
+        self.turn.network_changed(on_link);
         self.dialer.follow(config);
         self.external.send_replace(External::of(config));
         if let Some(secret) = self.house.server.call_secret() {

@@ -50,7 +50,7 @@ async fn the_answer_comes_from_where_the_question_went() {
             assert_eq!(juliet.allocate().await.ip(), ip.parse::<IpAddr>().unwrap());
         }
         if listening == "::" {
-            let mut juliet = Client::new(at("::1", house.port)).await;
+            let juliet = Client::new(at("::1", house.port)).await;
             assert!(juliet.is_answered().await);
         }
     }
@@ -117,7 +117,7 @@ async fn allocations_end_with_their_listener() {
 #[tokio::test]
 async fn what_is_no_message_is_counted_and_not_answered() {
     let house = House::open("127.0.0.1", NEIGHBOURS).await;
-    let mut juliet = Client::new(at("127.0.0.1", house.port)).await;
+    let juliet = Client::new(at("127.0.0.1", house.port)).await;
     for bytes in [&b""[..], b"?", b"\0\x01\0\0", &[0xff; 1_000]] {
         juliet.socket.send(bytes).await.unwrap();
     }
