@@ -79,8 +79,9 @@ impl Kind for Hearth {
         let configuration = fs::read_to_string(&file)?;
         let stun = configuration.replace("stun = []", &format!("stun = [\"{address}\"]"));
         let turn = format!(
-            "[turn]\nsecret_file = {secret:?}\nrelay_ports = \"{first}-{last}\"\n\
-             allow_peers = [\"127.0.0.0/8\"]\n"
+            "[turn]\nsecret_file = \"{}\"\nrelay_ports = \"{first}-{last}\"\n\
+             allow_peers = [\"127.0.0.0/8\"]\n",
+            secret.display()
         );
         fs::write(file, stun + &turn)?;
         Ok(())

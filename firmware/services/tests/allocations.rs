@@ -25,12 +25,12 @@ const KEPT_MAX: usize = 6_000;
 async fn what_packets_and_allocations_take() {
     let house = House::open("127.0.0.1", NEIGHBOURS).await;
     let door = SocketAddr::new([127, 0, 0, 1].into(), house.port);
-    let peer = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let place = peer.local_addr().unwrap();
+    let peer = UdpSocket::bind("127.0.0.1:0").await.expect("loopback");
+    let place = peer.local_addr().expect("loopback");
     let mut juliet = Client::new(door).await;
     let relayed = juliet.allocate().await;
     assert_eq!(juliet.permit(place).await, None);
-    let indication = juliet.send_indication(place, &[7; 200]);
+    let indication = Client::send_indication(place, &[7; 200]);
     pass(&juliet, &peer, relayed, &indication).await;
     let count = allocations(&juliet, &peer, relayed, &indication).await;
     assert!(count < NOW_AND_THEN, "by indications: {count}");
@@ -58,11 +58,13 @@ async fn what_packets_and_allocations_take() {
 /// There and back.
 async fn pass(juliet: &Client, peer: &UdpSocket, relayed: SocketAddr, packet: &[u8]) {
     let mut buffer = [0; 500];
-    juliet.socket.send(packet).await.unwrap();
-    let (length, _) = peer.recv_from(&mut buffer).await.unwrap();
+    juliet.socket.send(packet).await.expect("loopback");
+    let (length, _) = peer.recv_from(&mut buffer).await.expect("loopback");
     assert_eq!(length, 200);
-    peer.send_to(&buffer[..length], relayed).await.unwrap();
-    let length = juliet.socket.recv(&mut buffer).await.unwrap();
+    peer.send_to(&buffer[..length], relayed)
+        .await
+        .expect("loopback");
+    let length = juliet.socket.recv(&mut buffer).await.expect("loopback");
     assert!(length > 200);
 }
 

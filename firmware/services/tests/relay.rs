@@ -3,7 +3,7 @@
 mod client;
 
 use client::*;
-use server::listen::{Relay, RelayConnection};
+use server::listen::{Relay, RelayConnection, Stranger};
 use services::turn::External;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use tokio::{
@@ -13,27 +13,35 @@ use tokio::{
 use turn_types::{attribute::RequestedTransport, message::ALLOCATE};
 
 fn at(ip: &str, port: u16) -> SocketAddr {
-    SocketAddr::new(ip.parse().unwrap(), port)
+    SocketAddr::new(ip.parse().expect("an address"), port)
 }
 
 #[tokio::test]
 async fn data_goes_to_a_peer_and_back() {
     let house = House::open("127.0.0.1", NEIGHBOURS).await;
-    let peer = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let place = peer.local_addr().unwrap();
+    let peer = UdpSocket::bind("127.0.0.1:0").await.expect("loopback");
+    let place = peer.local_addr().expect("loopback");
     let mut juliet = Client::new(at("127.0.0.1", house.port)).await;
     let relayed = juliet.allocate().await;
     assert_eq!(relayed.ip(), IpAddr::V4(Ipv4Addr::LOCALHOST));
     // Who has no permission is not heard.
-    peer.send_to(b"too soon", relayed).await.unwrap();
+    peer.send_to(b"too soon", relayed).await.expect("loopback");
     assert_eq!(juliet.bind(place).await, None);
-    juliet.socket.send(&in_channel(b"hello")).await.unwrap();
+    juliet
+        .socket
+        .send(&in_channel(b"hello"))
+        .await
+        .expect("loopback");
     assert_eq!(hear(&peer).await, (b"hello".to_vec(), relayed));
-    peer.send_to(b"welcome", relayed).await.unwrap();
+    peer.send_to(b"welcome", relayed).await.expect("loopback");
     assert_eq!(juliet.hear().await, in_channel(b"welcome"));
     // As much as one datagram holds, in both directions.
     let large = vec![7; 1_400];
-    juliet.socket.send(&in_channel(&large)).await.unwrap();
+    juliet
+        .socket
+        .send(&in_channel(&large))
+        .await
+        .expect("loopback");
     assert_eq!(hear(&peer).await.0, large);
     assert_eq!(juliet.refresh(0).await, None);
     assert_eq!(house.turn.allocations(), 0);
@@ -47,7 +55,10 @@ async fn the_answer_comes_from_where_the_question_went() {
         for ip in ["127.0.0.1", "127.0.0.2", "127.1.2.3"] {
             let mut juliet = Client::new(at(ip, house.port)).await;
             assert!(juliet.is_answered().await, "{ip}");
-            assert_eq!(juliet.allocate().await.ip(), ip.parse::<IpAddr>().unwrap());
+            assert_eq!(
+                juliet.allocate().await.ip(),
+                ip.parse::<IpAddr>().expect("an address")
+            );
         }
         if listening == "::" {
             let juliet = Client::new(at("::1", house.port)).await;
@@ -64,7 +75,11 @@ async fn two_behind_the_relay_and_nobody_else() {
     let (here, there) = (juliet.allocate().await, romeo.allocate().await);
     assert_eq!(romeo.bind(here).await, None);
     assert_eq!(juliet.bind(there).await, None);
-    juliet.socket.send(&in_channel(b"hello")).await.unwrap();
+    juliet
+        .socket
+        .send(&in_channel(b"hello"))
+        .await
+        .expect("loopback");
     assert_eq!(romeo.hear().await, in_channel(b"hello"));
     // A port of ours that is no relayed address, another address of this machine, and the network at home.
     for (ip, port) in [
@@ -106,7 +121,7 @@ async fn allocations_end_with_their_listener() {
     let relayed = juliet.allocate().await;
     assert!(UdpSocket::bind(relayed).await.is_err());
     house.stop.send_replace(true);
-    house.serving.await.unwrap();
+    house.serving.await.expect("loopback");
     assert_eq!(house.turn.allocations(), 0);
     // The task that reads it has a moment to end.
     while UdpSocket::bind(relayed).await.is_err() {
@@ -119,7 +134,7 @@ async fn what_is_no_message_is_counted_and_not_answered() {
     let house = House::open("127.0.0.1", NEIGHBOURS).await;
     let juliet = Client::new(at("127.0.0.1", house.port)).await;
     for bytes in [&b""[..], b"?", b"\0\x01\0\0", &[0xff; 1_000]] {
-        juliet.socket.send(bytes).await.unwrap();
+        juliet.socket.send(bytes).await.expect("loopback");
     }
     // What is answered first is the question behind them.
     assert!(juliet.is_answered().await);
@@ -128,25 +143,25 @@ async fn what_is_no_message_is_counted_and_not_answered() {
 
 /// A connection to the relay.
 async fn connect(house: &House) -> TcpStream {
-    let door = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let client = TcpStream::connect(door.local_addr().unwrap());
+    let door = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+    let client = TcpStream::connect(door.local_addr().expect("loopback"));
     let (client, accepted) = tokio::join!(client, door.accept());
-    let (tcp, peer) = accepted.unwrap();
+    let (tcp, peer) = accepted.expect("loopback");
     let serve = house.turn.serve(RelayConnection {
         stream: tcp.into(),
         peer,
         came_to: Some(Ipv4Addr::LOCALHOST.into()),
-        stranger: Default::default(),
+        stranger: Stranger::default(),
         stop: house.stop.subscribe(),
     });
     tokio::spawn(serve);
-    client.unwrap()
+    client.expect("loopback")
 }
 
 /// One message of a stream, without its padding.
 async fn read(tcp: &mut TcpStream) -> Vec<u8> {
     let mut message = vec![0; 4];
-    tcp.read_exact(&mut message).await.unwrap();
+    tcp.read_exact(&mut message).await.expect("loopback");
     let length = usize::from(u16::from_be_bytes([message[2], message[3]]));
     let whole = if message[0] < 0x40 {
         20 + length
@@ -154,7 +169,7 @@ async fn read(tcp: &mut TcpStream) -> Vec<u8> {
         4 + length
     };
     message.resize(whole.next_multiple_of(4), 0);
-    tcp.read_exact(&mut message[4..]).await.unwrap();
+    tcp.read_exact(&mut message[4..]).await.expect("loopback");
     message.truncate(whole);
     message
 }
@@ -162,8 +177,8 @@ async fn read(tcp: &mut TcpStream) -> Vec<u8> {
 #[tokio::test]
 async fn a_stream_in_pieces() {
     let house = House::open("127.0.0.1", NEIGHBOURS).await;
-    let peer = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let place = peer.local_addr().unwrap();
+    let peer = UdpSocket::bind("127.0.0.1:0").await.expect("loopback");
+    let place = peer.local_addr().expect("loopback");
     for piece in [1, 3, 7, 50, 10_000] {
         let mut tcp = connect(&house).await;
         let mut words = Words::default();
@@ -183,8 +198,8 @@ async fn a_stream_in_pieces() {
         for data in [&b"one"[..], b"", b"three", &[7; 1_000]] {
             assert_eq!(hear(&peer).await, (data.to_vec(), relayed));
         }
-        peer.send_to(b"back", relayed).await.unwrap();
-        peer.send_to(b"again", relayed).await.unwrap();
+        peer.send_to(b"back", relayed).await.expect("loopback");
+        peer.send_to(b"again", relayed).await.expect("loopback");
         assert_eq!(read(&mut tcp).await, in_channel(b"back"));
         assert_eq!(read(&mut tcp).await, in_channel(b"again"));
         // What is no message ends the connection, and the allocation with it.
@@ -197,9 +212,9 @@ async fn a_stream_in_pieces() {
 }
 
 async fn send(tcp: &mut TcpStream, bytes: &[u8], piece: usize) {
-    tcp.set_nodelay(true).unwrap();
+    tcp.set_nodelay(true).expect("loopback");
     for part in bytes.chunks(piece) {
-        tcp.write_all(part).await.unwrap();
+        tcp.write_all(part).await.expect("loopback");
     }
 }
 

@@ -170,9 +170,12 @@ async fn healthz(
     }
     let lines: Vec<_> = failed
         .iter()
-        .map(|part| match is_here {
-            true => format!("{}: {}", part.part, part.text),
-            false => part.part.to_string(),
+        .map(|part| {
+            if is_here {
+                format!("{}: {}", part.part, part.text)
+            } else {
+                part.part.to_string()
+            }
         })
         .collect();
     let text = lines.join("\n") + "\n";

@@ -64,7 +64,7 @@ struct Chance;
 
 impl Dice for Chance {
     fn fill(&self, bytes: &mut [u8]) {
-        aws_lc_rs::rand::fill(bytes).unwrap();
+        aws_lc_rs::rand::fill(bytes).expect("randomness");
     }
 }
 
@@ -73,13 +73,14 @@ impl House {
     #[allow(clippy::disallowed_methods, reason = "this is the machine")]
     pub(crate) async fn open(address: &str, toml: &str) -> House {
         let text = format!("domain = '{REALM}'\n{toml}");
-        let config = Config::from_texts([(Path::new("hearth.toml"), &*text)]).unwrap();
+        let config =
+            Config::from_texts([(Path::new("hearth.toml"), &*text)]).expect("a configuration");
         let external = watch::Sender::new(External::of(&config));
         let machine = (Arc::new(Time(Instant::now())) as _, Arc::new(Chance) as _);
         let turn = Turn::new(&config, b"secret", machine, external.subscribe());
         let (stop, stopped) = watch::channel(false);
-        let socket = UdpSocket::bind((address, 0)).await.unwrap();
-        let port = socket.local_addr().unwrap().port();
+        let socket = UdpSocket::bind((address, 0)).await.expect("loopback");
+        let port = socket.local_addr().expect("loopback").port();
         let serving = tokio::spawn(turn.serve_datagrams(socket, stopped.clone()));
         tokio::spawn(turn.clone().keep(stopped));
         House {
@@ -105,7 +106,7 @@ pub(crate) struct Words {
 impl Words {
     /// Takes the nonce out of an answer; `false` where there is none to take.
     pub(crate) fn learn(&mut self, answer: &[u8]) -> bool {
-        let message = Message::from_bytes(answer).unwrap();
+        let message = Message::from_bytes(answer).expect("a message");
         match message.attribute::<Nonce>() {
             Ok(nonce) if self.nonce.is_empty() => {
                 nonce.nonce().clone_into(&mut self.nonce);
@@ -119,7 +120,7 @@ impl Words {
     pub(crate) fn request(&self, method: Method, attributes: &[&dyn AttributeWrite]) -> Vec<u8> {
         let mut request = Message::builder_request(method, MessageWriteVec::new());
         for attribute in attributes {
-            request.add_attribute(*attribute).unwrap();
+            request.add_attribute(*attribute).expect("room");
         }
         self.sign(request)
     }
@@ -128,32 +129,36 @@ impl Words {
         let mut request = Message::builder_request(CREATE_PERMISSION, MessageWriteVec::new());
         // An address is turned with the transaction.
         let peer = XorPeerAddress::new(peer, request.transaction_id());
-        request.add_attribute(&peer).unwrap();
+        request.add_attribute(&peer).expect("room");
         self.sign(request)
     }
 
     pub(crate) fn bind(&self, peer: SocketAddr) -> Vec<u8> {
         let mut request = Message::builder_request(CHANNEL_BIND, MessageWriteVec::new());
         let peer = XorPeerAddress::new(peer, request.transaction_id());
-        request.add_attribute(&peer).unwrap();
-        request.add_attribute(&ChannelNumber::new(CHANNEL)).unwrap();
+        request.add_attribute(&peer).expect("room");
+        request
+            .add_attribute(&ChannelNumber::new(CHANNEL))
+            .expect("room");
         self.sign(request)
     }
 
     fn sign(&self, mut request: MessageWriteVec) -> Vec<u8> {
         if !self.nonce.is_empty() {
             request
-                .add_attribute(&Username::new(NAME).unwrap())
-                .unwrap();
-            request.add_attribute(&Realm::new(REALM).unwrap()).unwrap();
+                .add_attribute(&Username::new(NAME).expect("room"))
+                .expect("room");
             request
-                .add_attribute(&Nonce::new(&self.nonce).unwrap())
-                .unwrap();
+                .add_attribute(&Realm::new(REALM).expect("room"))
+                .expect("room");
+            request
+                .add_attribute(&Nonce::new(&self.nonce).expect("room"))
+                .expect("room");
             let credentials = LongTermCredentials::new(NAME.into(), PASSWORD.into());
             let credentials = MessageIntegrityCredentials::from(credentials.to_key(REALM.into()));
             request
                 .add_message_integrity(&credentials, IntegrityAlgorithm::Sha1)
-                .unwrap();
+                .expect("room");
         }
         request.finish()
     }
@@ -169,8 +174,8 @@ impl Client {
     /// Towards this address of the house.
     pub(crate) async fn new(to: SocketAddr) -> Client {
         let any = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
-        let socket = UdpSocket::bind(any).await.unwrap();
-        socket.connect(to).await.unwrap();
+        let socket = UdpSocket::bind(any).await.expect("loopback");
+        socket.connect(to).await.expect("loopback");
         Client {
             socket,
             words: Words::default(),
@@ -182,7 +187,7 @@ impl Client {
     }
 
     async fn ask(&self, request: &[u8]) -> Vec<u8> {
-        self.socket.send(request).await.unwrap();
+        self.socket.send(request).await.expect("loopback");
         self.hear().await
     }
 
@@ -213,11 +218,11 @@ impl Client {
     }
 
     /// Data for a peer without a channel.
-    pub(crate) fn send_indication(&self, peer: SocketAddr, data: &[u8]) -> Vec<u8> {
+    pub(crate) fn send_indication(peer: SocketAddr, data: &[u8]) -> Vec<u8> {
         let mut message = Message::builder_indication(SEND, MessageWriteVec::new());
         let peer = XorPeerAddress::new(peer, message.transaction_id());
-        message.add_attribute(&peer).unwrap();
-        message.add_attribute(&Data::new(data)).unwrap();
+        message.add_attribute(&peer).expect("room");
+        message.add_attribute(&Data::new(data)).expect("room");
         message.finish()
     }
 
@@ -231,21 +236,21 @@ impl Client {
 pub(crate) async fn hear(socket: &UdpSocket) -> (Vec<u8>, SocketAddr) {
     let mut buffer = vec![0; 2_000];
     let heard = timeout(PATIENCE, socket.recv_from(&mut buffer)).await;
-    let (length, from) = heard.expect("something comes").unwrap();
+    let (length, from) = heard.expect("something comes").expect("loopback");
     buffer.truncate(length);
     (buffer, from)
 }
 
 /// The relayed address in an answer.
 pub(crate) fn relayed(answer: &[u8]) -> Option<SocketAddr> {
-    let message = Message::from_bytes(answer).unwrap();
+    let message = Message::from_bytes(answer).expect("a message");
     let address = message.attribute::<XorRelayedAddress>().ok()?;
     Some(address.addr(message.transaction_id()))
 }
 
 /// The code in an answer that is an error.
 pub(crate) fn code(answer: &[u8]) -> Option<u16> {
-    let message = Message::from_bytes(answer).unwrap();
+    let message = Message::from_bytes(answer).expect("a message");
     Some(message.attribute::<ErrorCode>().ok()?.code())
 }
 
