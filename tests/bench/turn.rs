@@ -1,6 +1,7 @@
-//! Scenario `turn`: what it costs to relay a packet of 200 bytes from a client to a peer or back (RFC 8656), and
-//! what 50 allocations take while nobody talks. Hearth beside Debian's coturn, which is what others would put
-//! next to their server; its own client and peer drive both, and what those cost is nobody's business.
+//! Scenario `turn`: what it costs to relay a packet of 200 bytes from a client to a peer or back (RFC
+//! 8656), and what 50 allocations take while nobody talks. Hearth beside Debian's coturn, which is what
+//! others would put next to their server; its own client and peer drive both, and what those cost is
+//! nobody's business.
 
 use crate::{
     Bench,
@@ -27,7 +28,8 @@ const PACKET_EVERY_MS: usize = 5;
 /// Clients that talk, and packets of each.
 const CLIENTS: usize = 20;
 const PACKETS: usize = 1_000;
-/// Clients that have an allocation and say nothing any more, as two people: a person may not have all of them.
+/// Clients that have an allocation and say nothing any more, as two people: a person may not have all of
+/// them.
 const SILENT: usize = 25;
 /// How long their allocations take at most.
 const SILENT_TIME_MAX: Duration = Duration::from_secs(30);

@@ -594,8 +594,7 @@ pub const PEER_ISSUERS_MAX: usize = 5;
 /// Bytes of all certificates of another server, kept with the connection. Four with long keys and a hundred
 /// names have 16 000.
 pub const PEER_CERTIFICATES_BYTES_MAX: usize = 32_768;
-/// Milliseconds for which the machine's authorities stay in memory unused: seventy kilobytes, and reading
-/// them again takes some milliseconds.
+/// Milliseconds for which the machine's authorities stay in memory unused: 70 KB, read again in no time.
 pub const ROOTS_IDLE_MS: u64 = 600_000;
 /// Milliseconds after which they are read again: a day, in which an update of the system takes effect.
 pub const ROOTS_MS: u64 = 86_400_000;

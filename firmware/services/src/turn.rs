@@ -1,9 +1,9 @@
-//! STUN and TURN (RFC 8489, RFC 8656): tells clients where they are seen from, and relays their calls where no
-//! direct way leads from one to the other.
+//! STUN and TURN (RFC 8489, RFC 8656): tells clients where they are seen from, and relays their calls where
+//! no direct way leads from one to the other.
 //!
 //! `core.rs` and what it uses know no sockets: a packet comes in, and out comes what is to be done with it.
-//! `machine.rs` gives them the machine, `datagrams.rs`, `relayed.rs` and `stream.rs` carry packets. State: the
-//! core, behind one lock that is never held over a system call of a packet. Each listener, each relayed
+//! `machine.rs` gives them the machine, `datagrams.rs`, `relayed.rs` and `stream.rs` carry packets. State:
+//! the core, behind one lock that is never held over a system call of a packet. Each listener, each relayed
 //! address and each connection has a task; buffers belong to the thread, not to them, so that an allocation
 //! at rest costs little more than its sockets.
 //!

@@ -1,5 +1,5 @@
-//! What a packet on its way through the relay takes from the heap: nothing, in either direction, by channel or
-//! by indication. And what an allocation keeps while nobody talks.
+//! What a packet on its way through the relay takes from the heap: nothing, in either direction, by channel
+//! or by indication. And what an allocation keeps while nobody talks.
 
 mod client;
 

@@ -44,14 +44,17 @@ pub(crate) async fn post(
     let Some(visitor) = peer.over(secured) else {
         return (StatusCode::FORBIDDEN, CORS, "Only over https.\n").into_response();
     };
-    let Some(_share) = coming.take(peer.0.ip(), announced(request.headers())) else {
+    let Some(mut share) = coming.take(peer.0.ip(), announced(request.headers())) else {
         let text = "Many requests are on their way: try again in a moment.\n";
         let later = [(RETRY_AFTER, HeaderValue::from(COME_BACK_S))];
         return (StatusCode::SERVICE_UNAVAILABLE, CORS, later, text).into_response();
     };
     let body = timeout(REQUEST_WAIT_MAX, gather(request.into_body())).await;
     let answer = match body.unwrap_or(Err(Unread::Late)) {
-        Ok(body) => door.answer_bosh(&body, visitor).await,
+        Ok(body) => {
+            share.shrink(body.len() as u64);
+            door.answer_bosh(&body, visitor).await
+        }
         // §17.1: in the words of the protocol, which its author reads once all is sent.
         Err(Unread::Long(begin, rest)) => {
             tokio::spawn(drain(rest));

@@ -2,18 +2,21 @@
 
 use std::time::Duration;
 
-/// Connections to all web listeners together. A browser opens six, an app with BOSH two; each costs some 20 KB.
+/// Connections to all web listeners together. A browser opens six, an app with BOSH two; each costs some 20
+/// KB.
 pub const CONNECTIONS_MAX: u64 = 1_024;
 /// Connections of one household: a whole family behind one router.
 pub const CONNECTIONS_PER_HOUSEHOLD_MAX: u64 = 64;
 /// Bytes of BOSH requests that are on their way in, of all and of one household: they are in memory before it
 /// is known who sends them. A request counts with the length that it announces, else with the largest.
 pub const REQUEST_BYTES_ALL_MAX: u64 = 8 << 20;
+/// Of one household: a page that sends much, twice.
 pub const REQUEST_BYTES_PER_HOUSEHOLD_MAX: u64 = 2 << 20;
 /// How long a BOSH request may take to come in: the largest over a line of 7 kbit/s.
 pub const REQUEST_WAIT_MAX: Duration = Duration::from_mins(5);
 /// Files that are read at a time, of all and of one household. Each needs twice [`GET_BUFFER_BYTES`].
 pub const GETS_ALL_MAX: u64 = 96;
+/// Of one household: two browsers, each with as many as it asks for at a time.
 pub const GETS_PER_HOUSEHOLD_MAX: u64 = 32;
 /// Seconds after which somebody may ask again for whom there is no room now.
 pub const COME_BACK_S: u64 = 5;
@@ -97,8 +100,8 @@ pub const HTTP2_CONNECTION_WINDOW_BYTES: u32 = 524_288;
 pub const HTTP2_SEND_BYTES_MAX: usize = 65_536;
 /// Between two questions whether the peer is still there.
 pub const HTTP2_PING_INTERVAL: Duration = Duration::from_mins(1);
-/// How long it may take to say so: the question waits behind what the system has taken of a download, and that
-/// takes a minute and more on a bad line.
+/// How long it may take to say so: the question waits behind what the system has taken of a download, and
+/// that takes a minute and more on a bad line.
 pub const HTTP2_PING_WAIT_MAX: Duration = Duration::from_mins(3);
 
 const _: () = assert!(

@@ -58,7 +58,8 @@ impl<S> Paced<S> {
 
 impl Pace {
     /// Returns when less than [`PACE_BYTES_MIN`] have passed in a [`PACE_PERIOD`], and it is the peer's turn:
-    /// it takes nothing, or `owes` says that something is to come from it. Who waits for our answer is not lost.
+    /// it takes nothing, or `owes` says that something is to come from it. Who waits for our answer is not
+    /// lost.
     pub(crate) async fn until_lost(&self, owes: impl Fn() -> bool) {
         loop {
             let before = self.bytes();

@@ -1,5 +1,6 @@
 //! What there is only so much of, and who has how much of it: connections, bytes of requests on their way in,
-//! files that are read. A limit for all, and one for each household, so that nobody takes it away from others.
+//! files that are read. A limit for all, and one for each household, so that nobody takes it away from
+//! others.
 
 use std::{
     collections::HashMap,
@@ -56,16 +57,25 @@ impl Shares {
     }
 }
 
-impl Drop for Share {
-    fn drop(&mut self) {
+impl Share {
+    /// Keeps this much of it at most, and gives back the rest.
+    pub(crate) fn shrink(&mut self, amount: u64) {
+        let rest = self.amount.saturating_sub(amount);
+        self.amount -= rest;
         let taken = &self.of.taken;
         let mut taken = taken.lock().unwrap_or_else(PoisonError::into_inner);
         match taken.get_mut(&self.household) {
-            Some(here) if *here > self.amount => *here -= self.amount,
+            Some(here) if *here > rest => *here -= rest,
             _ => {
                 taken.remove(&self.household);
             }
         }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.shrink(0);
     }
 }
 
@@ -141,8 +151,12 @@ mod tests {
         assert!(takes(&shares, "192.0.2.1", 1).is_none());
         assert!(takes(&shares, "127.0.0.1", 1).is_none());
         drop(inside);
-        let _proxy = takes(&shares, "::1", 64).expect("room");
-        drop(_proxy);
+        let mut proxy = takes(&shares, "::1", 64).expect("room");
+        proxy.shrink(63);
+        assert!(takes(&shares, "192.0.2.1", 1).is_some());
+        proxy.shrink(70);
+        assert!(takes(&shares, "192.0.2.1", 2).is_none(), "it never grows");
+        drop(proxy);
         assert!(
             shares.taken.lock().expect("nobody panicked").is_empty(),
             "nothing is kept of those who left"

@@ -59,8 +59,8 @@ impl Visits {
         self.coming.load(Ordering::Relaxed) > 0
     }
 
-    /// Returns when nothing was asked and answered for [`IDLE_MAX`], and nothing `is_left` to be taken: the end
-    /// of an answer is on its way after it was given. For one who waits.
+    /// Returns when nothing was asked and answered for [`IDLE_MAX`], and nothing `is_left` to be taken: the
+    /// end of an answer is on its way after it was given. For one who waits.
     pub(crate) async fn until_idle(&self, is_left: impl Fn() -> bool) {
         loop {
             // What happens before this is waited for is kept for it.

@@ -313,8 +313,8 @@ fn what_cannot_start_says_why() {
         (
             "hearth.toml",
             format!(
-                "[s2s]\nenabled = false\n[listen]\nstun = ['{datagrams}']\nc2s = []\nhttp = []\nc2s_tls = []\n\
-                 https = []\nturn_tls = []"
+                "[s2s]\nenabled = false\n[listen]\nstun = ['{datagrams}']\nc2s = []\nhttp = []\n\
+                 c2s_tls = []\nhttps = []\nproxy65 = []\nturn_tls = []"
             ),
             "listen.stun",
         ),

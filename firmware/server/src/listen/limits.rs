@@ -15,8 +15,8 @@ pub const FIRST_BYTES_MAX: usize = 4_096;
 pub const FIRST_READ_BYTES: usize = 1_024;
 /// Bytes of the name of an HTTP method. The longest registered one has 17.
 pub const METHOD_BYTES_MAX: usize = 20;
-/// Ports that are tried where one must be free for two protocols and the configuration leaves the choice to the
-/// system: a second one is hardly ever needed.
+/// Ports that are tried where one must be free for two protocols and the configuration leaves the choice to
+/// the system: a second one is hardly ever needed.
 pub const PORTS_TRIED: usize = 16;
 
 const _: () = assert!(

@@ -1,5 +1,5 @@
-//! What is handed to those who relay calls: connections on which STUN and TURN are spoken, and the sockets for
-//! datagrams.
+//! What is handed to those who relay calls: connections on which STUN and TURN are spoken, and the sockets
+//! for datagrams.
 
 use super::{gate::Admission, stream::ByteStream};
 use std::{

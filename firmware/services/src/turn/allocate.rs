@@ -238,8 +238,8 @@ fn wish(message: &Message<'_>) -> Result<Wish, Refusal> {
     }
 }
 
-/// The address that peers are to write to: what the configuration or somebody outside says of us; else the one
-/// that the client reached us at; else that from which we would write to the world.
+/// The address that peers are to write to: what the configuration or somebody outside says of us; else the
+/// one that the client reached us at; else that from which we would write to the world.
 fn relayed_ip<W: World>(asked: &Asked<'_, W>, family: Family) -> Option<IpAddr> {
     let came_to = asked.line.came_to().map(|it| it.to_canonical());
     if let Some(external) = asked.world.external(family) {

@@ -90,8 +90,8 @@ impl<W: World> Core<W> {
         }
     }
 
-    /// The configuration, our addresses or the networks around us are others now. Allocations stay; peers that
-    /// may not be reached any more are forgotten.
+    /// The configuration, our addresses or the networks around us are others now. Allocations stay; peers
+    /// that may not be reached any more are forgotten.
     pub(super) fn follow(&mut self, world: &W, config: &Config, on_link: Vec<Network>) {
         self.ports.follow(config.turn.relay_ports.clone());
         self.denied = Denied::to_peers(config, on_link);
@@ -228,8 +228,8 @@ impl<W: World> Core<W> {
         }
     }
 
-    /// From one relayed address to another one: two phones behind the same relay. It never leaves the process;
-    /// where no relayed address is, there is nobody.
+    /// From one relayed address to another one: two phones behind the same relay. It never leaves the
+    /// process; where no relayed address is, there is nobody.
     fn inside<'a>(
         &mut self,
         now: u64,

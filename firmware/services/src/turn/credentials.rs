@@ -1,6 +1,6 @@
 //! Who may use the relay: whoever was given a name and a password that belong together, until the time in the
-//! name (the scheme that other servers call `use-auth-secret`). The name is `EXPIRY` or `EXPIRY:account`, with the
-//! end in seconds since 1970; the password is base64 of HMAC-SHA1 of it. Nothing is stored.
+//! name (the scheme that other servers call `use-auth-secret`). The name is `EXPIRY` or `EXPIRY:account`,
+//! with the end in seconds since 1970; the password is base64 of HMAC-SHA1 of it. Nothing is stored.
 
 use super::{limits::USERNAME_BYTES_MAX, wire::Key};
 use aws_lc_rs::hmac;

@@ -1,5 +1,5 @@
-//! UDP: several datagrams at a system call, with the address that each came to, so that the answer leaves from
-//! there (RFC 8489 §6.3.1.2), also where one socket stands for all addresses of the machine.
+//! UDP: several datagrams at a system call, with the address that each came to, so that the answer leaves
+//! from there (RFC 8489 §6.3.1.2), also where one socket stands for all addresses of the machine.
 //!
 //! State: one buffer per thread, made when it is first needed. Nothing waits while it is in use.
 
@@ -80,8 +80,8 @@ impl Datagrams {
         let _ = self.socket.try_send_to(data, to);
     }
 
-    /// Receives for ever; `each` sees every datagram with who sent it and which address it came to. Others have
-    /// their turn now and then.
+    /// Receives for ever; `each` sees every datagram with who sent it and which address it came to. Others
+    /// have their turn now and then.
     pub(super) async fn receive(&self, mut each: impl FnMut(Received<'_>)) -> io::Error {
         loop {
             let mut turns = 0;

@@ -1,5 +1,5 @@
-//! The ports of `[turn] relay_ports`: which are in use, which are held for the second of a pair, and how one is
-//! found (RFC 8656 §7.2). They are chosen by chance, so that nobody guesses the next one (RFC 6056).
+//! The ports of `[turn] relay_ports`: which are in use, which are held for the second of a pair, and how
+//! one is found (RFC 8656 §7.2). They are chosen by chance, so that nobody guesses the next one (RFC 6056).
 
 use super::{
     limits::{BINDS_MAX, RESERVATION_MS, RESERVATIONS_MAX},

@@ -33,8 +33,8 @@ pub(super) enum Told {
     Lifetime(u32),
 }
 
-/// Whether an attribute that may not be ignored is one that requests here have. DONT-FRAGMENT is none of them:
-/// the system's sockets cannot do it for one packet and not for the next (RFC 8656 §7.2, item 4).
+/// Whether an attribute that may not be ignored is one that requests here have. DONT-FRAGMENT is none of
+/// them: the system's sockets cannot do it for one packet and not for the next (RFC 8656 §7.2, item 4).
 pub(super) fn is_known(kind: u16) -> bool {
     matches!(
         kind,

@@ -3,8 +3,9 @@
 //! The first answer to a client is larger than its request, since it has to carry realm and nonce
 //! (RFC 8489 §9.2.4), and so is the address in the answer to a bare Binding request. So answers are counted
 //! against what came: the networks that somebody claims to write from get, over time, no more than they sent
-//! and [`STRANGER_RATE`] bytes a second on top. Whoever wants to flood a third party through us sends the flood
-//! himself. Beyond that nothing is answered; clients repeat, and there is TCP, where an address is proven.
+//! and [`STRANGER_RATE`] bytes a second on top. Whoever wants to flood a third party through us sends the
+//! flood himself. Beyond that nothing is answered; clients repeat, and there is TCP, where an address is
+//! proven.
 //!
 //! State: a fixed number of slots. Networks share one by chance, which a key of ours decides, so that nobody
 //! can aim at somebody else's.

@@ -12,8 +12,8 @@ const COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
 const FINGERPRINT_TURN: u32 = 0x5354_554e;
 /// Bytes of the HMAC of SHA-1.
 const MAC: usize = 20;
-/// Numbers of channels: those of RFC 5766 §11. RFC 8656 §12 gave the upper three quarters back to protocols that
-/// do not come to our ports; clients that choose among all of them are around, coturn's own for one.
+/// Numbers of channels: those of RFC 5766 §11. RFC 8656 §12 gave the upper three quarters back to protocols
+/// that do not come to our ports; clients that choose among all of them are around, coturn's own for one.
 pub(super) const CHANNELS: std::ops::RangeInclusive<u16> = 0x4000..=0x7ffe;
 /// Bytes before the data of a channel.
 pub(super) const CHANNEL_HEADER: usize = 4;

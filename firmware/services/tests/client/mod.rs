@@ -1,4 +1,5 @@
-//! A client of the relay over real sockets of this machine, which writes and reads with somebody else's library.
+//! A client of the relay over real sockets of this machine, which writes and reads with somebody else's
+//! library.
 
 #![allow(dead_code, reason = "each test uses some of it")]
 

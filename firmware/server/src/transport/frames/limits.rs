@@ -3,8 +3,8 @@
 use crate::limits::CLOSE_MS_MAX;
 use xmpp::limits::{STANZA_BYTES_MAX, UNAUTHENTICATED_BYTES_MAX};
 
-/// Bytes of a message, whatever its fragments: the largest stanza, and an XML declaration with the white space
-/// around it.
+/// Bytes of a message, whatever its fragments: the largest stanza, and an XML declaration with the white
+/// space around it.
 pub(super) const FRAME_BYTES_MAX: usize = STANZA_BYTES_MAX + 1_024;
 /// Bytes of a message before authentication: as much as over TCP.
 pub(super) const STRANGERS_FRAME_BYTES_MAX: usize = UNAUTHENTICATED_BYTES_MAX;

@@ -238,24 +238,25 @@ fn where_relayed_addresses_are() {
         let said = said.split(", for").next().unwrap();
         let sockets = house.paper.open_sockets();
         let family = family[0];
+        // Outside, on links, where it came in, and the family.
         let _ = writeln!(
             report,
-            "external {external:?}, here {interfaces:?}, by {came_to}, family {family}: {said}; {sockets:?}"
+            "{external:?}, {interfaces:?}, by {came_to}, {family}: {said}; {sockets:?}"
         );
     }
     check(
         &report,
         expect![[r#"
-        external "", here "192.168.1.5", by 192.168.1.5, family 1: allocated, at 192.168.1.5:50000; [192.168.1.5:50000]
-        external "9.9.9.9", here "192.168.1.5", by 192.168.1.5, family 1: allocated, at 9.9.9.9:50000; [0.0.0.0:50000]
-        external "", here "9.9.9.1", by 9.9.9.1, family 1: allocated, at 9.9.9.1:50000; [9.9.9.1:50000]
-        external "", here "9.9.9.1", by ::ffff:9.9.9.1, family 1: allocated, at 9.9.9.1:50000; [9.9.9.1:50000]
-        external "", here "9.9.9.1 2620:fe::1", by 9.9.9.1, family 2: allocated, at [2620:fe::1]:50000; [[2620:fe::1]:50000]
-        external "2620:fe::9", here "9.9.9.1 2620:fe::1", by 9.9.9.1, family 2: allocated, at [2620:fe::9]:50000; [[::]:50000]
-        external "", here "9.9.9.1", by 9.9.9.1, family 2: refused, 440, signed; []
-        external "", here "2620:fe::1", by 2620:fe::1, family 1: refused, 440, signed; []
-        external "", here "9.9.9.1 2620:fe::1", by 127.0.0.1, family 2: allocated, at [::1]:50000; [[::1]:50000]
-        external "", here "9.9.9.1 2620:fe::1", by ::1, family 1: allocated, at 127.0.0.1:50000; [127.0.0.1:50000]
+        "", "192.168.1.5", by 192.168.1.5, 1: allocated, at 192.168.1.5:50000; [192.168.1.5:50000]
+        "9.9.9.9", "192.168.1.5", by 192.168.1.5, 1: allocated, at 9.9.9.9:50000; [0.0.0.0:50000]
+        "", "9.9.9.1", by 9.9.9.1, 1: allocated, at 9.9.9.1:50000; [9.9.9.1:50000]
+        "", "9.9.9.1", by ::ffff:9.9.9.1, 1: allocated, at 9.9.9.1:50000; [9.9.9.1:50000]
+        "", "9.9.9.1 2620:fe::1", by 9.9.9.1, 2: allocated, at [2620:fe::1]:50000; [[2620:fe::1]:50000]
+        "2620:fe::9", "9.9.9.1 2620:fe::1", by 9.9.9.1, 2: allocated, at [2620:fe::9]:50000; [[::]:50000]
+        "", "9.9.9.1", by 9.9.9.1, 2: refused, 440, signed; []
+        "", "2620:fe::1", by 2620:fe::1, 1: refused, 440, signed; []
+        "", "9.9.9.1 2620:fe::1", by 127.0.0.1, 2: allocated, at [::1]:50000; [[::1]:50000]
+        "", "9.9.9.1 2620:fe::1", by ::1, 1: allocated, at 127.0.0.1:50000; [127.0.0.1:50000]
     "#]],
     );
 }

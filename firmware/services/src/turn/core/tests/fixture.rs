@@ -5,7 +5,7 @@ use crate::turn::{
     wire::{Class, Family, Key, Message, Method, Writer, attribute},
     world::{Id, Line, OpenError, World},
 };
-use household::Config;
+use household::{Config, config::Network};
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeSet,
@@ -150,7 +150,12 @@ impl House {
         paper.now_s.set(NOW_S);
         let ours: [IpAddr; 2] = ["9.9.9.1", "2620:fe::1"].map(|it| it.parse().unwrap());
         paper.interfaces.borrow_mut().extend(ours);
-        let core = Core::new(&config, SECRET, &paper, 1_000_000);
+        let mut core = Core::new(&config, SECRET, &paper, 1_000_000);
+        let beside_us = Network {
+            address: ours[0],
+            prefix: 24,
+        };
+        core.follow(&paper, &config, vec![beside_us]);
         House {
             core,
             paper,
