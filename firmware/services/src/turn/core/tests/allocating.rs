@@ -27,52 +27,38 @@ fn table(method: Method, rows: &[(&str, Attributes<'_>)]) -> String {
     report
 }
 
+const TRANSPORT: (u16, &[u8]) = (REQUESTED_TRANSPORT, &[17, 0, 0, 0]);
+const V4: (u16, &[u8]) = (REQUESTED_ADDRESS_FAMILY, &[1, 0, 0, 0]);
+const V6: (u16, &[u8]) = (REQUESTED_ADDRESS_FAMILY, &[2, 0, 0, 0]);
+const BOTH: (u16, &[u8]) = (ADDITIONAL_ADDRESS_FAMILY, &[2, 0, 0, 0]);
+const EVEN: (u16, &[u8]) = (EVEN_PORT, &[0]);
+const PAIR: (u16, &[u8]) = (EVEN_PORT, &[0x80]);
+const TOKEN: (u16, &[u8]) = (RESERVATION_TOKEN, &[0; 8]);
+
 #[test]
 fn allocate() {
-    let transport: (u16, &[u8]) = (REQUESTED_TRANSPORT, &[17, 0, 0, 0]);
-    let v4: (u16, &[u8]) = (REQUESTED_ADDRESS_FAMILY, &[1, 0, 0, 0]);
-    let v6: (u16, &[u8]) = (REQUESTED_ADDRESS_FAMILY, &[2, 0, 0, 0]);
-    let both: (u16, &[u8]) = (ADDITIONAL_ADDRESS_FAMILY, &[2, 0, 0, 0]);
-    let even: (u16, &[u8]) = (EVEN_PORT, &[0]);
-    let pair: (u16, &[u8]) = (EVEN_PORT, &[0x80]);
-    let token: (u16, &[u8]) = (RESERVATION_TOKEN, &[0; 8]);
     let report = table(
         Method::Allocate,
         &[
-            ("plain", &[transport]),
+            ("plain", &[TRANSPORT]),
             ("no transport", &[]),
             ("a broken one", &[(REQUESTED_TRANSPORT, &[17])]),
             ("TCP to peers", &[(REQUESTED_TRANSPORT, &[6, 0, 0, 0])]),
-            ("DONT-FRAGMENT", &[transport, (0x001a, &[])]),
-            ("a minute", &[transport, (LIFETIME, &[0, 0, 0, 60])]),
-            ("half an hour", &[transport, (LIFETIME, &[0, 0, 7, 8])]),
-            ("a day", &[transport, (LIFETIME, &[0, 1, 0, 0])]),
-            ("no time", &[transport, (LIFETIME, &[0, 0, 0, 0])]),
-            ("IPv4", &[transport, v4]),
-            ("IPv6", &[transport, v6]),
+            ("DONT-FRAGMENT", &[TRANSPORT, (0x001a, &[])]),
+            ("a minute", &[TRANSPORT, (LIFETIME, &[0, 0, 0, 60])]),
+            ("half an hour", &[TRANSPORT, (LIFETIME, &[0, 0, 7, 8])]),
+            ("a day", &[TRANSPORT, (LIFETIME, &[0, 1, 0, 0])]),
+            ("no time", &[TRANSPORT, (LIFETIME, &[0, 0, 0, 0])]),
+            ("IPv4", &[TRANSPORT, V4]),
+            ("IPv6", &[TRANSPORT, V6]),
             (
                 "IPv7",
-                &[transport, (REQUESTED_ADDRESS_FAMILY, &[7, 0, 0, 0])],
+                &[TRANSPORT, (REQUESTED_ADDRESS_FAMILY, &[7, 0, 0, 0])],
             ),
             (
                 "a broken family",
-                &[transport, (REQUESTED_ADDRESS_FAMILY, &[1])],
+                &[TRANSPORT, (REQUESTED_ADDRESS_FAMILY, &[1])],
             ),
-            ("both", &[transport, both]),
-            (
-                "both, IPv4 second",
-                &[transport, (ADDITIONAL_ADDRESS_FAMILY, &[1, 0, 0, 0])],
-            ),
-            ("both and one", &[transport, both, v6]),
-            ("both and a pair", &[transport, both, pair]),
-            ("even", &[transport, even]),
-            ("a broken even", &[transport, (EVEN_PORT, &[])]),
-            ("a pair of one port", &[transport, pair]),
-            ("an unknown token", &[transport, token]),
-            ("a broken token", &[transport, (RESERVATION_TOKEN, &[0; 7])]),
-            ("a token and even", &[transport, token, even]),
-            ("a token and a family", &[transport, token, v4]),
-            ("a token and both", &[transport, token, both]),
         ],
     );
     check(
@@ -91,19 +77,48 @@ fn allocate() {
         IPv6: allocated, at [2620:fe::1]:50000, for 600, seen as 198.18.0.9:1000, signed
         IPv7: refused, 440, signed
         a broken family: refused, 400, signed
-        both: allocated, at 9.9.9.1:50000, at [2620:fe::1]:50000, for 600, seen as 198.18.0.9:1000, signed
-        both, IPv4 second: refused, 400, signed
-        both and one: refused, 400, signed
-        both and a pair: refused, 400, signed
-        even: allocated, at 9.9.9.1:50000, for 600, seen as 198.18.0.9:1000, signed
-        a broken even: refused, 400, signed
-        a pair of one port: refused, 508, signed
-        an unknown token: refused, 508, signed
-        a broken token: refused, 400, signed
-        a token and even: refused, 400, signed
-        a token and a family: refused, 400, signed
-        a token and both: refused, 400, signed
     "]],
+    );
+}
+
+#[test]
+fn allocate_two_or_the_second_of_two() {
+    let report = table(
+        Method::Allocate,
+        &[
+            ("both", &[TRANSPORT, BOTH]),
+            (
+                "both, IPv4 second",
+                &[TRANSPORT, (ADDITIONAL_ADDRESS_FAMILY, &[1, 0, 0, 0])],
+            ),
+            ("both and one", &[TRANSPORT, BOTH, V6]),
+            ("both and a pair", &[TRANSPORT, BOTH, PAIR]),
+            ("even", &[TRANSPORT, EVEN]),
+            ("a broken even", &[TRANSPORT, (EVEN_PORT, &[])]),
+            ("a pair of one port", &[TRANSPORT, PAIR]),
+            ("an unknown token", &[TRANSPORT, TOKEN]),
+            ("a broken token", &[TRANSPORT, (RESERVATION_TOKEN, &[0; 7])]),
+            ("a token and even", &[TRANSPORT, TOKEN, EVEN]),
+            ("a token and a family", &[TRANSPORT, TOKEN, V4]),
+            ("a token and both", &[TRANSPORT, TOKEN, BOTH]),
+        ],
+    );
+    check(
+        &report,
+        expect![[r"
+            both: allocated, at 9.9.9.1:50000, at [2620:fe::1]:50000, for 600, seen as 198.18.0.9:1000, signed
+            both, IPv4 second: refused, 400, signed
+            both and one: refused, 400, signed
+            both and a pair: refused, 400, signed
+            even: allocated, at 9.9.9.1:50000, for 600, seen as 198.18.0.9:1000, signed
+            a broken even: refused, 400, signed
+            a pair of one port: refused, 508, signed
+            an unknown token: refused, 508, signed
+            a broken token: refused, 400, signed
+            a token and even: refused, 400, signed
+            a token and a family: refused, 400, signed
+            a token and both: refused, 400, signed
+        "]],
     );
 }
 
