@@ -139,7 +139,7 @@ impl<L: Line> Driver<L> {
                 Todo::Close => false,
             };
             if !goes_on {
-                connection.leave().await;
+                Box::pin(connection.leave()).await;
                 Box::pin(self.socket.part()).await;
                 return Ok(());
             }
