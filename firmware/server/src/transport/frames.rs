@@ -22,7 +22,7 @@ use std::{
     io,
     net::IpAddr,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::Duration,
 };
 use tokio::{sync::watch, time::timeout};
@@ -111,8 +111,7 @@ impl Line for Framed {
     async fn close(&mut self) {
         let (code, is_answered) = match self.inbox.end {
             Some(End::Goodbye(code)) => (code, true),
-            // Where its next frame begins is not known.
-            Some(End::Fault { code, .. }) => (Some(code), true),
+            Some(End::Fault { code, .. }) => (Some(code), false),
             None => (Some(websocket::NORMAL), false),
         };
         let goodbye = async {
@@ -153,16 +152,20 @@ impl Line for Framed {
 impl Framed {
     /// Reads, and forgets, what the peer had sent before it heard ours.
     async fn until_goodbye(&mut self) {
-        poll_fn(|cx| {
-            while self.inbox.end.is_none() {
-                match ready!(self.poll_read(cx, |_, _| {})) {
-                    Ok(true) => {}
-                    Ok(false) | Err(_) => break,
-                }
+        if let Some(End::Fault { code, .. }) = self.inbox.end
+            && code != websocket::NORMAL
+        {
+            // Where its next frame begins is not known: whatever it says now may be the goodbye.
+            let _ = poll_fn(|cx| self.socket.poll_bytes(cx, |_| true)).await;
+            return;
+        }
+        while !matches!(self.inbox.end, Some(End::Goodbye(_))) {
+            self.inbox.end = None; // it need not make more sense than before
+            match poll_fn(|cx| self.poll_read(cx, |_, _| {})).await {
+                Ok(true) => {}
+                Ok(false) | Err(_) => break,
             }
-            Poll::Ready(())
-        })
-        .await;
+        }
     }
 }
 
