@@ -287,6 +287,7 @@ impl Component {
             Event::Opened(header) => self.opened(&header),
             Event::Nonza(element) => self.nonza(&element).await,
             Event::Stanza(stanza) => {
+                self.sent.heard();
                 let Stage::Connected(line) = &self.stage else {
                     return self.end(StreamError::NOT_AUTHORIZED);
                 };

@@ -4,6 +4,9 @@
 /// told who are there, and whoever writes from then on: long enough to update a gateway. What nobody would
 /// hear of goes on waiting, as long as for another server ([`crate::s2s::limits::REMOTE_HELD_MS_MAX`]).
 pub const COMPONENT_ABSENT_MS_MAX: u64 = 600_000;
+/// Milliseconds that what was written may have been on its way when a component closed its stream in order:
+/// the way to another machine and back over a poor line. It is sent again.
+pub const COMPONENT_CROSSING_MS: u64 = 250;
 /// Requests sent in the name of one account by components that wait for an answer (XEP-0356): a gateway that
 /// starts asks for a few things in everybody's name.
 pub const ASKED_ON_BEHALF_MAX: usize = 64;

@@ -7,7 +7,7 @@ use crate::{
     s2s::{
         Call, Outside, Remote,
         dane::Published,
-        limits::{REMOTE_CROSSING_MS, REMOTES_MAX},
+        limits::REMOTES_MAX,
     },
 };
 use household::Config;
@@ -267,10 +267,12 @@ fn a_quiet_line_gets_a_space_and_a_slow_newcomer_an_end() {
 /// What crossed its goodbye it may not have read; what it had read before has arrived.
 #[test]
 fn what_crosses_a_goodbye_comes_again() {
-    for (written, ms, waits) in [
-        (true, REMOTE_CROSSING_MS, 0),
-        (true, REMOTE_CROSSING_MS - 1, 1),
-        (false, 0, 1),
+    let ping = "<iq to='localhost' from='irc.localhost' type='get' id='p'><ping xmlns='urn:xmpp:ping'/></iq>";
+    for (written, ms, said, waits) in [
+        (true, limits::COMPONENT_CROSSING_MS, "", 0),
+        (true, limits::COMPONENT_CROSSING_MS - 1, "", 1),
+        (true, 0, ping, 0),
+        (false, 0, ping, 1),
     ] {
         let world = World::new(CONFIG);
         let mut component = connected(&world);
@@ -279,10 +281,11 @@ fn what_crosses_a_goodbye_comes_again() {
             assert!(say(&mut component, "").0.contains("m1"));
         }
         world.pass(ms);
-        let (heard, _) = say(&mut component, "</stream:stream>");
-        assert_eq!(heard, "</stream:stream>", "nothing is said twice");
+        let goodbye = format!("{said}</stream:stream>");
+        let (heard, _) = say(&mut component, &goodbye);
+        assert!(!heard.contains("m1"), "nothing is said twice");
         block_on(component.leave());
-        assert_eq!(queue(&world).waiting(), waits, "{written} {ms}");
+        assert_eq!(queue(&world).waiting(), waits, "{written} {ms} {said}");
     }
 }
 

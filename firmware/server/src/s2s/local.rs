@@ -3,9 +3,13 @@
 
 use super::{
     Remote, Waiting,
-    limits::{REMOTE_CROSSING_MS, REMOTE_SETTLE_MS, REMOTES_MAX},
+    limits::{REMOTE_SETTLE_MS, REMOTES_MAX},
 };
-use crate::{component::limits::COMPONENT_ABSENT_MS_MAX, server::Server, session::intake::Cause};
+use crate::{
+    component::limits::{COMPONENT_ABSENT_MS_MAX, COMPONENT_CROSSING_MS},
+    server::Server,
+    session::intake::Cause,
+};
 use std::{collections::VecDeque, sync::Arc};
 use xmpp::{Jid, Passing, StanzaError};
 
@@ -13,36 +17,46 @@ const ABSENT: StanzaError =
     StanzaError::REMOTE_SERVER_TIMEOUT.with_text("this service is not connected at the moment");
 
 /// What was sent to a component and may not have arrived. A component acknowledges nothing: what the socket
-/// took [`REMOTE_SETTLE_MS`] ago counts as there, and what it took [`REMOTE_CROSSING_MS`] before the
-/// component closed its stream in order (DESIGN §6).
+/// took [`REMOTE_SETTLE_MS`] ago counts as there, and where it closed its stream in order, everything but what
+/// may have crossed that (RFC 6120 §4.4; DESIGN §6).
 #[derive(Default)]
-pub(crate) struct Sent(VecDeque<(Option<u64>, Waiting)>);
+pub(crate) struct Sent {
+    waiting: VecDeque<(Option<u64>, Waiting)>,
+    /// How many of them, the oldest, the socket had taken when the component last said something.
+    answered: usize,
+}
 
 impl Sent {
     /// It is in the output.
     pub(crate) fn note(&mut self, waiting: Waiting) {
         if waiting.matters() {
-            self.0.push_back((None, waiting));
+            self.waiting.push_back((None, waiting));
         }
     }
 
     /// The socket has taken all of the output, in elapsed milliseconds.
     pub(crate) fn written(&mut self, now: u64) {
-        let new = self.0.iter_mut().rev();
+        let new = self.waiting.iter_mut().rev();
         for (at, _) in new.take_while(|(at, _)| at.is_none()) {
             *at = Some(now);
         }
     }
 
+    /// The component said something: what it was told before has crossed nothing that follows.
+    pub(crate) fn heard(&mut self) {
+        let taken = |(at, _): &(Option<u64>, Waiting)| at.is_some();
+        self.answered = self.waiting.partition_point(taken);
+    }
+
     /// When the next one counts as there.
     pub(crate) fn due(&self) -> Option<u64> {
-        let (at, _) = self.0.front()?;
+        let (at, _) = self.waiting.front()?;
         at.map(|at| at + REMOTE_SETTLE_MS)
     }
 
     /// How many of them there are.
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.waiting.len()
     }
 
     /// What counts as there by now.
@@ -52,12 +66,17 @@ impl Sent {
 
     /// The component closed its stream in order.
     pub(crate) fn closed(&mut self, server: &Server, now: u64) {
-        self.settle_before(server, now.checked_sub(REMOTE_CROSSING_MS));
+        for (_, waiting) in self.waiting.drain(..self.answered) {
+            server.forget_row(waiting.row);
+        }
+        self.answered = 0;
+        self.settle_before(server, now.checked_sub(COMPONENT_CROSSING_MS));
     }
 
     fn settle_before(&mut self, server: &Server, then: Option<u64>) {
         let is_old = |(at, _): &mut (Option<u64>, Waiting)| at.is_some() && *at <= then;
-        while let Some((_, waiting)) = self.0.pop_front_if(is_old) {
+        while let Some((_, waiting)) = self.waiting.pop_front_if(is_old) {
+            self.answered = self.answered.saturating_sub(1);
             server.forget_row(waiting.row);
         }
     }
@@ -66,7 +85,7 @@ impl Sent {
     /// the next one. Requests, which may have been carried out, and what was on the line each time that broke
     /// are given back.
     pub(crate) fn back_to(self, queue: &Remote, link: u64) -> Vec<Waiting> {
-        let sent = self.0.into_iter().map(|(at, mut waiting)| {
+        let sent = self.waiting.into_iter().map(|(at, mut waiting)| {
             waiting.broken += u8::from(at.is_some());
             waiting
         });
