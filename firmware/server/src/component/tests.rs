@@ -4,11 +4,7 @@ use super::*;
 use crate::{
     connection::fixture::{World, block_on},
     fixture::run_beside,
-    s2s::{
-        Call, Outside, Remote,
-        dane::Published,
-        limits::REMOTES_MAX,
-    },
+    s2s::{Call, Outside, Remote, dane::Published, limits::REMOTES_MAX},
 };
 use household::Config;
 use rustls_pki_types::CertificateDer;
