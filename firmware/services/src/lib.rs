@@ -1,3 +1,5 @@
 //! Keeps the house reachable. Each service is a module of its own, and none knows another.
 
+pub mod http;
+pub mod limits;
 pub mod turn;
