@@ -17,8 +17,8 @@ const ABSENT: StanzaError =
     StanzaError::REMOTE_SERVER_TIMEOUT.with_text("this service is not connected at the moment");
 
 /// What was sent to a component and may not have arrived. A component acknowledges nothing: what the socket
-/// took [`REMOTE_SETTLE_MS`] ago counts as there, and where it closed its stream in order, everything but what
-/// may have crossed that (RFC 6120 §4.4; DESIGN §6).
+/// took [`REMOTE_SETTLE_MS`] ago counts as there, and where it closed its stream in order, everything but
+/// what may have crossed that (RFC 6120 §4.4; DESIGN §6).
 #[derive(Default)]
 pub(crate) struct Sent {
     waiting: VecDeque<(Option<u64>, Waiting)>,
