@@ -1,4 +1,5 @@
-//! HTTP to the outside: providers of DNS, certificate authorities and echoes of our address are asked over it.
+//! HTTP to the outside: providers of DNS, certificate authorities and echoes of our address are asked over
+//! it.
 //!
 //! A few hundred requests a day, so each has a connection of its own and nothing is kept between them: no
 //! pool, no authorities in memory. State: none but how to find and whom to trust.
