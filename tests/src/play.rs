@@ -329,10 +329,10 @@ impl<'a> Player<'a> {
             .clients
             .remove(who)
             .ok_or_else(|| failed(format!("{who} is not connected")))?;
-        let sorted = if ordered {
-            Ok(())
-        } else {
-            self.sort(&mut client, &wanted)
+        let sorted = match ordered {
+            false => self.sort(&mut client, &wanted),
+            true if !self.world.repeats() => self.sort_answers(&mut client, &wanted),
+            true => Ok(()),
         };
         let matched = sorted.and_then(|()| self.match_all(&mut client, who, &wanted));
         if self.blessing && matches!(matched, Err(Problem::Failed(_))) {
@@ -361,6 +361,27 @@ impl<'a> Player<'a> {
             if let Some(found) = candidates.next() {
                 client.queue.swap(at, found);
             }
+        }
+        Ok(())
+    }
+
+    /// Requests are answered in any order (RFC 6120 §8.2.3): a result waits for the disk, and the answer to
+    /// what was asked after it need not. Puts the answers that came into the order of the script, where time
+    /// is not the script's.
+    fn sort_answers(&mut self, client: &mut Client, wanted: &[Item]) -> Result<(), Problem> {
+        client.wait_for(self.world, &self.addresses, wanted.len())?;
+        let place_of = |got: &Item| {
+            let id = answered(got)?;
+            wanted.iter().position(|item| answered(item) == Some(id))
+        };
+        let came = client.queue.iter().take(wanted.len()).enumerate();
+        let (places, mut answers): (Vec<_>, Vec<_>) = came
+            .filter(|(_, got)| place_of(got).is_some())
+            .map(|(at, got)| (at, got.clone()))
+            .unzip();
+        answers.sort_by_key(place_of);
+        for (at, answer) in places.into_iter().zip(answers) {
+            client.queue[at] = answer;
         }
         Ok(())
     }
@@ -507,6 +528,15 @@ impl<'a> Player<'a> {
             .get_mut(who)
             .ok_or_else(|| failed(format!("{who} is not connected")))
     }
+}
+
+/// The id of an answer to a request.
+fn answered(item: &Item) -> Option<&str> {
+    let Item::Element(element) = item else {
+        return None;
+    };
+    let is_answer = ["result", "error"].contains(&element.attr("type")?);
+    (element.name == "iq" && is_answer).then(|| element.attr("id"))?
 }
 
 fn about(who: &str, problem: Problem) -> Problem {

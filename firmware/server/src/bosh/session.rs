@@ -145,8 +145,11 @@ impl Session {
         };
         self.pause = None;
         let held = Held::new(&request, reply, now);
-        self.early.insert(request.rid, (request, held));
-        while let Some((request, held)) = self.early.remove(&self.next) {
+        let mut due = Some((request, held));
+        if let Some(early) = due.take_if(|(request, _)| request.rid != self.next) {
+            self.early.insert(early.0.rid, early);
+        }
+        while let Some((request, held)) = due {
             self.next += 1;
             self.held.push_back(held);
             if !self.has_key(&request) {
@@ -154,6 +157,10 @@ impl Session {
                 return self.fail(Condition::ItemNotFound, reply);
             }
             self.take(request, now);
+            due = self.early.remove(&self.next);
+        }
+        if self.early.is_empty() {
+            self.early = BTreeMap::new(); // an empty one keeps four kilobytes
         }
         self.respond(now);
         self.wake();
