@@ -237,6 +237,9 @@ pub const PUBSUB_AFFILIATIONS_MAX: usize = 1_000;
 /// Subscriptions and affiliations of all nodes of one account together, which are in memory while it is: a
 /// blog that a hundred people read, with a node of comments for each of two hundred entries.
 pub const PUBSUB_PEOPLE_MAX: usize = 20_000;
+/// Parts of the service, of which one person of the household may fill one with nodes, items and people:
+/// nobody shuts it for the others.
+pub const PUBSUB_SHARES: usize = 4;
 /// Items of a list in one answer, of nodes, rooms and occupants, too; the rest is paged (XEP-0059).
 pub const LIST_ITEMS_MAX: usize = 1_000;
 /// Bytes of the payloads of an answer, above which it ends: what other servers take as one stanza.

@@ -43,7 +43,7 @@ use crate::{
     account::Cx,
     limits::{
         PUBSUB_BYTES_MAX, PUBSUB_NODE_ITEMS_MAX, PUBSUB_NODES_MAX, PUBSUB_PEOPLE_MAX,
-        PUBSUB_SWEEP_ITEMS,
+        PUBSUB_SHARES, PUBSUB_SWEEP_ITEMS,
     },
     world::Timestamp,
 };
@@ -216,24 +216,38 @@ impl Nodes {
                 .is_by(&self.hashing, index, visitor.jid.bare_str())
     }
 
-    fn has_room_for_node(&self) -> bool {
-        self.list.len() < PUBSUB_NODES_MAX
+    /// What counts against a limit: every node, and with somebody's name those that they made.
+    fn made<'a>(&'a self, by: Option<&'a str>) -> impl Iterator<Item = &'a Node> {
+        let nodes = self.list.iter();
+        nodes.filter(move |node| by.is_none_or(|by| node.creator.as_str() == by))
+    }
+
+    fn has_room_for_node(&self, by: Option<&str>) -> bool {
+        let has_share = |by| self.made(Some(by)).count() < PUBSUB_NODES_MAX / PUBSUB_SHARES;
+        self.list.len() < PUBSUB_NODES_MAX && by.is_none_or(has_share)
     }
 
     /// Whether so many more items, of so many bytes, may be kept in the place of `freed` bytes: what takes no
     /// more room than before finds some always.
-    fn has_room_for(&self, more: usize, bytes: usize, freed: u64) -> bool {
-        let items: usize = self.list.iter().map(|node| node.items.len()).sum();
-        let kept: u64 = self.list.iter().map(|node| node.items.bytes()).sum();
+    fn has_room_for(&self, by: Option<&str>, (more, bytes, freed): (usize, usize, u64)) -> bool {
         let grows = (bytes as u64).saturating_sub(freed);
-        (more == 0 || items + more <= PUBSUB_NODE_ITEMS_MAX)
-            && (grows == 0 || kept + grows <= PUBSUB_BYTES_MAX)
+        let fits = |by: Option<&str>, shares: usize| {
+            let items: usize = self.made(by).map(|node| node.items.len()).sum();
+            let kept: u64 = self.made(by).map(|node| node.items.bytes()).sum();
+            (more == 0 || items + more <= PUBSUB_NODE_ITEMS_MAX / shares)
+                && (grows == 0 || kept + grows <= PUBSUB_BYTES_MAX / shares as u64)
+        };
+        fits(None, 1) && by.is_none_or(|by| fits(Some(by), PUBSUB_SHARES))
     }
 
     /// How many more subscriptions and affiliations the nodes may have.
-    fn room_for_people(&self) -> usize {
+    fn room_for_people(&self, by: Option<&str>) -> usize {
         let people = |node: &Node| node.subscriptions().len() + node.affiliations().len();
-        PUBSUB_PEOPLE_MAX.saturating_sub(self.list.iter().map(people).sum())
+        let room = |by: Option<&str>, shares: usize| {
+            (PUBSUB_PEOPLE_MAX / shares).saturating_sub(self.made(by).map(people).sum())
+        };
+        let share = by.map_or(usize::MAX, |by| room(Some(by), PUBSUB_SHARES));
+        room(None, 1).min(share)
     }
 
     fn insert(&mut self, node: Node) {
@@ -294,7 +308,7 @@ impl Cx<'_> {
     /// Whether so many nodes, and items of so many bytes together, may be added.
     pub(crate) fn has_room_for(&self, nodes: usize, items: usize, bytes: usize) -> bool {
         let known = &self.state.memory.nodes;
-        known.list.len() + nodes <= PUBSUB_NODES_MAX && known.has_room_for(items, bytes, 0)
+        known.list.len() + nodes <= PUBSUB_NODES_MAX && known.has_room_for(None, (items, bytes, 0))
     }
 
     /// Its own node of that name.
@@ -335,6 +349,12 @@ fn in_sweeps(writes: Vec<Write>) -> Vec<Vec<Write>> {
         sweeps.push(writes.by_ref().take(PUBSUB_SWEEP_ITEMS * 2).collect());
     }
     sweeps
+}
+
+/// Against whose share a node counts that somebody made: an account has all of its own, and the service is
+/// everybody's.
+fn charged<'a>(cx: &Cx<'_>, creator: &'a Jid) -> Option<&'a str> {
+    (cx.face() == Face::Service).then(|| creator.bare_str())
 }
 
 /// A node's items, for the parts that change them.

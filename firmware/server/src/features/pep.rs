@@ -11,12 +11,11 @@
 //! start (XEP-0223). Who loses access to a node, however that comes, loses the subscription and is told
 //! (§7.1).
 
-use super::pubsub::{NS, OWNER, announced, approve, ask, change, owner_change, owner_read, reads};
-use crate::{
-    feature::{Answer, Feature, Iq, On, Spec, Verdict, get, refuse, set, set_list},
-    server::Server,
+use super::pubsub::{
+    NS, OWNER, announced, approve, ask, change, nobody, owner_change, owner_read, reads,
 };
-use xmpp::{StanzaError, rsm};
+use crate::feature::{Feature, On, Spec, Verdict, get, refuse, set, set_list};
+use xmpp::rsm;
 
 pub(super) const FEATURE: Feature = Feature {
     spec: Spec::Xep(163, "1.2.2", "Personal Eventing Protocol"),
@@ -42,11 +41,10 @@ pub(super) const FEATURE: Feature = Feature {
         set(On::OtherAccount, (NS, "pubsub"), change),
         get(On::OtherAccount, (OWNER, "pubsub"), owner_read),
         set_list(On::OtherAccount, (OWNER, "pubsub"), owner_change),
-        // As of an account without nodes.
-        refuse(On::NoAccount, "get", (NS, "pubsub"), nothing_there),
-        refuse(On::NoAccount, "set", (NS, "pubsub"), nothing_there),
-        refuse(On::NoAccount, "get", (OWNER, "pubsub"), nothing_there),
-        refuse(On::NoAccount, "set", (OWNER, "pubsub"), nothing_there),
+        refuse(On::NoAccount, "get", (NS, "pubsub"), nobody::answer),
+        refuse(On::NoAccount, "set", (NS, "pubsub"), nobody::answer),
+        refuse(On::NoAccount, "get", (OWNER, "pubsub"), nobody::answer),
+        refuse(On::NoAccount, "set", (OWNER, "pubsub"), nobody::answer),
     ],
     message_in: Some(|cx, message| {
         let to_self = message.from.bare_str() == cx.jid().as_str() && message.to == *cx.jid();
@@ -80,13 +78,3 @@ pub(super) const PRIVATE_FEATURE: Feature = Feature {
     ),
     ..Feature::NONE
 };
-
-/// What a stranger is told by an account that never published anything.
-fn nothing_there(_: &Server, iq: &Iq<'_>) -> Answer {
-    let payload = iq.payload.element();
-    let action = payload.elements().next().map(|action| action.name.as_str());
-    match action {
-        Some("publish" | "create") => Err(StanzaError::FORBIDDEN),
-        _ => Err(StanzaError::ITEM_NOT_FOUND.with_code(404)),
-    }
-}

@@ -10,6 +10,8 @@
 mod change;
 mod disco;
 mod errors;
+mod lists;
+pub(super) mod nobody;
 mod owner;
 mod people;
 mod read;

@@ -76,6 +76,10 @@ pub(super) const NOBODY_THERE_FEATURE: Feature = Feature {
 fn enable(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Answer {
     let request = iq.payload.element();
     let service = service(&request)?;
+    // What is published there would be read by others.
+    if service == *cx.server.pubsub() || service == *cx.jid() {
+        return Err(StanzaError::NOT_ALLOWED.with_text("this is no push service"));
+    }
     let node = request.attr("node").unwrap_or_default();
     if node.len() > PUSH_NODE_BYTES_MAX {
         return Err(TOO_LONG);

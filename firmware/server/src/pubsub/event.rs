@@ -227,14 +227,15 @@ fn tell(cx: &mut Cx<'_>, name: &str, config: &Config, [for_contacts, for_others]
     if cx.face() == Face::Service {
         return;
     }
-    // Who subscribed as a whole has it at every resource.
-    if !subscribers.contains(cx.jid()) {
+    // Who subscribed as a whole has it at every resource; who switched it off there wants it no other way.
+    let told = [subscribers, switched_off(cx, name)].concat();
+    if !told.contains(cx.jid()) {
         let to_self = Passing::new(stanza.clone(), cx.jid().clone(), cx.jid().clone());
-        arrive(cx, &to_self, name, &subscribers);
+        arrive(cx, &to_self, name, &told);
     }
     for contact in contacts(cx, name) {
-        if !subscribers.contains(&contact) {
-            tell_contact(cx, &stanza, &contact, (name, &subscribers));
+        if !told.contains(&contact) {
+            tell_contact(cx, &stanza, &contact, (name, &told));
         }
     }
 }
@@ -279,6 +280,14 @@ fn subscribers(cx: &Cx<'_>, name: &str) -> Vec<Jid> {
         .filter(|jid| Visitor::new(cx, jid).may_read(node, cx.face()).is_ok())
         .cloned()
         .collect()
+}
+
+/// §6.3: explicit subscribers who want no events for now.
+fn switched_off(cx: &Cx<'_>, name: &str) -> Vec<Jid> {
+    let node = cx.node(name).ok();
+    let all = node.iter().flat_map(|node| node.subscriptions());
+    let off = all.filter(|(_, subscription)| !subscription.deliver);
+    off.map(|(jid, _)| jid.clone()).collect()
 }
 
 /// XEP-0163 §4: contacts who may see presence and read the node.

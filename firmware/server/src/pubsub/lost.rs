@@ -21,9 +21,23 @@ pub(crate) fn contact_changed(cx: &mut Cx<'_>, contact: &Jid) {
     }
 }
 
-/// Its configuration or an affiliation is another one now.
+/// Its configuration or an affiliation is another one now. Who waited for an owner's word and needs none any
+/// more has it (XEP-0060 §8.7).
 pub(super) fn node_changed(cx: &mut Cx<'_>, name: &str) {
     cancel(cx, name, |_| true);
+    let Ok(node) = cx.node(name) else {
+        return;
+    };
+    let pending = node.subscriptions().iter().filter(|(_, is)| is.pending);
+    let granted: Vec<Jid> = pending
+        .map(|(jid, _)| jid)
+        .filter(|jid| Visitor::new(cx, jid).may_subscribe(node, cx.face()) == Ok(true))
+        .cloned()
+        .collect();
+    for jid in granted {
+        people::set_subscription(cx, name, &jid, Some(false));
+        people::tell_owners(cx, name, &jid, "subscribed");
+    }
 }
 
 fn cancel(cx: &mut Cx<'_>, name: &str, concerns: impl Fn(&Jid) -> bool) {
@@ -42,8 +56,9 @@ fn cancel(cx: &mut Cx<'_>, name: &str, concerns: impl Fn(&Jid) -> bool) {
     }
 }
 
-/// Whoever still waits for an owner's word may go on waiting.
-fn may_stay(cx: &Cx<'_>, node: &Node, jid: &Jid) -> bool {
+/// Whoever still waits for an owner's word may go on waiting. Who may not subscribe is not subscribed by others
+/// either (§4.1).
+pub(super) fn may_stay(cx: &Cx<'_>, node: &Node, jid: &Jid) -> bool {
     let read = Visitor::new(cx, jid).may_read(node, cx.face());
     matches!(read, Ok(()) | Err(Refusal::NotSubscribed))
 }

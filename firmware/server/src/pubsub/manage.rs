@@ -2,7 +2,7 @@
 //! retract (§7.2).
 
 use super::{
-    Refusal, Visitor,
+    Refusal, Visitor, charged,
     config::{Access, Config},
     event, expiry,
     items::Place,
@@ -26,7 +26,7 @@ pub(crate) fn create(
     fields: &[(String, Vec<String>)],
 ) -> Result<(), Refusal> {
     visitor.may_create(cx.face())?;
-    check_new(cx, name)?;
+    check_new(cx, visitor, name)?;
     let config = changed(cx, name, Config::of_new(cx.face(), name), fields)?;
     insert(cx, name, &visitor.jid, &config)?;
     readers_changed(cx, name, &[]);
@@ -34,14 +34,15 @@ pub(crate) fn create(
 }
 
 /// Whether there may be a node of this name, and is none yet.
-pub(super) fn check_new(cx: &Cx<'_>, name: &str) -> Result<(), Refusal> {
+pub(super) fn check_new(cx: &Cx<'_>, visitor: &Visitor, name: &str) -> Result<(), Refusal> {
     if !is_name(name) {
         return Err(Refusal::BadName);
     }
     if cx.node(name).is_ok() {
         return Err(Refusal::NodeExists);
     }
-    let room = cx.state.memory.nodes.has_room_for_node();
+    let by = charged(cx, &visitor.jid);
+    let room = cx.state.memory.nodes.has_room_for_node(by);
     room.then_some(()).ok_or(Refusal::NoRoom)
 }
 

@@ -2,7 +2,7 @@
 //! address, so that there are no subscription ids.
 
 use super::{
-    Refusal, Visitor, event, lost,
+    Refusal, Visitor, charged, event, lost,
     node::{AFFILIATION, Affiliation, Node, SUBSCRIPTION, Subscription},
 };
 use crate::{
@@ -36,7 +36,7 @@ pub(crate) fn subscribe(
     let all = node.subscriptions();
     if known.is_none()
         && (all.len() >= PUBSUB_SUBSCRIPTIONS_MAX
-            || cx.state.memory.nodes.room_for_people() == 0
+            || room_for_people(cx, node) == 0
             || all.iter().filter(here).count() >= PUBSUB_SUBSCRIPTIONS_PER_PERSON_MAX)
     {
         return Err(Refusal::TooManySubscriptions);
@@ -86,14 +86,14 @@ pub(crate) fn set_subscriptions(
     for (jid, wanted) in changes.drain(..ends) {
         set_subscription(cx, name, &jid, wanted);
     }
-    let here = cx.node(name)?.subscriptions().len();
-    let room = PUBSUB_SUBSCRIPTIONS_MAX.saturating_sub(here);
-    let mut room = room.min(cx.state.memory.nodes.room_for_people());
+    let node = cx.node(name)?;
+    let room = PUBSUB_SUBSCRIPTIONS_MAX.saturating_sub(node.subscriptions().len());
+    let mut room = room.min(room_for_people(cx, node));
     let mut refused = Vec::new();
     for (jid, wanted) in changes {
         let node = cx.node(name)?;
         let refusal = match node.subscription(&jid) {
-            _ if is_kept_out(node, &jid) => Some(Refusal::NotServed),
+            _ if !lost::may_stay(cx, node, &jid) => Some(Refusal::NotServed),
             None if room == 0 => Some(Refusal::TooManySubscriptions),
             None => {
                 room -= 1;
@@ -109,14 +109,13 @@ pub(crate) fn set_subscriptions(
     Ok(refused)
 }
 
-/// §4.1: who may not subscribe is not subscribed by others either.
-fn is_kept_out(node: &Node, jid: &Jid) -> bool {
-    node.kept_out()
-        .any(|other| other.as_str() == jid.bare_str())
+fn room_for_people(cx: &Cx<'_>, node: &Node) -> usize {
+    let by = charged(cx, &node.creator);
+    cx.state.memory.nodes.room_for_people(by)
 }
 
 /// The subscriber is told (§8.8.4).
-fn set_subscription(cx: &mut Cx<'_>, name: &str, jid: &Jid, pending: Option<bool>) {
+pub(super) fn set_subscription(cx: &mut Cx<'_>, name: &str, jid: &Jid, pending: Option<bool>) {
     let known = cx.node(name).ok().and_then(|node| node.subscription(jid));
     if known.map(|known| known.pending) == pending {
         return;
@@ -174,7 +173,7 @@ pub(crate) fn affiliate(
         _ => 2,
     });
     let room = PUBSUB_AFFILIATIONS_MAX.saturating_sub(node.affiliations().len());
-    let mut room = room.min(cx.state.memory.nodes.room_for_people());
+    let mut room = room.min(room_for_people(cx, node));
     let mut owners = owners(cx, name).len();
     let (mut changed, mut refused) = (Vec::new(), Vec::new());
     for (jid, wanted) in changes {

@@ -1,7 +1,7 @@
 //! Publishing (XEP-0060 §7.1): one decision under the lock, one commit.
 
 use super::{
-    Refusal, Visitor,
+    Refusal, Visitor, charged,
     config::{Access, Config, WhenFull},
     event::{self, Published},
     items::{ItemRecord, Place},
@@ -56,7 +56,7 @@ pub(crate) fn publish(
         configuration(cx, visitor, &publication)?
     } else {
         visitor.may_create(cx.face())?;
-        manage::check_new(cx, name)?;
+        manage::check_new(cx, visitor, name)?;
         let usual = Config::of_new(cx.face(), name);
         if is_private(cx.face(), name) {
             private(cx, usual, &publication)?
@@ -113,7 +113,16 @@ fn configuration(
         if !publication.options.as_ref().is_some_and(says_access) {
             wanted.access = Access::Open;
         }
-        if wanted.access == Access::Open {
+        // Who may read is repaired, and more may be kept from now on: keys that are there stay.
+        let mut repaired = Config {
+            access: Access::Open,
+            persist_items: true,
+            ..config.clone()
+        };
+        if wanted.items_max() > config.items_max() {
+            repaired.max_items = wanted.max_items;
+        }
+        if wanted == repaired {
             return Ok(wanted);
         }
     }
@@ -157,7 +166,8 @@ fn admit(
     let (mut bytes, mut new, mut replaced) = (0, 0, 0);
     let (nodes, node) = (&cx.state.memory.nodes, cx.node(publication.node).ok());
     for item in items {
-        if item.payload.is_empty() {
+        // §4.3, table 6: what is not sent along need not be there.
+        if item.payload.is_empty() && config.deliver_payloads {
             return Err(Refusal::PayloadRequired);
         }
         let id = item.id.as_deref();
@@ -190,7 +200,9 @@ fn admit(
         return Err(Refusal::NodeFull);
     }
     let evicted = node.map_or(0, |node| node.items.bytes_of_oldest(surplus));
-    let room = nodes.has_room_for(new.saturating_sub(surplus), bytes, replaced + evicted);
+    let by = charged(cx, node.map_or(&visitor.jid, |node| &node.creator));
+    let more = (new.saturating_sub(surplus), bytes, replaced + evicted);
+    let room = nodes.has_room_for(by, more);
     room.then_some(()).ok_or(Refusal::NoRoom)
 }
 

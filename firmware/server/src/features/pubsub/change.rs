@@ -103,7 +103,11 @@ fn retract(cx: &mut Cx<'_>, visitor: &Visitor, request: &Request) -> Answer {
 /// §8.1; without a name it is given one (§8.1.1, instant nodes).
 fn create(cx: &mut Cx<'_>, visitor: &Visitor, request: &Request) -> Answer {
     let named = request.action.attr("node").filter(|node| !node.is_empty());
-    let fields = fields(request.beside("configure"), pubsub::NODE_CONFIG)?;
+    let configure = request.beside("configure");
+    if configure.is_some_and(|configure| configure.attr("node").is_some()) {
+        return Err(StanzaError::BAD_REQUEST); // §8.1.3: it is the one that is made
+    }
+    let fields = fields(configure, pubsub::NODE_CONFIG)?;
     if let Some(node) = named {
         return done(pubsub::create(cx, visitor, node, &fields));
     }

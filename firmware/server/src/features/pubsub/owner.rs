@@ -3,13 +3,13 @@
 use super::{
     OWNER, done,
     errors::condition,
-    people,
+    lists, people,
     request::{Request, fields},
 };
 use crate::{
     account::Cx,
     feature::{Answer, Iq, Reply},
-    pubsub::{self, Affiliation, Config, FIELDS, Node, Visitor},
+    pubsub::{self, Affiliation, Config, FIELDS, Face, Node, Visitor},
 };
 use xmpp::{Element, Jid, StanzaError, compose, form, form::Writer};
 
@@ -18,34 +18,25 @@ pub(in crate::features) fn owner_read(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Answer {
     let visitor = Visitor::new(cx, &iq.passing.from);
     match request.action.name.as_str() {
         "default" => {
-            let form = configuration(&Config::of_new(cx.face(), ""));
+            let form = configuration(cx.face(), &Config::of_new(cx.face(), ""));
             Ok(format!(
                 "<pubsub xmlns='{OWNER}'><default>{form}</default></pubsub>"
             ))
         }
         "configure" => {
-            let form = configuration(&owned(cx, &visitor, &request)?.config(cx.face()));
+            let config = owned(cx, &visitor, &request)?.config(cx.face());
+            let form = configuration(cx.face(), &config);
             Ok(answer("configure", request.node()?, &form))
         }
         "subscriptions" => {
             let node = owned(cx, &visitor, &request)?;
-            let mut list = String::new();
-            for (jid, subscription) in node.subscriptions() {
-                write(
-                    &mut list,
-                    "subscription",
-                    (jid.as_str(), subscription.state()),
-                );
-            }
-            Ok(answer("subscriptions", request.node()?, &list))
+            let list = node.subscriptions().iter();
+            let list: Vec<_> = list.map(|(jid, is)| (jid.clone(), is.state())).collect();
+            listed(&request, ("subscriptions", "subscription"), &list)
         }
         "affiliations" => {
-            let node = owned(cx, &visitor, &request)?;
-            Ok(answer(
-                "affiliations",
-                request.node()?,
-                &affiliations(cx.jid(), node),
-            ))
+            let list = affiliations(cx.jid(), owned(cx, &visitor, &request)?);
+            listed(&request, ("affiliations", "affiliation"), &list)
         }
         _ => Err(StanzaError::FEATURE_NOT_IMPLEMENTED),
     }
@@ -70,26 +61,34 @@ pub(super) fn answer(what: &str, node: &str, content: &str) -> String {
     out + &format!(">{content}</{what}></pubsub>")
 }
 
-fn configuration(config: &Config) -> String {
+fn listed(request: &Request, (what, one): (&str, &str), list: &[(Jid, &'static str)]) -> Answer {
+    let (list, set) = lists::page(request, list, |out, (jid, is)| {
+        write(out, one, (jid.as_str(), is));
+        jid.to_string()
+    })?;
+    let whole = answer(what, request.node()?, &list);
+    Ok(whole.replace("</pubsub>", &format!("{set}</pubsub>")))
+}
+
+/// The form, with what may be chosen on nodes of that kind.
+pub(super) fn configuration(face: Face, config: &Config) -> String {
     let mut form = Writer::form(pubsub::NODE_CONFIG);
     for field in FIELDS {
         let values = (field.get)(config);
         let values: Vec<&str> = values.iter().map(String::as_str).collect();
-        form = form.labelled((field.type_, field.var, field.label), field.choice, &values);
+        let choice: Vec<&str> = field.choices(face).collect();
+        form = form.labelled((field.type_, field.var, field.label), &choice, &values);
     }
     form.finish()
 }
 
 /// §8.9.1. The account that a node is of is its owner without being listed.
-fn affiliations(account: &Jid, node: &Node) -> String {
-    let mut list = String::new();
+fn affiliations(account: &Jid, node: &Node) -> Vec<(Jid, &'static str)> {
     let implied = account
         .localpart()
         .map(|_| (account.clone(), Affiliation::Owner));
-    for (jid, affiliation) in implied.iter().chain(node.affiliations()) {
-        write(&mut list, "affiliation", (jid.as_str(), affiliation.name()));
-    }
-    list
+    let all = implied.iter().chain(node.affiliations());
+    all.map(|(jid, is)| (jid.clone(), is.name())).collect()
 }
 
 /// Somebody, and what they are: an entry of `<affiliations/>` or `<subscriptions/>`.

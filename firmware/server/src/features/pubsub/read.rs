@@ -3,6 +3,7 @@
 use super::{
     NS, change,
     errors::{NOT_SUBSCRIBED, condition},
+    lists,
     request::Request,
 };
 use crate::{
@@ -27,8 +28,8 @@ pub(in crate::features) fn ask(cx: &mut Cx<'_>, iq: &Iq<'_>) -> Result<Plan, Sta
     let visitor = Visitor::new(cx, &iq.passing.from);
     let result = match request.action.name.as_str() {
         "items" => return items(cx, &visitor, &request),
-        "subscriptions" => subscriptions(cx, &visitor, &request),
-        "affiliations" => affiliations(cx, &visitor, &request),
+        "subscriptions" => subscriptions(cx, &visitor, &request)?,
+        "affiliations" => affiliations(cx, &visitor, &request)?,
         "default" => wrapped("default", request.action.attr("node"), &default_options()),
         "options" => options(cx, &visitor, &request)?,
         _ => return Err(StanzaError::FEATURE_NOT_IMPLEMENTED),
@@ -45,34 +46,35 @@ fn nodes<'a>(cx: &'a Cx<'_>, request: &'a Request) -> impl Iterator<Item = &'a N
 }
 
 /// §5.6.
-fn subscriptions(cx: &Cx<'_>, visitor: &Visitor, request: &Request) -> String {
-    let mut list = String::new();
-    for node in nodes(cx, request) {
-        for (jid, subscription) in node.subscriptions() {
-            if jid.bare_str() == visitor.jid.bare_str() {
-                change::write(&mut list, Some(&node.name), jid, *subscription);
-            }
-        }
-    }
-    wrapped("subscriptions", request.action.attr("node"), &list)
+fn subscriptions(cx: &Cx<'_>, visitor: &Visitor, request: &Request) -> Result<String, StanzaError> {
+    let own: Vec<_> = nodes(cx, request)
+        .flat_map(|node| node.subscriptions().iter().map(move |one| (node, one)))
+        .filter(|(_, (jid, _))| jid.bare_str() == visitor.jid.bare_str())
+        .collect();
+    let (list, set) = lists::page(request, &own, |list, (node, (jid, subscription))| {
+        change::write(list, Some(&node.name), jid, *subscription);
+        format!("{jid} {}", node.name)
+    })?;
+    Ok(wrapped("subscriptions", request.action.attr("node"), &list) + &set)
 }
 
 /// §5.7.
-fn affiliations(cx: &Cx<'_>, visitor: &Visitor, request: &Request) -> String {
-    let mut list = String::new();
-    for node in nodes(cx, request) {
-        let affiliation = visitor.affiliation(node);
-        if affiliation != Affiliation::None {
-            list.push_str("<affiliation");
-            compose::attribute(&mut list, "node", &node.name);
-            compose::attribute(&mut list, "affiliation", affiliation.name());
-            list.push_str("/>");
-        }
-    }
-    wrapped("affiliations", request.action.attr("node"), &list)
+fn affiliations(cx: &Cx<'_>, visitor: &Visitor, request: &Request) -> Result<String, StanzaError> {
+    let own: Vec<_> = nodes(cx, request)
+        .map(|node| (node, visitor.affiliation(node)))
+        .filter(|(_, affiliation)| *affiliation != Affiliation::None)
+        .collect();
+    let (list, set) = lists::page(request, &own, |list, (node, affiliation)| {
+        list.push_str("<affiliation");
+        compose::attribute(list, "node", &node.name);
+        compose::attribute(list, "affiliation", affiliation.name());
+        list.push_str("/>");
+        node.name.to_string()
+    })?;
+    Ok(wrapped("affiliations", request.action.attr("node"), &list) + &set)
 }
 
-fn wrapped(what: &str, node: Option<&str>, content: &str) -> String {
+pub(super) fn wrapped(what: &str, node: Option<&str>, content: &str) -> String {
     let mut out = format!("<{what}");
     if let Some(node) = node {
         compose::attribute(&mut out, "node", node);
@@ -98,7 +100,7 @@ fn options(cx: &Cx<'_>, visitor: &Visitor, request: &Request) -> Result<String, 
 }
 
 /// §6.4.2.
-fn default_options() -> String {
+pub(super) fn default_options() -> String {
     Writer::result(change::SUBSCRIBE_OPTIONS)
         .field(FieldType::Boolean, "pubsub#deliver", &["1"])
         .finish()

@@ -1,6 +1,9 @@
 //! What is asked for, read at the door.
 
-use super::errors::{INVALID_PAYLOAD, INVALID_SUBID, JID_REQUIRED, NODE_REQUIRED};
+use super::{
+    NS,
+    errors::{INVALID_PAYLOAD, INVALID_SUBID, JID_REQUIRED, NODE_REQUIRED},
+};
 use crate::feature::Iq;
 use xmpp::{
     Element, Jid, StanzaError,
@@ -15,14 +18,28 @@ pub(super) struct Request {
 }
 
 impl Request {
-    /// `bad-request` where nothing is asked for.
+    /// `bad-request` where nothing is asked for, or more than one thing.
     pub(super) fn read(iq: &Iq<'_>) -> Result<Request, StanzaError> {
         let payload = iq.payload.element();
-        // There are clients that say which page before they say of what.
-        let action = payload.elements().position(|e| e.ns == payload.ns);
         let mut elements: Vec<Element> = payload.elements().cloned().collect();
+        // There are clients that say which page before they say of what.
+        let is_action = |e: &Element, goes_along: &[&str]| {
+            e.ns == payload.ns && (e.ns != NS || !goes_along.contains(&e.name.as_str()))
+        };
+        let sought = [&["configure", "publish-options", "options"][..], &[]];
+        let at = sought.iter().find_map(|goes_along| {
+            let at = elements.iter().position(|e| is_action(e, goes_along))?;
+            let mut others = elements[at + 1..].iter();
+            Some((at, others.any(|e| is_action(e, goes_along))))
+        });
+        let (at, is_several) = at.ok_or(StanzaError::BAD_REQUEST)?;
+        // §8.1.3: a new node is configured after it is made.
+        let is_before = elements[..at].iter().any(|e| e.name == "configure");
+        if is_several || is_before && elements[at].name == "create" {
+            return Err(StanzaError::BAD_REQUEST);
+        }
         Ok(Request {
-            action: elements.remove(action.ok_or(StanzaError::BAD_REQUEST)?),
+            action: elements.remove(at),
             beside: elements,
         })
     }

@@ -3,11 +3,16 @@
 use super::*;
 use crate::{account::Account, fixture::Fixture, limits::PUBSUB_PEOPLE_MAX, pubsub::create};
 
+/// Everybody may subscribe.
+fn open() -> Vec<(String, Vec<String>)> {
+    vec![("pubsub#access_model".to_owned(), vec!["open".to_owned()])]
+}
+
 /// A visitor who may do everything, so that what is left to refuse is numbers.
 fn subscriptions(home: &Fixture, account: &Account, change: impl Fn(&mut Cx<'_>, &Visitor)) {
     home.server.at(account, 0, |cx| {
         let visitor = Visitor::account(cx);
-        create(cx, &visitor, "n", &[]).unwrap();
+        create(cx, &visitor, "n", &open()).unwrap();
         change(cx, &visitor);
     });
 }
@@ -65,11 +70,11 @@ fn the_people_of_all_nodes_are_counted() {
             .map(|n| (jid(n), Some(false)))
             .collect();
         for n in 0..PUBSUB_PEOPLE_MAX / PUBSUB_SUBSCRIPTIONS_MAX {
-            create(cx, &visitor, &format!("n{n}"), &[]).unwrap();
+            create(cx, &visitor, &format!("n{n}"), &open()).unwrap();
             let refused = set_subscriptions(cx, &visitor, &format!("n{n}"), all.clone());
             assert_eq!(refused, Ok(Vec::new()));
         }
-        create(cx, &visitor, "n", &[]).unwrap();
+        create(cx, &visitor, "n", &open()).unwrap();
         let own = cx.jid().clone();
         let full = Err(Refusal::TooManySubscriptions);
         assert_eq!(subscribe(cx, &visitor, "n", &own, None).map(|_| ()), full);
@@ -137,7 +142,7 @@ fn there_is_always_an_owner() {
     let jid = |name: &str| Jid::parse(&format!("{name}@home.example")).unwrap();
     home.server.at(&service, 0, |cx| {
         let visitor = Visitor::new(cx, &jid("a"));
-        create(cx, &visitor, "n", &[]).unwrap();
+        create(cx, &visitor, "n", &open()).unwrap();
         for (changes, expected, refusals) in STEPS {
             let as_jids = |rows: Rows<'_>| -> Vec<_> {
                 rows.iter().map(|(name, is)| (jid(name), *is)).collect()
