@@ -8,7 +8,7 @@ use super::{
     record::{Data, Kept, Record},
     zone::Wanted,
 };
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt};
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +22,20 @@ pub enum Step {
     /// It is there, and ours from now on.
     Adopt(Kept),
     Remove(Kept),
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Step::Create(record) => write!(f, "create {record}"),
+            Step::Change { kept, to } => {
+                let (from, ttl) = (&kept.record, to.ttl);
+                write!(f, "change {from} to {ttl} {}", to.data)
+            }
+            Step::Adopt(kept) => write!(f, "adopt {}", kept.record),
+            Step::Remove(kept) => write!(f, "remove {}", kept.record),
+        }
+    }
 }
 
 /// What others wrote where we would.
@@ -41,8 +55,8 @@ pub struct Plan {
     pub conflicts: Vec<Conflict>,
     /// The domain itself belongs to others, or another house keeps the zone: no step is taken.
     pub is_held: bool,
-    /// Records that are there as they should be.
-    pub right: usize,
+    /// What is there as it should be.
+    pub right: Vec<Record>,
 }
 
 /// What is ours in a zone.
@@ -136,8 +150,8 @@ impl Planner<'_> {
             let kept = self.take(at);
             self.plan.steps.push(Step::Adopt(kept));
         } else if is_right {
-            self.take(at);
-            self.plan.right += 1;
+            let kept = self.take(at);
+            self.plan.right.push(kept.record);
         } else {
             self.change(at, wanted);
         }

@@ -96,7 +96,7 @@ fn planned(wanted: &[&str], there: &[&str], adopts: bool) -> String {
     }));
     lines.push(format!(
         "{} right{}",
-        plan.right,
+        plan.right.len(),
         if plan.is_held { ", held" } else { "" }
     ));
     lines.join("\n")
