@@ -22,9 +22,9 @@ from federation.hearth import HearthHouse
 from federation.prosody import ProsodyHouse
 from hearth import Hearth
 from journeys import (archive, bosh, bytestream, carbons, commands, component, converse_bosh,
-                      converse_websocket, federation_certificates, federation_devices, federation_faults,
-                      federation_names, federation_people, federation_restart, federation_rooms,
-                      federation_streams, first_start, instructions, lift_profanity, lift_slixmpp,
+                      converse_websocket, dns_knot, federation_certificates, federation_devices,
+                      federation_faults, federation_names, federation_people, federation_restart,
+                      federation_rooms, federation_streams, first_start, instructions, lift_profanity, lift_slixmpp,
                       lift_xmpp_js, login, losses, omemo, omemo_slixmpp, protocol_scripts, questions, rooms,
                       turn, two_people, upload, websocket)
 from prosody import Prosody
@@ -55,6 +55,7 @@ JOURNEYS = {
     "bytestream": bytestream,
     "turn": turn,
     "first_start": first_start,
+    "dns_knot": dns_knot,
     "protocol_scripts": protocol_scripts,
     "federation_people": federation_people,
     "federation_names": federation_names,

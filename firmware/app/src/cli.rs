@@ -36,6 +36,9 @@ pub(crate) enum Command {
     /// A room and a group of contacts for the whole household
     #[command(subcommand)]
     Family(Family),
+    /// The records that lead others to this house
+    #[command(subcommand)]
+    Dns(Dns),
     /// How the server is doing
     Status,
     /// Version, commit, target and TLS library
@@ -156,6 +159,24 @@ pub(crate) enum Room {
         #[arg(long)]
         yes: bool,
     },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Dns {
+    /// Print the records that should be there, and what would be done about them
+    Plan {
+        /// As if what others wrote in their place may be written over
+        #[arg(long)]
+        adopt: bool,
+    },
+    /// Do it
+    Apply {
+        /// Write over what others wrote in their place
+        #[arg(long)]
+        adopt: bool,
+    },
+    /// Print what the authoritative name servers answer; exit status 1 where something is missing
+    Status,
 }
 
 #[derive(Subcommand)]

@@ -1,6 +1,7 @@
 //! The commands besides `serve`: from the command line to an answer, and the answer to the terminal.
 
 pub(crate) mod check;
+pub(crate) mod dns;
 pub(crate) mod family;
 pub(crate) mod room;
 pub(crate) mod status;

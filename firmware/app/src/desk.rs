@@ -12,6 +12,7 @@ use crate::{
         StanzaId, Status, TrialLine,
     },
     machine::{self, MachineDice},
+    reach::{self, dns::Question},
 };
 use anyhow::{Result, bail};
 use household::{Config, Health, Level, Numbers};
@@ -20,6 +21,7 @@ use server::{
     accounts::{self, Listed, Refusal},
     devices,
 };
+use services::dns::Dns;
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -54,6 +56,7 @@ pub(crate) trait Host: Send + Sync {
 pub(crate) struct Running<'a> {
     pub(crate) server: &'a Arc<Server>,
     pub(crate) runtime: &'a Handle,
+    pub(crate) dns: &'a Dns,
 }
 
 impl Running<'_> {
@@ -165,6 +168,9 @@ impl Desk {
             Request::FamilyRoomOff => self.family_room_off(),
             Request::FamilyContactsOn { group } => self.family_contacts_on(group),
             Request::FamilyContactsOff => self.family_contacts_off(),
+            Request::PlanRecords { adopts } => self.records(Question::Plan(*adopts)),
+            Request::ApplyRecords { adopts } => self.records(Question::Apply(*adopts)),
+            Request::RecordsStatus => self.records(Question::Status),
             Request::CheckStorage => Ok(Answer::Findings(machine::check_store(
                 &self.store,
                 &self.host.config(),
@@ -217,6 +223,13 @@ impl Desk {
         drop(turn);
         self.host.account_changed(localpart, change);
         Ok(Answer::Done)
+    }
+
+    fn records(&self, question: Question) -> Result<Answer> {
+        match self.host.running() {
+            Some(running) => running.wait(reach::dns::answer(running.dns, question)),
+            None => reach::dns::alone(&self.host.config(), &self.store, question),
+        }
     }
 
     fn keep(&self, localpart: &str, seconds: Option<u64>) -> Result<Answer> {

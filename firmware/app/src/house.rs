@@ -7,6 +7,7 @@ use crate::{
     doors::Doors,
     limits::{CERTIFICATE_AGE_WATCH, CERTIFICATE_WATCH, HOUSEKEEPING, PUSH_WAIT_MAX},
     machine::{self, MachineClock, MachineDice, MachineFiles, MachineReaders},
+    reach::dns::Names,
 };
 use anyhow::Result;
 use household::{Config, Health, Level, Numbers, config::TlsMode};
@@ -47,6 +48,8 @@ pub(crate) struct House {
     /// What is bound, for `status`.
     listeners: Mutex<Listeners>,
     runtime: Handle,
+    /// The records that lead others here.
+    pub(crate) names: Names,
 }
 
 impl House {
@@ -69,6 +72,8 @@ impl House {
         })?;
         server.use_call_secret(secret);
         server.restore_sessions()?;
+        let (asked, store) = (server.clone(), server.store().clone());
+        let names = Names::open(move || asked.config(), store);
         let (tls, listeners, runtime) = (Arc::new(tls), Mutex::default(), Handle::current());
         Ok(Arc::new(House {
             server,
@@ -76,6 +81,7 @@ impl House {
             health,
             listeners,
             runtime,
+            names,
         }))
     }
 
@@ -99,7 +105,8 @@ impl House {
             show_led(self.health()),
             self.keep_house(),
             self.keep_pushing(),
-            self.keep_certificate()
+            self.keep_certificate(),
+            self.keep_names(),
         );
     }
 
@@ -123,6 +130,37 @@ impl House {
                 },
             }
         }
+    }
+
+    /// The records, and what is to be said of them.
+    async fn keep_names(&self) {
+        let (_stop, stopped) = watch::channel(false);
+        let mut health = self.names.dns.health();
+        let saying = async {
+            let mut is_said = false;
+            while health.changed().await.is_ok() {
+                let finding = health.borrow_and_update().clone();
+                match finding {
+                    Some(finding) => {
+                        let text = match finding.next.as_str() {
+                            "" => finding.text,
+                            next => format!("{}; {next}", finding.text),
+                        };
+                        self.say("dns", finding.level, text);
+                        is_said = true;
+                    }
+                    None if is_said => {
+                        self.say(
+                            "dns",
+                            Level::Ok,
+                            "nobody keeps the records for us".to_owned(),
+                        );
+                    }
+                    None => {}
+                }
+            }
+        };
+        tokio::join!(self.names.dns.clone().keep(stopped), saying);
     }
 
     /// Files of others are watched; one that is ours is looked at for its age.
@@ -220,6 +258,7 @@ impl House {
         let config = Arc::new(config);
         self.server.configure(config.clone());
         self.server.use_call_secret(secret);
+        self.names.follow(&config);
         let house = self.clone();
         let _ = spawn_blocking(move || house.reload_certificate()).await;
         let trouble = doors.follow(&config).await.err();
@@ -279,6 +318,7 @@ impl Host for Arc<House> {
         Some(Running {
             server: &self.server,
             runtime: &self.runtime,
+            dns: &self.names.dns,
         })
     }
 

@@ -12,6 +12,7 @@ mod limits;
 mod log;
 mod machine;
 mod password;
+mod reach;
 mod signals;
 
 use anyhow::{Context, Result};
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         Some(Command::User(user)) => command::user::run(user, &cli),
         Some(Command::Room(room)) => command::room::run(room, &cli),
         Some(Command::Family(family)) => command::family::run(family, &cli),
+        Some(Command::Dns(dns)) => command::dns::run(dns, &cli),
         Some(Command::Status) => command::status::run(&cli),
         Some(Command::Version) => command::version::run(cli.json),
     };

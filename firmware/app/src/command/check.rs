@@ -99,6 +99,9 @@ fn check_config(files: &[PathBuf], config: &Result<Config>) -> Vec<Finding> {
     if !config.tls.extra_ca.as_os_str().is_empty() {
         findings.push(readable(("tls.extra_ca", &config.tls.extra_ca)));
     }
+    if !config.dns.provider.is_empty() && !config.dns.token_file.as_os_str().is_empty() {
+        findings.push(readable(("dns.token_file", &config.dns.token_file)));
+    }
     if !config.turn.secret_file.as_os_str().is_empty() {
         findings.push(readable(("turn.secret_file", &config.turn.secret_file)));
     }

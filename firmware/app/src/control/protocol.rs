@@ -76,6 +76,13 @@ pub(crate) enum Request {
     },
     FamilyContactsOff,
     CheckStorage,
+    PlanRecords {
+        adopts: bool,
+    },
+    ApplyRecords {
+        adopts: bool,
+    },
+    RecordsStatus,
     Status,
 }
 
@@ -103,6 +110,8 @@ pub(crate) enum Answer {
     Rooms(Vec<RoomLine>),
     Room(RoomShown),
     Family(FamilyShown),
+    RecordsPlanned(RecordsPlanned),
+    RecordsSeen(Vec<RecordsSeen>),
     Findings(Vec<Finding>),
     Status(Status),
 }
@@ -236,6 +245,46 @@ pub(crate) struct FamilyRoomShown {
 pub(crate) struct FamilyContactsShown {
     pub(crate) on: bool,
     pub(crate) group: String,
+}
+
+/// What `dns plan` prints, and `dns apply` when it was done.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct RecordsPlanned {
+    /// `None` where nobody keeps the records.
+    pub(crate) zone: Option<String>,
+    /// Others' records stand in the way of all of it.
+    pub(crate) is_held: bool,
+    pub(crate) lines: Vec<RecordLine>,
+}
+
+/// A record and what is done about it.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct RecordLine {
+    /// `keep`, `create`, `change`, `adopt`, `remove`, `conflict`, or `enter` where that is left to people.
+    pub(crate) action: String,
+    /// Whole, without the dot at the end.
+    pub(crate) name: String,
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    /// As in a zone file.
+    pub(crate) data: String,
+    /// Seconds.
+    pub(crate) ttl: u32,
+    /// What is there instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) there: Option<String>,
+}
+
+/// What a name server answers about a record, as `dns status` prints it.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct RecordsSeen {
+    pub(crate) server: String,
+    pub(crate) name: String,
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    pub(crate) data: String,
+    /// `ok`, `not there`, or why there is no answer.
+    pub(crate) answer: String,
 }
 
 /// A report (XEP-0377) as `user reports` prints it.
