@@ -1,5 +1,6 @@
 //! Keeps the house reachable. Each service is a module of its own, and none knows another.
 
+pub mod acme;
 pub mod http;
 pub mod limits;
 pub mod turn;
