@@ -159,7 +159,8 @@ impl Acme {
     pub async fn keep(self, mut sane: watch::Receiver<bool>, mut stop: watch::Receiver<bool>) {
         let keeping = async {
             loop {
-                let rest = self.0.turn(*sane.borrow_and_update()).await;
+                let is_sane = *sane.borrow_and_update();
+                let rest = self.0.turn(is_sane).await;
                 tokio::select! {
                     () = sleep(rest) => {}
                     () = self.0.changed.notified() => {}
