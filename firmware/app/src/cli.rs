@@ -46,6 +46,8 @@ pub(crate) enum Command {
 pub(crate) enum Checked {
     Config,
     Storage,
+    Tls,
+    Clock,
 }
 
 #[derive(Subcommand)]

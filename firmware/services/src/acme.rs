@@ -207,6 +207,15 @@ impl Acme {
     }
 }
 
+/// The certificate that is kept, whether or not a server runs: its chain, PEM.
+///
+/// # Errors
+/// The disk's.
+pub fn kept(store: &Store) -> Result<Option<String>, store::Error> {
+    let kept = CERTIFICATE.get(&store.snapshot()?, &())?;
+    Ok(kept.map(|kept| kept.chain))
+}
+
 impl Inner {
     fn config(&self) -> Arc<Config> {
         self.config

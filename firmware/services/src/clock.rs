@@ -161,6 +161,11 @@ impl SaneClock {
         self.0.sane.subscribe()
     }
 
+    /// How it is, in plain words.
+    pub fn finding(&self) -> Finding {
+        self.0.view().finding()
+    }
+
     /// Looks at the clock until `stop` turns true, and saves the time now and then, and in the end.
     pub async fn keep(self, mut stop: watch::Receiver<bool>) {
         let keeping = async {
@@ -236,7 +241,7 @@ impl Inner {
     }
 }
 
-/// The last time that was right, of a store; 0: never.
+/// The last time that was right, of a store, in milliseconds since 1970; 0: never.
 ///
 /// # Errors
 /// The disk's.
@@ -367,8 +372,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_board_without_a_battery_waits_and_remembers() {
-        let disk = SimDisk::new();
-        let open = || Store::open(Arc::new(disk.clone()), Options::default()).unwrap();
+        let store = Store::open(Arc::new(SimDisk::new()), Options::default()).unwrap();
         let board = |begin, told_after| {
             Arc::new(Board {
                 start: Instant::now(),
@@ -377,7 +381,7 @@ mod tests {
             })
         };
         let start = |board: Arc<Board>| {
-            let clock = SaneClock::new(open(), board.clone(), board, BUILT).unwrap();
+            let clock = SaneClock::new(store.clone(), board.clone(), board, BUILT).unwrap();
             let (stop, stopped) = watch::channel(false);
             let keeping = tokio::spawn(clock.clone().keep(stopped));
             (clock.sane(), stop, keeping)
@@ -387,13 +391,14 @@ mod tests {
         assert!(!*sane.borrow());
         sane.wait_for(|sane| *sane).await.unwrap();
         assert!((60_000..70_000).contains(&first.elapsed_ms()));
-        assert!(saved(&open()).unwrap() >= BUILT + 10 * DAY, "at once");
+        sleep(LOOK).await;
+        assert!(saved(&store).unwrap() >= BUILT + 10 * DAY, "at once");
         sleep(Duration::from_mins(90)).await;
-        let hourly = saved(&open()).unwrap() - BUILT - 10 * DAY;
+        let hourly = saved(&store).unwrap() - BUILT - 10 * DAY;
         assert!((SAVE_MS..SAVE_MS + 120_000).contains(&hourly), "{hourly}");
         stop.send_replace(true);
         keeping.await.unwrap();
-        let last = saved(&open()).unwrap();
+        let last = saved(&store).unwrap();
         assert_eq!(last, first.now(), "in the end");
         // The next time nobody tells, and the clock of the board has stopped meanwhile.
         let (sane, _stop, _keeping) = start(board(last - DAY, u64::MAX));
