@@ -294,7 +294,12 @@ impl Inner {
             self.say(Standing::Asking);
         }
         let failures = if is_same { last.failures } else { 0 };
-        match self.attempt(wish, &known, held.as_ref()).await {
+        let mut outcome = self.attempt(wish, &known, held.as_ref()).await;
+        if outcome.as_ref().is_err_and(|it| it.is_about_account) {
+            // It is forgotten now, and will be made anew.
+            outcome = self.attempt(wish, &known, held.as_ref()).await;
+        }
+        match outcome {
             Ok(()) => Duration::ZERO,
             Err(trouble) => self.failed(mark, failures + 1, held, trouble).await,
         }

@@ -616,7 +616,7 @@ async fn nonces_that_are_not_taken_and_accounts_that_are_forgotten() {
     house.good().await;
     assert_eq!(world.orders(), 1);
     world.authority.shape().is_forgetful = true;
-    world.travel_to(DAY * 30 + HOUR * 2).await;
+    world.travel_to(DAY * 30 + Duration::from_mins(10)).await;
     house.good().await;
     let shape = world.authority.shape();
     assert_eq!((shape.orders.len(), shape.is_forgetful), (2, false));
