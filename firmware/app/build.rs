@@ -1,5 +1,5 @@
-//! What `hearth version` tells: the commit, the target, and the TLS library of the lock file; and how the
-//! binary is linked.
+//! What `hearth version` tells: the commit, the target, and the TLS library of the lock file; from when the sources
+//! are; and how the binary is linked.
 
 use std::{env, fs, path::Path, process::Command};
 
@@ -10,6 +10,7 @@ fn main() {
         env::var("TARGET").unwrap_or_default()
     );
     println!("cargo::rustc-env=HEARTH_COMMIT={}", commit(&root));
+    println!("cargo::rustc-env=HEARTH_BUILT={}", built(&root));
     let lock = root.join("Cargo.lock");
     println!("cargo::rerun-if-changed={}", lock.display());
     let lock = fs::read_to_string(lock).unwrap_or_default();
@@ -43,6 +44,21 @@ fn commit(root: &Path) -> String {
     let commit = output.ok().filter(|output| output.status.success());
     let commit = commit.and_then(|output| String::from_utf8(output.stdout).ok());
     commit.map_or_else(|| "unknown".to_owned(), |commit| commit.trim().to_owned())
+}
+
+/// Seconds since 1970 of the commit: the same for everybody who builds it. Without one, what the builder says, or
+/// the beginning of the year in which this was written.
+fn built(root: &Path) -> u64 {
+    println!("cargo::rerun-if-env-changed=SOURCE_DATE_EPOCH");
+    let output = Command::new("git")
+        .args(["log", "-1", "--format=%ct"])
+        .current_dir(root)
+        .output();
+    let commit = output.ok().filter(|output| output.status.success());
+    let commit = commit.and_then(|output| String::from_utf8(output.stdout).ok());
+    let said = env::var("SOURCE_DATE_EPOCH").ok().or(commit);
+    said.and_then(|seconds| seconds.trim().parse().ok())
+        .unwrap_or(1_767_225_600)
 }
 
 /// The version of a package in the lock file.

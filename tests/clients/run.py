@@ -21,7 +21,7 @@ from federation import namespace
 from federation.hearth import HearthHouse
 from federation.prosody import ProsodyHouse
 from hearth import Hearth
-from journeys import (archive, bosh, bytestream, carbons, commands, component, converse_bosh,
+from journeys import (archive, bosh, bytestream, carbons, certificates, commands, component, converse_bosh,
                       converse_websocket, dns_knot, federation_certificates, federation_devices,
                       federation_faults, federation_names, federation_people, federation_restart,
                       federation_rooms, federation_streams, first_start, instructions, lift_profanity, lift_slixmpp,
@@ -54,6 +54,7 @@ JOURNEYS = {
     "upload": upload,
     "bytestream": bytestream,
     "turn": turn,
+    "certificates": certificates,
     "first_start": first_start,
     "dns_knot": dns_knot,
     "protocol_scripts": protocol_scripts,

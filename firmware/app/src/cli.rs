@@ -49,6 +49,8 @@ pub(crate) enum Command {
 pub(crate) enum Checked {
     Config,
     Storage,
+    Tls,
+    Clock,
 }
 
 #[derive(Subcommand)]

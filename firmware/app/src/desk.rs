@@ -3,6 +3,7 @@
 //!
 //! Requests that change something take turns: each sees what the one before it has made durable.
 
+mod checks;
 mod family;
 mod rooms;
 
@@ -20,6 +21,7 @@ use server::{
     AccountChange, Report, Server,
     accounts::{self, Listed, Refusal},
     devices,
+    tls::Certificate,
 };
 use services::dns::Dns;
 use std::{
@@ -48,6 +50,8 @@ pub(crate) trait Host: Send + Sync {
     /// no account in use, or no server. Called outside of the runtime; blocks.
     fn try_push(&self, localpart: &str) -> Option<Vec<TrialLine>>;
     fn status(&self, accounts: u64, rooms: u64) -> Status;
+    /// The one in use, where a server runs.
+    fn certificate(&self) -> Option<Certificate>;
     /// The server, where one runs.
     fn running(&self) -> Option<Running<'_>>;
 }
@@ -175,6 +179,8 @@ impl Desk {
                 &self.store,
                 &self.host.config(),
             ))),
+            Request::CheckTls => self.check_tls(),
+            Request::CheckClock => self.check_clock(),
             Request::Status => {
                 let (accounts, rooms) = (self.accounts(), self.rooms()?);
                 Ok(Answer::Status(self.host.status(accounts, rooms)))
@@ -455,6 +461,10 @@ impl Host for Alone {
     }
 
     fn try_push(&self, _: &str) -> Option<Vec<TrialLine>> {
+        None
+    }
+
+    fn certificate(&self) -> Option<Certificate> {
         None
     }
 

@@ -87,7 +87,9 @@ impl Doors {
         let address = move || asked.web_address();
         let clients = ClientDoor::new(house.server.clone(), house.tls.clone());
         let version = env!("CARGO_PKG_VERSION");
+        let challenges = house.challenges.clone();
         let site = Site::new(version, house.health(), numbers, address, pages)
+            .with_challenges(move |token| challenges.get(token))
             .with_clients(clients.clone());
         let (server, certificate) = (house.server.clone(), house.tls.clone());
         let config = server.config();

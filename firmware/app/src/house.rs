@@ -15,8 +15,9 @@ use server::{
     AccountChange, Parts, Server,
     calls::{Secret, SecretError},
     devices,
-    tls::{Source, Tls},
+    tls::{Certificate, Source, Tls},
 };
+use services::acme::Files;
 use std::{
     io::{self, Write},
     path::PathBuf,
@@ -44,6 +45,8 @@ pub(crate) fn open_store(config: &Config) -> Result<(Arc<Store>, WriterThread)> 
 pub(crate) struct House {
     pub(crate) server: Arc<Server>,
     pub(crate) tls: Arc<Tls>,
+    /// What authorities look for at the port without TLS.
+    pub(crate) challenges: Files,
     health: watch::Sender<Health>,
     /// What is bound, for `status`.
     listeners: Mutex<Listeners>,
@@ -78,6 +81,7 @@ impl House {
         Ok(Arc::new(House {
             server,
             tls,
+            challenges: Files::default(),
             health,
             listeners,
             runtime,
@@ -184,6 +188,8 @@ impl House {
         let own = self.tls.reload(&Source::of(&config), now);
         let others = self.tls.reload_trust(&config.tls.extra_ca, now);
         match own.and(others) {
+            // Whoever asks the authority says how it is.
+            Ok(_) if config.tls.mode == TlsMode::Acme => {}
             Ok(_) => self.say("certificate", Level::Ok, CERTIFICATE_OK.to_owned()),
             Err(error) => {
                 let text = format!("what was read before stays in use: {error}");
@@ -193,7 +199,7 @@ impl House {
     }
 
     /// A change of health; people who read logs hear of trouble once.
-    fn say(&self, part: &'static str, level: Level, text: String) {
+    pub(crate) fn say(&self, part: &'static str, level: Level, text: String) {
         self.health.send_if_modified(|health| {
             let old = health.parts().iter().find(|known| known.part == part);
             if old.is_some_and(|old| old.level == level && old.text == text) {
@@ -225,7 +231,9 @@ impl House {
     /// All listeners are bound: tells people and programs.
     pub(crate) fn ready(&self, doors: &Doors, desk: &Desk) -> Result<()> {
         let config = self.server.config();
-        self.say("certificate", Level::Ok, CERTIFICATE_OK.to_owned());
+        if config.tls.mode != TlsMode::Acme {
+            self.say("certificate", Level::Ok, CERTIFICATE_OK.to_owned());
+        }
         self.note_listeners(doors, None);
         let listeners = self
             .listeners
@@ -312,6 +320,10 @@ impl Host for Arc<House> {
             }
             Some(lines)
         })
+    }
+
+    fn certificate(&self) -> Option<Certificate> {
+        Some(self.tls.identity().certificate().clone())
     }
 
     fn running(&self) -> Option<Running<'_>> {

@@ -10,6 +10,7 @@ use server::{
     tls::Files,
     world::{Clock, Dice, Timestamp},
 };
+use services::clock::{self, Network};
 use std::{
     env, fmt,
     fs::{self, DirBuilder, File, OpenOptions},
@@ -86,6 +87,28 @@ impl Clock for MachineClock {
     fn elapsed_ms(&self) -> u64 {
         self.0.elapsed().as_millis() as u64
     }
+}
+
+/// What the system's service for the time says of itself (systemd-timesyncd.service(8)).
+pub(crate) struct MachineTime;
+
+impl clock::System for MachineTime {
+    fn network(&self) -> Network {
+        let service = Path::new("/run/systemd/timesync");
+        if service.join("synchronized").exists() {
+            Network::Told
+        } else if service.exists() {
+            Network::Asking
+        } else {
+            Network::Unknown
+        }
+    }
+}
+
+/// When this program was made, milliseconds since 1970.
+pub(crate) fn built_ms() -> Timestamp {
+    let seconds: u64 = env!("HEARTH_BUILT").parse().unwrap_or(0);
+    seconds * 1_000
 }
 
 /// The operating system's randomness, through the crypto provider.

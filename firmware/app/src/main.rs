@@ -23,6 +23,7 @@ use desk::Desk;
 use doors::Doors;
 use house::House;
 use household::Config;
+use reach::acme::Certificates;
 use signals::{Signal, Signals};
 use std::{
     borrow::Cow,
@@ -101,17 +102,21 @@ async fn run(files: &[PathBuf], config: Arc<Config>) -> Result<()> {
     let mut signals = Signals::listen()?;
     let (store, writer) = house::open_store(&config)?;
     let house = House::new(config.clone(), store.clone())?;
+    let certificates = Certificates::restore(&house, &store)?;
     let desk = Arc::new(Desk::new(Box::new(house.clone()), store)?);
     let mut doors = Doors::open(&house, &desk).await?;
     let control = tokio::spawn(Control::bind(&config.data_dir)?.serve(desk.clone()));
     let keeping = tokio::spawn(house.clone().keep());
     house.ready(&doors, &desk)?;
+    let certificates = certificates.keep(&house);
     while signals.next().await == Signal::Reload {
         house.reload(files, &mut doors).await;
+        certificates.follow(&house.server.config());
     }
     tracing::info!("stopping");
     control.abort();
     let _ = control.await;
+    certificates.end().await;
     doors.close().await;
     keeping.abort();
     house.stopped().await;

@@ -1,4 +1,5 @@
 //! What keeps the house reachable from outside: the services of `services`, with the machine's clock, dice and
-//! files. Each is a module of its own, as there.
+//! files. Each is a module of its own, as there, and none knows another.
 
+pub(crate) mod acme;
 pub(crate) mod dns;

@@ -2,12 +2,20 @@
 //! certificates are believed.
 //!
 //! State: one [`Identity`] (certificate, key and the configurations made of them) and one [`Trust`],
-//! replaced as a whole when the files change; connections keep the one they began with. Session tickets
-//! belong to an identity too: a session resumed from under another certificate would be bound to that one
-//! (`tls-server-end-point`), and no login would succeed.
+//! replaced as a whole when the files change or an authority has given another; connections keep the one they
+//! began with. Session tickets belong to an identity too: a session resumed from under another certificate
+//! would be bound to that one (`tls-server-end-point`), and no login would succeed.
+//!
+//! There is one certificate with all names of the house, so whatever name a client asks for (SNI, RFC 6066 §3)
+//! it is shown that one. Only an authority that looks for a proof is answered by name (`proof.rs`).
 
+mod certificate;
 mod channel;
+pub(crate) mod proof;
 mod self_signed;
+
+pub use certificate::Certificate;
+pub use proof::Proof;
 
 use crate::{
     limits::{PEM_BYTES_MAX, ROOTS_MS, TLS_SESSIONS_MAX},
@@ -15,9 +23,10 @@ use crate::{
     s2s::{self, trust::Trust},
     world::Timestamp,
 };
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use aws_lc_rs::digest;
 use household::{Config, config::TlsMode};
+use proof::Proofs;
 use rustls::{
     CipherSuite, ClientConfig, ServerConfig,
     crypto::{CryptoProvider, aws_lc_rs::Ticketer},
@@ -68,6 +77,18 @@ pub enum Source {
         key: PathBuf,
         domain: String,
     },
+    /// Given by an authority ([`Tls::install`]); until then, as `SelfSigned`.
+    Issued {
+        domain: String,
+        directory: PathBuf,
+        names: Vec<String>,
+    },
+}
+
+/// What an authority has given, as PEM; the key is never shown.
+struct Issued {
+    certificate: Vec<u8>,
+    key: Vec<u8>,
 }
 
 /// Why there is no certificate: a sentence for the administrator.
@@ -78,6 +99,8 @@ pub struct TlsError(String);
 pub struct Tls {
     files: Arc<dyn Files>,
     current: ArcSwap<Identity>,
+    issued: ArcSwapOption<Issued>,
+    proofs: Proofs,
     trust: ArcSwap<Trust>,
 }
 
@@ -89,8 +112,7 @@ pub struct Identity {
     end_point: Option<Vec<u8>>,
     /// Hash of the files it was read from.
     fingerprint: Vec<u8>,
-    /// When the certificate expires.
-    expires: Timestamp,
+    certificate: Certificate,
     /// Whether everybody's browser believes it, as it was when last looked at.
     is_publicly_trusted: AtomicBool,
     /// When that was.
@@ -114,18 +136,42 @@ impl Source {
                 domain: config.domain.clone(),
             };
         }
-        let names = &config.names;
-        let mut all = vec![config.domain.clone()];
-        all.extend(
-            [&names.rooms, &names.upload, &names.proxy, &names.pubsub]
-                .map(|name| format!("{name}.{}", config.domain)),
-        );
-        all.extend(config.components.keys().cloned());
-        Source::SelfSigned {
-            directory: config.data_dir.join("tls"),
-            names: all,
+        let (directory, names) = (config.data_dir.join("tls"), all_names(config));
+        if config.tls.mode == TlsMode::Acme {
+            let domain = config.domain.clone();
+            return Source::Issued {
+                domain,
+                directory,
+                names,
+            };
+        }
+        Source::SelfSigned { directory, names }
+    }
+}
+
+/// The domain, then the names of components.
+fn all_names(config: &Config) -> Vec<String> {
+    let names = &config.names;
+    let mut all = vec![config.domain.clone()];
+    all.extend(
+        [&names.rooms, &names.upload, &names.proxy, &names.pubsub]
+            .map(|name| format!("{name}.{}", config.domain)),
+    );
+    all.extend(config.components.keys().cloned());
+    all
+}
+
+/// The names that a certificate for this house is to have, as they stand in one (A-labels, RFC 5280 §7.2), the
+/// domain first, each once. An address stays as it is.
+pub fn names(config: &Config) -> Vec<String> {
+    let mut names = Vec::new();
+    for name in all_names(config) {
+        let name = idna::domain_to_ascii(&name).unwrap_or(name);
+        if !names.contains(&name) {
+            names.push(name);
         }
     }
+    names
 }
 
 impl Tls {
@@ -137,11 +183,13 @@ impl Tls {
         extra_ca: &Path,
         now: Timestamp,
     ) -> Result<Tls, TlsError> {
-        let current = ArcSwap::from_pointee(Identity::load(&*files, source, now)?);
+        let current = ArcSwap::from_pointee(Identity::load(&*files, source, None, now)?);
         let trust = ArcSwap::from_pointee(Trust::open(&files, extra_ca)?);
         Ok(Tls {
             files,
             current,
+            issued: ArcSwapOption::empty(),
+            proofs: Proofs::default(),
             trust,
         })
     }
@@ -163,14 +211,27 @@ impl Tls {
     /// Looks whether the files changed, every few seconds and on SIGHUP; `true` if there is a new
     /// certificate. After an error the old one stays in use.
     pub fn reload(&self, source: &Source, now: Timestamp) -> Result<bool, TlsError> {
-        if let Source::Files {
-            certificate,
-            key,
-            domain,
-        } = source
-        {
-            let pem = read(&*self.files, "tls.certificate", certificate)?;
-            let fingerprint = fingerprint(&pem, &read(&*self.files, "tls.key", key)?);
+        let issued = self.issued.load();
+        let foreign = match (source, &*issued) {
+            (
+                Source::Files {
+                    certificate,
+                    key,
+                    domain,
+                },
+                _,
+            ) => {
+                let pem = read(&*self.files, "tls.certificate", certificate)?;
+                let fingerprint = fingerprint(&pem, &read(&*self.files, "tls.key", key)?);
+                Some((pem, fingerprint, domain))
+            }
+            (Source::Issued { domain, .. }, Some(issued)) => {
+                let fingerprint = fingerprint(&issued.certificate, &issued.key);
+                Some((issued.certificate.clone(), fingerprint, domain))
+            }
+            _ => None,
+        };
+        if let Some((pem, fingerprint, domain)) = foreign {
             let current = self.current.load();
             if fingerprint == current.fingerprint {
                 // Authorities come and go, and the clock may have been wrong.
@@ -180,13 +241,59 @@ impl Tls {
                 return Ok(false);
             }
         }
-        let identity = Identity::load(&*self.files, source, now)?;
+        let identity = Identity::load(&*self.files, source, issued.as_deref(), now)?;
+        Ok(self.replace(identity))
+    }
+
+    fn replace(&self, identity: Identity) -> bool {
         let is_new = identity.fingerprint != self.current.load().fingerprint;
         if is_new {
             self.current.store(Arc::new(identity));
             info!("a new certificate is in use");
         }
-        Ok(is_new)
+        is_new
+    }
+
+    /// Uses this chain and key, both PEM, from the next handshake on, wherever `source` wants what an authority
+    /// has given; elsewhere it is kept until one does. `true` if it is another one than before.
+    ///
+    /// # Errors
+    /// It cannot be read, is not for `key`, or lacks one of `names` (A-labels): what was in use stays.
+    pub fn install(
+        &self,
+        (certificate, key): (&[u8], &[u8]),
+        names: &[String],
+        source: &Source,
+        now: Timestamp,
+    ) -> Result<bool, TlsError> {
+        let fault = |reason| TlsError(format!("the authority's certificate: {reason}"));
+        let identity = Identity::from_pem(certificate, key).map_err(fault)?;
+        let missing = identity.certificate.lacks(names);
+        if !missing.is_empty() {
+            return Err(fault(format!("it is not for {}", missing.join(", "))));
+        }
+        self.issued.store(Some(Arc::new(Issued {
+            certificate: certificate.to_vec(),
+            key: key.to_vec(),
+        })));
+        let Source::Issued { domain, .. } = source else {
+            return Ok(false);
+        };
+        identity.judge(&*self.files, certificate, domain, now);
+        Ok(self.replace(identity))
+    }
+
+    /// Shows these to authorities that look for them (RFC 8737), and no others: none with an empty list.
+    ///
+    /// # Errors
+    /// A key that cannot be used: those of before stay.
+    pub fn prove(&self, proofs: Vec<Proof>) -> Result<(), TlsError> {
+        self.proofs.set(proofs)
+    }
+
+    /// What an authority is answered that looks for this name.
+    pub(crate) fn proof(&self, name: &str) -> Option<Arc<ServerConfig>> {
+        self.proofs.of(name)
     }
 
     /// The certificate for the next handshake.
@@ -201,13 +308,21 @@ impl Tls {
 }
 
 impl Identity {
-    fn load(files: &dyn Files, source: &Source, now: Timestamp) -> Result<Identity, TlsError> {
-        match source {
-            Source::Files {
-                certificate,
-                key,
-                domain,
-            } => {
+    fn load(
+        files: &dyn Files,
+        source: &Source,
+        issued: Option<&Issued>,
+        now: Timestamp,
+    ) -> Result<Identity, TlsError> {
+        match (source, issued) {
+            (
+                Source::Files {
+                    certificate,
+                    key,
+                    domain,
+                },
+                _,
+            ) => {
                 let pem = (
                     read(files, "tls.certificate", certificate)?,
                     read(files, "tls.key", key)?,
@@ -221,7 +336,19 @@ impl Identity {
                 identity.judge(files, &pem.0, domain, now);
                 Ok(identity)
             }
-            Source::SelfSigned { directory, names } => {
+            (Source::Issued { domain, .. }, Some(issued)) => {
+                let identity = Identity::from_pem(&issued.certificate, &issued.key)
+                    .map_err(|reason| TlsError(format!("the authority's certificate: {reason}")))?;
+                identity.judge(files, &issued.certificate, domain, now);
+                Ok(identity)
+            }
+            (
+                Source::SelfSigned { directory, names }
+                | Source::Issued {
+                    directory, names, ..
+                },
+                _,
+            ) => {
                 let (certificate, key) = self_signed::obtain(files, directory, names, now)?;
                 Identity::from_pem(&certificate, &key).map_err(|reason| {
                     TlsError(format!(
@@ -240,8 +367,9 @@ impl Identity {
         let leaf = chain
             .first()
             .ok_or("the certificate file holds no certificate")?;
-        let (end_point, expires) =
-            channel::of_leaf(leaf).ok_or("the first certificate cannot be read")?;
+        let unreadable = "the first certificate cannot be read";
+        let end_point = channel::of_leaf(leaf).ok_or(unreadable)?;
+        let known = Certificate::of_der(leaf).ok_or(unreadable)?;
         let private = PrivateKeyDer::from_pem_slice(key)
             .map_err(|_| "the key file holds no private key in PEM (PKCS #8, PKCS #1 or SEC 1)")?;
         let provider = Arc::new(provider());
@@ -254,7 +382,7 @@ impl Identity {
             peers,
             end_point,
             fingerprint: fingerprint(certificate, key),
-            expires,
+            certificate: known,
             is_publicly_trusted: AtomicBool::new(false),
             judged: AtomicU64::new(0),
         })
@@ -319,9 +447,9 @@ impl Identity {
         }
     }
 
-    /// When the certificate expires, in milliseconds since 1970.
-    pub fn expires(&self) -> Timestamp {
-        self.expires
+    /// What the certificate says.
+    pub fn certificate(&self) -> &Certificate {
+        &self.certificate
     }
 }
 

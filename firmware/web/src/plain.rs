@@ -1,11 +1,20 @@
 //! What is there without TLS: the way to https.
 
 use axum::{
-    Router,
-    http::{StatusCode, Uri, header::LOCATION},
+    Extension, Router,
+    extract::Path,
+    http::{
+        HeaderValue, StatusCode, Uri,
+        header::{CONTENT_TYPE, LOCATION},
+    },
     response::{IntoResponse, Response},
-    routing::any,
+    routing::get,
 };
+use std::sync::Arc;
+
+/// What an authority is answered that asks for the challenge with this token; `None` where there is none.
+#[derive(Clone)]
+pub(crate) struct Challenges(pub(crate) Arc<dyn Fn(&str) -> Option<String> + Send + Sync>);
 
 /// `address` is what the new URL begins with, whatever host was asked for: a name from elsewhere leads to
 /// this house, and not to where it says.
@@ -14,8 +23,24 @@ pub(crate) fn router(
 ) -> Router {
     Router::new()
         // RFC 8555 §8.3: an authority asks in the clear, and takes an answer of ours alone.
-        .route("/.well-known/acme-challenge/{token}", any(no_challenge))
+        .route(
+            "/.well-known/acme-challenge/{token}",
+            get(challenge).fallback(no_challenge),
+        )
         .fallback(move |uri: Uri| async move { redirect(address(), &uri) })
+}
+
+async fn challenge(
+    challenges: Option<Extension<Challenges>>,
+    Path(token): Path<String>,
+) -> Response {
+    match challenges.and_then(|Extension(challenges)| (challenges.0)(&token)) {
+        Some(proof) => {
+            let kind = HeaderValue::from_static("application/octet-stream");
+            ([(CONTENT_TYPE, kind)], proof).into_response()
+        }
+        None => no_challenge().await,
+    }
 }
 
 async fn no_challenge() -> Response {

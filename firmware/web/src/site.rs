@@ -98,6 +98,18 @@ impl Peer {
 }
 
 impl Site {
+    /// With answers for authorities that ask, in the clear, for the challenge with a token (RFC 8555 §8.3);
+    /// `None` where there is no such challenge.
+    #[must_use]
+    pub fn with_challenges(
+        mut self,
+        answer: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+    ) -> Site {
+        let challenges = plain::Challenges(Arc::new(answer));
+        self.http = self.http.layer(Extension(challenges));
+        self
+    }
+
     /// With the doors for clients that come by HTTP, and the way to find them.
     #[must_use]
     pub fn with_clients(mut self, door: ClientDoor) -> Site {

@@ -145,12 +145,28 @@ async fn without_tls_there_is_the_way_to_https() {
             "{answer}"
         );
     }
-    let answer = world
-        .get(world.http, "/.well-known/acme-challenge/x", "")
-        .await;
-    assert_eq!(status(&answer), 404, "until somebody has a challenge");
     let answer = world.get(world.http, "/healthz", "").await;
     assert!(answer.ends_with("\r\n\r\nok\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn an_authority_finds_its_challenge_in_the_clear_and_nowhere_else() {
+    let world = World::new().await;
+    for (address, token, expected) in [
+        (world.http, "known", 200),
+        (world.http, "unknown", 404),
+        (world.http, "known/", 308),
+        (world.https, "known", 404),
+    ] {
+        let path = format!("/.well-known/acme-challenge/{token}");
+        let answer = world.get(address, &path, "").await;
+        assert_eq!(status(&answer), expected, "{token}: {answer}");
+        assert_eq!(
+            answer.ends_with("\r\n\r\nknown.proof"),
+            expected == 200,
+            "{answer}"
+        );
+    }
 }
 
 #[tokio::test]

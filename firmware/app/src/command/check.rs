@@ -19,11 +19,21 @@ pub(crate) fn run(what: Option<Checked>, cli: &Cli) -> Result<ExitCode> {
     let files = configuration::files(&cli.config);
     let mut findings = Vec::new();
     let config = configuration::read(&files);
-    if what != Some(Checked::Storage) || config.is_err() {
+    let is_asked = |part| what.is_none_or(|what| what == part);
+    if is_asked(Checked::Config) || config.is_err() {
         findings.extend(check_config(&files, &config));
     }
-    if let (Ok(config), true) = (config, what != Some(Checked::Config)) {
-        findings.extend(check_storage(&Arc::new(config)));
+    if let Ok(config) = config {
+        let config = Arc::new(config);
+        if is_asked(Checked::Storage) {
+            findings.extend(check_storage(&config));
+        }
+        if is_asked(Checked::Tls) {
+            findings.extend(check_data(&config, "tls", &Request::CheckTls));
+        }
+        if is_asked(Checked::Clock) {
+            findings.extend(check_data(&config, "clock", &Request::CheckClock));
+        }
     }
     if cli.json {
         print_line(&serde_json::to_string(&findings)?)?;
@@ -105,16 +115,6 @@ fn check_config(files: &[PathBuf], config: &Result<Config>) -> Vec<Finding> {
     if !config.turn.secret_file.as_os_str().is_empty() {
         findings.push(readable(("turn.secret_file", &config.turn.secret_file)));
     }
-    if config.tls.mode == TlsMode::Acme {
-        let text =
-            "tls.mode = \"acme\": this version fetches no certificates and uses a self-signed one";
-        findings.push(finding(
-            "config",
-            Level::Warn,
-            text,
-            "use \"files\" for a certificate of your own",
-        ));
-    }
     findings.extend(without_effect(config));
     findings
 }
@@ -143,22 +143,29 @@ fn check_storage(config: &Arc<Config>) -> Vec<Finding> {
     if !config.data_dir.exists() {
         return vec![machine::check_place(&config.data_dir)];
     }
-    match ask(config, &Request::CheckStorage) {
+    check_data(config, "storage", &Request::CheckStorage)
+}
+
+/// What a running server finds, or the command itself in what it has kept.
+fn check_data(config: &Arc<Config>, part: &str, request: &Request) -> Vec<Finding> {
+    if !config.data_dir.exists() {
+        // Asking makes no data directory.
+        let text = "nothing is known before the first start";
+        return vec![finding(part, Level::Ok, text, "")];
+    }
+    match ask(config, request) {
         Ok(Answer::Findings(findings)) => findings,
-        Ok(Answer::Refused(text)) => vec![finding(
-            "storage",
-            Level::Fail,
-            text,
-            "see the log of the server",
-        )],
-        Ok(_) => vec![finding(
-            "storage",
-            Level::Fail,
-            UNEXPECTED,
-            "restart the server",
-        )],
+        Ok(Answer::Refused(text)) => {
+            vec![finding(
+                part,
+                Level::Fail,
+                text,
+                "see the log of the server",
+            )]
+        }
+        Ok(_) => vec![finding(part, Level::Fail, UNEXPECTED, "restart the server")],
         Err(error) => vec![finding(
-            "storage",
+            part,
             Level::Fail,
             format!("{error:#}"),
             "then check again",
@@ -175,7 +182,7 @@ fn without_effect(config: &Config) -> Vec<Finding> {
             [$((stringify!($($key).+), config.$($key).+ != standard.$($key).+)),+]
         };
     }
-    let sections = set![address, router, lan, acme, dns, update,];
+    let sections = set![address, router, lan, dns, update,];
     let sections = sections.map(|(section, set)| (format!("[{section}]"), set));
     let keys = set![
         language,

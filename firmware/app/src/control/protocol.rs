@@ -83,6 +83,8 @@ pub(crate) enum Request {
         adopts: bool,
     },
     RecordsStatus,
+    CheckTls,
+    CheckClock,
     Status,
 }
 

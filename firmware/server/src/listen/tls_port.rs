@@ -9,15 +9,22 @@ use super::{
 };
 use crate::{
     limits::TLS_HANDSHAKE_MS_MAX,
-    tls::{Identity, Tls},
+    tls::{Identity, Tls, proof},
 };
-use rustls::server::Acceptor;
+use rustls::{
+    ServerConfig,
+    server::{Acceptor, ClientHello},
+};
 use std::{
     io::{self, ErrorKind},
     sync::Arc,
     time::Duration,
 };
-use tokio::{io::AsyncReadExt, net::TcpStream, time::timeout};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
 use tokio_rustls::{LazyConfigAcceptor, TlsStream};
 
 /// What is spoken behind TLS.
@@ -40,15 +47,19 @@ pub(super) struct TlsPort {
     offers: &'static [Protocol],
     /// Of whoever sends no ALPN; `None`: their first bytes tell.
     silent: Option<Protocol>,
+    /// Whether authorities look here for proofs that a name is ours (RFC 8737 §3: at port 443).
+    has_proofs: bool,
 }
 
 pub(super) const C2S_TLS: TlsPort = TlsPort {
     offers: &[Protocol::Client],
     silent: Some(Protocol::Client),
+    has_proofs: false,
 };
 pub(super) const S2S_TLS: TlsPort = TlsPort {
     offers: &[Protocol::Server],
     silent: Some(Protocol::Server),
+    has_proofs: false,
 };
 pub(super) const HTTPS: TlsPort = TlsPort {
     // Who offers another protocol beside the web's wants that one; browsers do not know it.
@@ -60,11 +71,13 @@ pub(super) const HTTPS: TlsPort = TlsPort {
         Protocol::Http1,
     ],
     silent: None,
+    has_proofs: true,
 };
 // Browsers name nothing here.
 pub(super) const TURN_TLS: TlsPort = TlsPort {
     offers: &[Protocol::Turn],
     silent: Some(Protocol::Turn),
+    has_proofs: false,
 };
 
 /// A connection of which it is known what is spoken on it.
@@ -124,6 +137,11 @@ impl Entry<'_> {
         tcp: TcpStream,
     ) -> io::Result<(Option<Protocol>, TlsStream<TcpStream>, Arc<Identity>)> {
         let start = LazyConfigAcceptor::new(Acceptor::default(), tcp).await?;
+        if let Some(proof) = self.proof(&start.client_hello()) {
+            // RFC 8737 §3: what the authority came for was in the handshake.
+            start.into_stream(proof).await?.shutdown().await?;
+            return Err(refused("it wanted a proof, and has seen it"));
+        }
         let identity = self.tls.identity();
         let chosen = match start.client_hello().alpn() {
             Some(wanted) => {
@@ -142,6 +160,14 @@ impl Entry<'_> {
         };
         let stream = start.into_stream(config).await?;
         Ok((chosen, stream.into(), identity))
+    }
+
+    /// RFC 8737 §3: an authority names one protocol, and the domain that is to be proven.
+    fn proof(&self, hello: &ClientHello<'_>) -> Option<Arc<ServerConfig>> {
+        let wanted = hello.alpn()?;
+        let is_authority = self.port.has_proofs && wanted.eq([proof::ALPN]);
+        self.tls
+            .proof(hello.server_name().filter(|_| is_authority)?)
     }
 
     /// Reads until it is known what is spoken.

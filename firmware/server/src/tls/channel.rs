@@ -1,6 +1,5 @@
 //! What a login can be bound to (RFC 5056): the TLS connection itself, or the certificate it was made with.
 
-use crate::world::Timestamp;
 use aws_lc_rs::digest;
 use rustls::{ProtocolVersion, ServerConnection};
 use x509_parser::{
@@ -20,17 +19,11 @@ pub(super) fn exporter(connection: &ServerConnection) -> Option<Vec<u8>> {
         .ok()
 }
 
-/// `tls-server-end-point` (RFC 5929 §4) of a leaf certificate, where it has one, and when it expires. `None`
-/// where it is no certificate.
-pub(super) fn of_leaf(der: &[u8]) -> Option<(Option<Vec<u8>>, Timestamp)> {
+/// `tls-server-end-point` (RFC 5929 §4) of a leaf certificate, where it has one. `None` where it is no
+/// certificate.
+pub(super) fn of_leaf(der: &[u8]) -> Option<Option<Vec<u8>>> {
     let (_, certificate) = X509Certificate::from_der(der).ok()?;
-    let expires = certificate
-        .validity()
-        .not_after
-        .timestamp()
-        .saturating_mul(1_000);
-    let end_point = hash_of(&certificate).map(|hash| digest::digest(hash, der).as_ref().to_vec());
-    Some((end_point, Timestamp::try_from(expires).unwrap_or(0)))
+    Some(hash_of(&certificate).map(|hash| digest::digest(hash, der).as_ref().to_vec()))
 }
 
 /// The hash of the certificate's signature. MD5 and SHA-1 give way to SHA-256 (RFC 5929 §4.1).

@@ -4,15 +4,13 @@
 //! beside it. It has no extension that says what its key may sign, so that every TLS library accepts it as
 //! its own issuer.
 
-use super::{Files, TlsError};
+use super::{Certificate, Files, TlsError};
 use crate::world::Timestamp;
 use rcgen::{
     CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair, date_time_ymd,
 };
-use rustls_pki_types::{CertificateDer, pem::PemObject};
 use std::{collections::BTreeSet, io, net::IpAddr, path::Path, time::Duration};
 use tracing::{info, warn};
-use x509_parser::{certificate::X509Certificate, extensions::GeneralName, prelude::FromDer};
 
 pub(super) const CERTIFICATE: &str = "self-signed.pem";
 const KEY: &str = "self-signed.key";
@@ -102,43 +100,11 @@ fn alternative_names(names: &[String]) -> BTreeSet<String> {
 }
 
 fn fits(pem: &[u8], names: &BTreeSet<String>, now: Timestamp) -> bool {
-    let known = CertificateDer::from_pem_slice(pem)
-        .ok()
-        .and_then(|der| names_and_end(&der));
-    let Some((has, expires)) = known else {
+    let Some(known) = Certificate::of_pem(pem) else {
         warn!("the self-signed certificate cannot be read");
         return false;
     };
-    has == *names && expires > now + RENEW_MS
-}
-
-fn names_and_end(der: &[u8]) -> Option<(BTreeSet<String>, Timestamp)> {
-    let (_, certificate) = X509Certificate::from_der(der).ok()?;
-    let names = &certificate
-        .subject_alternative_name()
-        .ok()??
-        .value
-        .general_names;
-    let names = names.iter().filter_map(|name| match name {
-        GeneralName::DNSName(name) => Some((*name).to_owned()),
-        GeneralName::IPAddress(bytes) => match bytes.len() {
-            4 => <[u8; 4]>::try_from(*bytes)
-                .ok()
-                .map(|bytes| IpAddr::from(bytes).to_string()),
-            _ => <[u8; 16]>::try_from(*bytes)
-                .ok()
-                .map(|bytes| IpAddr::from(bytes).to_string()),
-        },
-        _ => None,
-    });
-    let expires = certificate
-        .validity()
-        .not_after
-        .timestamp()
-        .max(0)
-        .unsigned_abs()
-        * 1_000;
-    Some((names.collect(), expires))
+    known.names == *names && known.expires > now + RENEW_MS
 }
 
 #[cfg(test)]

@@ -157,7 +157,7 @@ fn the_self_signed_certificate_is_made_once_and_anew_when_it_no_longer_fits() {
     );
     let second = certificate(&disk);
     assert_ne!(second, first);
-    let close_to_its_end = tls.identity().expires() - DAY_MS;
+    let close_to_its_end = tls.identity().certificate().expires - DAY_MS;
     assert_eq!(
         tls.reload(
             &self_signed(&["localhost", "rooms.localhost"]),
@@ -181,7 +181,7 @@ fn nobody_is_invited_to_send_early_data() {
 fn a_board_without_a_clock_makes_a_certificate_for_today() {
     let disk = Arc::new(Disk::default());
     let tls = open(disk, &self_signed(&["localhost"]), 0).unwrap();
-    assert!(tls.identity().expires() > NOW + 10 * 365 * DAY_MS);
+    assert!(tls.identity().certificate().expires > NOW + 10 * 365 * DAY_MS);
 }
 
 #[test]
@@ -397,11 +397,130 @@ fn what_browsers_believe_is_looked_at_again_when_a_day_has_passed() {
     assert!(!tls.identity().is_publicly_trusted());
 }
 
+fn given(names: &[&str]) -> Source {
+    Source::Issued {
+        domain: "localhost".into(),
+        directory: "tls".into(),
+        names: names.iter().map(|name| (*name).into()).collect(),
+    }
+}
+
+#[test]
+fn what_an_authority_gives_replaces_the_self_signed_one_and_stays() {
+    let disk = Arc::new(Disk::default());
+    let source = given(&["localhost"]);
+    issue(&disk, "localhost");
+    let machine = Arc::new(Machine(disk.clone(), true));
+    let tls = Tls::open(machine, &source, Path::new(""), NOW).unwrap();
+    let before = tls.identity();
+    assert!(before.certificate().is_self_issued);
+    let file = |path| disk.read(Path::new(path)).unwrap();
+    let (chain, key) = (file("chain.pem"), file("key.pem"));
+    let names = |names: &[&str]| -> Vec<String> { names.iter().map(|n| (*n).into()).collect() };
+    let both = names(&["localhost", "groupchat.localhost"]);
+    for (pair, wanted, expected) in [
+        (
+            (&chain, &key),
+            &both,
+            "the authority's certificate: it is not for groupchat.localhost",
+        ),
+        (
+            (&chain, &file("tls/self-signed.key")),
+            &names(&["localhost"]),
+            "the authority's certificate: certificate and key do not go together",
+        ),
+        (
+            (&vec![], &key),
+            &both,
+            "the authority's certificate: the certificate file holds no certificate",
+        ),
+    ] {
+        let refused = tls.install((pair.0, pair.1), wanted, &source, NOW);
+        let text = refused.unwrap_err().to_string();
+        assert!(text.starts_with(expected), "{text}");
+        assert!(
+            Arc::ptr_eq(&before, &tls.identity()),
+            "the old one stays: {text}"
+        );
+    }
+    let wanted = names(&["localhost"]);
+    assert_eq!(tls.install((&chain, &key), &wanted, &source, NOW), Ok(true));
+    assert_eq!(
+        tls.install((&chain, &key), &wanted, &source, NOW),
+        Ok(false)
+    );
+    assert!(tls.identity().is_publicly_trusted());
+    assert_eq!(tls.reload(&source, NOW + DAY_MS), Ok(false));
+    assert!(!tls.identity().certificate().is_self_issued);
+    // Another mode has its own, and this one is there when its mode comes back.
+    assert_eq!(tls.reload(&self_signed(&["localhost"]), NOW), Ok(true));
+    assert!(tls.identity().certificate().is_self_issued);
+    assert_eq!(tls.reload(&source, NOW), Ok(true));
+    assert!(!tls.identity().certificate().is_self_issued);
+}
+
+#[test]
+fn what_is_given_while_files_are_wanted_waits() {
+    let disk = Arc::new(Disk::default());
+    install(&disk, &["localhost"]);
+    let tls = open(disk.clone(), &installed(), NOW).unwrap();
+    let before = tls.identity();
+    issue(&disk, "localhost");
+    let file = |path| disk.read(Path::new(path)).unwrap();
+    let (chain, key) = (file("chain.pem"), file("key.pem"));
+    assert_eq!(
+        tls.install((&chain, &key), &[], &installed(), NOW),
+        Ok(false)
+    );
+    assert!(Arc::ptr_eq(&before, &tls.identity()));
+}
+
+#[test]
+fn names_of_a_house_are_ascii_and_come_once() {
+    let mut config = Config::default();
+    "bücher.example".clone_into(&mut config.domain);
+    "rooms".clone_into(&mut config.names.pubsub);
+    "rooms".clone_into(&mut config.names.rooms);
+    let expected = ["", "rooms.", "upload.", "proxy."];
+    let expected = expected.map(|label| format!("{label}xn--bcher-kva.example"));
+    assert_eq!(names(&config), expected);
+}
+
+#[test]
+fn a_proof_is_for_its_name_and_as_long_as_it_is_wanted() {
+    let tls = open(Arc::default(), &self_signed(&["localhost"]), NOW).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    params.custom_extensions = vec![rcgen::CustomExtension::new_acme_identifier(&[7; 32])];
+    let made = params.self_signed(&key).unwrap();
+    let proof = || Proof {
+        name: "localhost".into(),
+        certificate: made.der().clone(),
+        key: PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+    };
+    assert!(tls.proof("localhost").is_none());
+    tls.prove(vec![proof()]).unwrap();
+    let config = tls.proof("LOCALHOST").expect("names have no case");
+    assert_eq!(config.alpn_protocols, [proof::ALPN]);
+    assert!(tls.proof("other.example").is_none());
+    let wrong = Proof {
+        key: PrivateKeyDer::Pkcs8(vec![7; 32].into()),
+        ..proof()
+    };
+    let refused = tls.prove(vec![wrong]).unwrap_err().to_string();
+    assert!(refused.starts_with("no proof can be shown for localhost: "));
+    assert!(tls.proof("localhost").is_some(), "those of before stay");
+    tls.prove(vec![]).unwrap();
+    assert!(tls.proof("localhost").is_none());
+}
+
 /// Puts an authority into `root.pem`, and a certificate of it for this name to where an administrator's is.
 fn issue(disk: &Disk, name: &str) {
     let (root_key, key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
     let mut root = CertificateParams::new(vec![]).unwrap();
     root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    root.distinguished_name
+        .push(rcgen::DnType::CommonName, "An authority");
     let authority = root.self_signed(&root_key).unwrap();
     let issuer = Issuer::new(root, root_key);
     let leaf = CertificateParams::new(vec![name.to_owned()]).unwrap();

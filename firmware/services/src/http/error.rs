@@ -36,6 +36,11 @@ impl Error {
         }
     }
 
+    /// Nobody could be asked; the text is a clause that says why.
+    pub fn unreachable(text: &str) -> Error {
+        Error::new(ErrorKind::Unreachable, text)
+    }
+
     pub(crate) fn address(address: &str) -> Error {
         Error::new(
             ErrorKind::Address,

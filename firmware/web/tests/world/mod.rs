@@ -41,7 +41,8 @@ impl World {
         let config = Arc::new(Config::default());
         let pages = web_ui::router(move || config.clone()).merge(pages(&go_on, &asked));
         let address = || Some("https://home.example:8443".to_owned());
-        let site = Site::new("1.2.3", listening, Numbers::default, address, pages);
+        let site = Site::new("1.2.3", listening, Numbers::default, address, pages)
+            .with_challenges(|token| (token == "known").then(|| "known.proof".to_owned()));
         let secured = |protocol, is_publicly_trusted| {
             Some(Secured {
                 version: None,
