@@ -1,5 +1,7 @@
 //! Keeps the house reachable. Each service is a module of its own, and none knows another.
 
+pub mod address;
 pub mod http;
 pub mod limits;
+pub mod links;
 pub mod turn;
