@@ -1,9 +1,9 @@
 //! The address under which the world calls this house: found by itself, and followed.
 //!
 //! Asked are this machine's own interfaces, the router, STUN servers and echoes on the web, as `[address]`
-//! says, one family apart from the other. `judge.rs` weighs what they say, `schedule.rs` decides when they are
-//! asked; both know neither sockets nor clocks. With the domain `localhost`, or without sources, nothing is
-//! sent. State: [`Address`] owns what was found, which everybody else reads.
+//! says, one family apart from the other. `judge.rs` weighs what they say, `schedule.rs` decides when they
+//! are asked; both know neither sockets nor clocks. With the domain `localhost`, or without sources, nothing
+//! is sent. State: [`Address`] owns what was found, which everybody else reads.
 
 mod asking;
 mod echo;

@@ -4,4 +4,5 @@ pub mod address;
 pub mod http;
 pub mod limits;
 pub mod links;
+pub mod router;
 pub mod turn;

@@ -1,4 +1,5 @@
-//! One question to one web server that answers with the caller's address, over one family alone. Owns nothing.
+//! One question to one web server that answers with the caller's address, over one family alone. Owns
+//! nothing.
 
 use super::limits::ECHO_BYTES_MAX;
 use crate::http::Http;

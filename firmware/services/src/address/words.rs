@@ -47,8 +47,8 @@ fn found(name: &str, address: IpAddr, why: &Why, behind: Option<IpAddr>) -> Find
             format!(
                 "{text}; but your router has {inner}, so there is a second router before it (double NAT)"
             ),
-            "set the first router, often the provider's box, to \"bridge\" or make yours its \"exposed host\"; \
-             else forward every port in both",
+            "set the first router, often the provider's box, to \"bridge\" or make yours its \"exposed \
+             host\"; else forward every port in both",
         ),
         (None, Why::Alone(Class::Router)) => finding(Level::Ok, text, ""),
         (None, Why::Alone(_)) => finding(

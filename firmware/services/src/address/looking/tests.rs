@@ -281,7 +281,8 @@ all | router 192.168.0.2 stun 9.9.9.9 echo 9.9.9.9 | 9.9.9.9 Agreed([Stun, Echo]
 all | router 192.168.0.2 | NotFound(NotPublic(192.168.0.2, Private))
 all | stun 10.0.0.1 echo 10.0.0.1 | NotFound(NotPublic(10.0.0.1, Private))
 all | stun 203.0.113.7 echo 9.9.9.9 | NotFound(OneOnly(Echo, 9.9.9.9))
-all | router 9.9.9.9 stun 8.8.8.8 echo 8.8.8.8 | NotFound(Disagree([(Router, 9.9.9.9), (Stun, 8.8.8.8), (Echo, 8.8.8.8)]))
+all | router 9.9.9.9 stun 8.8.8.8 echo 8.8.8.8 | \
+NotFound(Disagree([(Router, 9.9.9.9), (Stun, 8.8.8.8), (Echo, 8.8.8.8)]))
 all | stun 9.9.9.9 stun 8.8.8.8 | NotFound(Disagree([(Stun, 8.8.8.8), (Stun, 9.9.9.9)]))
 all |  | Silent
 interface |  | NotFound(NoWay)
