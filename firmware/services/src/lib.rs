@@ -1,6 +1,7 @@
 //! Keeps the house reachable. Each service is a module of its own, and none knows another.
 
 pub mod address;
+pub mod check;
 pub mod http;
 pub mod limits;
 pub mod links;

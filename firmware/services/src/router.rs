@@ -15,7 +15,7 @@ mod speaker;
 mod upnp;
 mod words;
 
-pub use port::{Port, Protocol, Refusal, Wanted};
+pub use port::{Port, Protocol, Wanted, ports};
 
 use crate::links::Links;
 use household::Finding;

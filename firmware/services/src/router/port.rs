@@ -1,6 +1,6 @@
 //! What is asked of a router, and what it answers: plain values.
 
-use household::Config;
+use household::{Config, config::AddressSource};
 use std::{fmt, net::SocketAddr};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,30 +65,35 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// The ports that are bound for others than this machine: `bound` are listeners by their names.
-    /// Nothing, in a house called `localhost`.
-    pub fn of<'a>(
-        config: &Config,
-        bound: impl Iterator<Item = (&'a str, &'a SocketAddr)>,
-    ) -> Wanted {
+    /// What the configuration wants, with these ports of the house. Nothing, in one called `localhost`.
+    pub fn of(config: &Config, ports: Vec<Port>) -> Wanted {
         if config.domain == "localhost" {
             return Wanted::default();
         }
-        let sources = &config.address.sources;
-        let asks_address = sources.contains(&household::config::AddressSource::Router);
-        let mut ports = Vec::new();
-        if config.router.enabled {
-            for (name, address) in bound.filter(|(_, it)| !it.ip().is_loopback()) {
-                ports.extend(ports_of(config, name, address.port()));
-            }
-        }
-        ports.sort_by_key(|port: &Port| (!port.is_needed, port.protocol, port.outside));
-        ports.dedup_by_key(|port| (port.protocol, port.outside));
         Wanted {
-            ports,
-            asks_address,
+            asks_address: config.address.sources.contains(&AddressSource::Router),
+            ports: if config.router.enabled {
+                ports
+            } else {
+                Vec::new()
+            },
         }
     }
+}
+
+/// The ports by which the world comes in: of those listeners, by their names, that are bound for others than
+/// this machine. The most important first.
+pub fn ports<'a>(
+    config: &Config,
+    bound: impl Iterator<Item = (&'a str, &'a SocketAddr)>,
+) -> Vec<Port> {
+    let mut ports = Vec::new();
+    for (name, address) in bound.filter(|(_, it)| !it.ip().is_loopback()) {
+        ports.extend(ports_of(config, name, address.port()));
+    }
+    ports.sort_by_key(|port: &Port| (!port.is_needed, port.protocol, port.outside));
+    ports.dedup_by_key(|port| (port.protocol, port.outside));
+    ports
 }
 
 /// Outside, the web has its one port, and what proves a domain to a certificate authority has port 80
@@ -124,7 +129,7 @@ fn ports_of(config: &Config, name: &str, inside: u16) -> Vec<Port> {
 
 /// Why a router does not open a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub(super) enum Refusal {
     /// Somebody else in the house has it; where it is known, who.
     Taken(Option<String>),
     /// It may not, or not for us.
@@ -157,7 +162,8 @@ mod tests {
                 .iter()
                 .map(|(name, address)| (*name, address.parse().unwrap()))
                 .collect();
-            let wanted = Wanted::of(&config, bound.iter().map(|(name, it)| (*name, it)));
+            let ports = ports(&config, bound.iter().map(|(name, it)| (*name, it)));
+            let wanted = Wanted::of(&config, ports);
             let ports = wanted.ports.iter();
             let ports: Vec<String> = ports
                 .map(|it| format!("{it}<{}{}", it.inside, if it.is_needed { "!" } else { "" }))
