@@ -11,6 +11,7 @@
 
 mod allocate;
 mod allocation;
+pub(crate) mod ask;
 mod bucket;
 mod core;
 mod credentials;
