@@ -73,7 +73,7 @@ struct Wishes {
     config: Arc<Config>,
     ports: Ports,
     outside: Outside,
-    issuer: Seen<Issuer>,
+    issuers: Seen<Vec<Issuer>>,
 }
 
 /// What is remembered from round to round.
@@ -98,7 +98,7 @@ impl Dns {
             ports: Ports::of(&config),
             config: Arc::new(config),
             outside: Outside::default(),
-            issuer: Seen::Unknown,
+            issuers: Seen::Unknown,
         };
         Dns(Arc::new(Inner {
             books: Books::new(parts.store.clone()),
@@ -129,8 +129,8 @@ impl Dns {
     }
 
     /// Whoever may make certificates is known now.
-    pub fn issuer(&self, issuer: Seen<Issuer>) {
-        self.wish(|wishes| wishes.issuer = issuer);
+    pub fn issuers(&self, issuers: Seen<Vec<Issuer>>) {
+        self.wish(|wishes| wishes.issuers = issuers);
     }
 
     fn wish(&self, change: impl FnOnce(&mut Wishes)) {
@@ -139,6 +139,12 @@ impl Dns {
             change(wishes);
             *wishes != before
         });
+    }
+
+    /// Whether somebody is to keep the records.
+    pub fn is_kept(&self) -> bool {
+        let provider = (self.0.parts.providers)(&self.0.config());
+        provider.is_ok_and(|provider| provider.is_some())
     }
 
     /// How it is going, now and from now on; `None` where nobody keeps the records.
@@ -183,7 +189,12 @@ impl Inner {
 
     fn wanted(&self) -> Wanted {
         let wishes = self.wishes.borrow();
-        desired(&wishes.config, wishes.ports, wishes.outside, &wishes.issuer)
+        desired(
+            &wishes.config,
+            wishes.ports,
+            wishes.outside,
+            &wishes.issuers,
+        )
     }
 
     fn config(&self) -> Arc<Config> {

@@ -1,6 +1,6 @@
 //! What scripts cannot say of nodes: what is on the disk, what is in one commit, and what does not fit.
 
-use super::*;
+use super::{node::NodeRecord, *};
 use crate::{
     account::Account,
     fixture::Fixture,

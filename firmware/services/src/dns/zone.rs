@@ -101,7 +101,12 @@ pub struct Wanted {
 }
 
 /// Every record that should be there.
-pub fn desired(config: &Config, ports: Ports, outside: Outside, issuer: &Seen<Issuer>) -> Wanted {
+pub fn desired(
+    config: &Config,
+    ports: Ports,
+    outside: Outside,
+    issuers: &Seen<Vec<Issuer>>,
+) -> Wanted {
     let domain = config.domain.as_str();
     let outside = outside.as_published(config);
     let (mut records, mut spared) = (Vec::new(), Vec::new());
@@ -125,17 +130,14 @@ pub fn desired(config: &Config, ports: Ports, outside: Outside, issuer: &Seen<Is
     for service in services(config, ports) {
         records.extend(service.records(domain));
     }
-    match issuer {
-        Seen::At(Issuer {
-            domain: ca,
-            account,
-        }) => {
-            let data = Data::Caa {
+    match issuers {
+        Seen::At(issuers) => {
+            let all = issuers.iter().map(|issuer| Data::Caa {
                 flags: 0,
                 tag: "issue".to_owned(),
-                value: format!("{ca}; accounturi={account}"),
-            };
-            records.push(Record::new(domain, RECORD_TTL_S, data));
+                value: format!("{}; accounturi={}", issuer.domain, issuer.account),
+            });
+            records.extend(all.map(|data| Record::new(domain, RECORD_TTL_S, data)));
         }
         Seen::Unknown => spared.push((domain.to_owned(), "CAA")),
         Seen::Nowhere => {}

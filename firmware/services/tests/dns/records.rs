@@ -15,10 +15,10 @@ use services::dns::{
 async fn an_empty_zone_is_filled_and_every_name_server_has_it() {
     let house = House::new().await;
     house.seen_at("192.0.2.7", "2001:db8::7");
-    house.dns.issuer(Seen::At(Issuer {
+    house.dns.issuers(Seen::At(vec![Issuer {
         domain: "ca.example".to_owned(),
         account: "https://ca.example/acct/7".to_owned(),
-    }));
+    }]));
     let planned = house.dns.plan(false).await.unwrap().unwrap();
     assert_eq!(planned.zone, ZONE);
     assert!(

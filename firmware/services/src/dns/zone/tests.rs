@@ -8,9 +8,9 @@ fn config(text: &str) -> Config {
     Config::from_texts([(Path::new("hearth.toml"), text)]).unwrap()
 }
 
-fn check(text: &str, outside: Outside, issuer: &Seen<Issuer>, expected: Expect) {
+fn check(text: &str, outside: Outside, issuers: &Seen<Vec<Issuer>>, expected: Expect) {
     let config = config(text);
-    let records = desired(&config, Ports::of(&config), outside, issuer);
+    let records = desired(&config, Ports::of(&config), outside, issuers);
     let spared = records
         .spared
         .iter()
@@ -32,14 +32,14 @@ fn both() -> Outside {
 
 #[test]
 fn a_whole_house_behind_port_443() {
-    let issuer = Seen::At(Issuer {
+    let issuers = Seen::At(vec![Issuer {
         domain: "letsencrypt.org".to_owned(),
         account: "https://acme.example/acct/7".to_owned(),
-    });
+    }]);
     check(
         "domain = 'home.example'\n[public]\nhttps_port = 443",
         both(),
-        &issuer,
+        &issuers,
         expect![[r#"
             home.example 60 AAAA 2001:db8::7
             home.example 60 A 192.0.2.7
