@@ -1,4 +1,4 @@
-//! What keeps the house reachable from outside: the services of `services`, with the machine's clock, dice and
-//! files. Each is a module of its own, as there.
+//! What keeps the house reachable from outside: the services of `services`, with the machine's clock, dice
+//! and files. Each is a module of its own, as there.
 
 pub(crate) mod dns;

@@ -3,7 +3,9 @@
 
 use super::{
     Dns, Inner,
-    limits::{AGAIN_FIRST, AGAIN_MAX, AGAIN_SAID_MAX, LOOK, LOOK_OUTSIDE, SEEN_FIRST, SEEN_MAX},
+    limits::{
+        AGAIN_FIRST, AGAIN_MAX, AGAIN_SAID_MAX, HELD_LOOK, LOOK, LOOK_OUTSIDE, SEEN_FIRST, SEEN_MAX,
+    },
     provider::Failure,
     report::{Seeing, failed, finding, left},
     round::Done,
@@ -105,7 +107,9 @@ impl Pace {
                     // What was written is looked for at once.
                     (self.look, self.look_again, self.unseen) = (Some(now), SEEN_FIRST, None);
                 }
-                if done.taken > 0 || done.failure.is_some() {
+                if done.plan.is_held {
+                    self.rest(now + jittered(HELD_LOOK, dice));
+                } else if done.taken > 0 || done.failure.is_some() {
                     let said = done.failure.as_ref().and_then(|failure| failure.again);
                     self.soon(now, said, dice);
                 } else {

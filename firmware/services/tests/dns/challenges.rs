@@ -12,6 +12,7 @@ async fn a_text_comes_is_seen_everywhere_and_goes() {
     let house = House::new().await;
     house.seen_at("192.0.2.7", "");
     house.apply(false).await.unwrap();
+    house.double.heard();
     house.double.add(
         ZONE,
         "TXT",
