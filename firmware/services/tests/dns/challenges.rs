@@ -68,3 +68,20 @@ async fn without_a_provider_it_is_said() {
     );
     assert!(!house.dns.txt_everywhere(NAME, "one").await);
 }
+
+#[tokio::test]
+async fn an_answer_that_is_too_long_for_a_datagram_is_fetched_whole() {
+    let house = House::new().await;
+    for number in 0..20 {
+        let text = format!("{number} {}", "left by others ".repeat(10));
+        house.double.add(
+            ZONE,
+            "TXT",
+            "_acme-challenge",
+            json!({ "data": text, "ttl": 30 }),
+        );
+    }
+    house.dns.publish_txt(NAME, "ours").await.unwrap();
+    assert!(house.dns.txt_everywhere(NAME, "ours").await);
+    assert!(!house.dns.txt_everywhere(NAME, "another").await);
+}
