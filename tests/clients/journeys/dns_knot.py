@@ -186,7 +186,7 @@ async def keep_records(server, knot):
                 ("house", base64.b64encode(bytes(32)).decode(), "another secret"),
                 ("stranger", knot.secret, "does not know the key"),
                 ("guest", knot.secret, "allow the key to update the zone"),
-                ("house", "no base64!", "no key in Base64")]:
+                ("house", "no-base64!", "no key in Base64")]:
             token(server).write_text(secret)
             configure(server, knot, "192.0.2.9", key)
             said = await refusal(server)
