@@ -2,8 +2,8 @@
 
 use super::{
     super::{
-        limits::{AGAIN_SAID_MAX, SAID_BYTES_MAX},
-        provider::{Failure, FailureKind},
+        limits::AGAIN_SAID_MAX,
+        provider::{Failure, FailureKind, shortened},
     },
     Call,
 };
@@ -91,18 +91,6 @@ fn again(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
         Some(reset.saturating_sub(now / 1_000).max(1))
     })?;
     Some(Duration::from_secs(seconds).min(AGAIN_SAID_MAX))
-}
-
-/// Somebody else's words, for a line of ours.
-fn shortened(text: &str) -> String {
-    let mut short = String::new();
-    for sign in text.chars().filter(|sign| !sign.is_control()) {
-        if short.len() + sign.len_utf8() > SAID_BYTES_MAX {
-            break;
-        }
-        short.push(sign);
-    }
-    short
 }
 
 #[cfg(test)]
