@@ -9,11 +9,11 @@ mod rooms;
 
 use crate::{
     control::protocol::{
-        AccountLine, Answer, DeviceLine, FamilyShown, Listeners, NewAccount, ReportLine, Request,
-        StanzaId, Status, TrialLine,
+        AccountLine, Answer, DeviceLine, FamilyShown, Listeners, NewAccount, RecordsQuestion,
+        ReportLine, Request, StanzaId, Status, TrialLine,
     },
     machine::{self, MachineDice},
-    reach::{self, dns::Question},
+    reach,
 };
 use anyhow::{Result, bail};
 use household::{Config, Health, Level, Numbers};
@@ -172,9 +172,7 @@ impl Desk {
             Request::FamilyRoomOff => self.family_room_off(),
             Request::FamilyContactsOn { group } => self.family_contacts_on(group),
             Request::FamilyContactsOff => self.family_contacts_off(),
-            Request::PlanRecords { adopts } => self.records(Question::Plan(*adopts)),
-            Request::ApplyRecords { adopts } => self.records(Question::Apply(*adopts)),
-            Request::RecordsStatus => self.records(Question::Status),
+            Request::Records { question } => self.records(*question),
             Request::CheckStorage => Ok(Answer::Findings(machine::check_store(
                 &self.store,
                 &self.host.config(),
@@ -231,7 +229,7 @@ impl Desk {
         Ok(Answer::Done)
     }
 
-    fn records(&self, question: Question) -> Result<Answer> {
+    fn records(&self, question: RecordsQuestion) -> Result<Answer> {
         match self.host.running() {
             Some(running) => running.wait(reach::dns::answer(running.dns, question)),
             None => reach::dns::alone(&self.host.config(), &self.store, question),

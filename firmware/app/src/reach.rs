@@ -1,5 +1,6 @@
-//! What keeps the house reachable from outside: the services of `services`, with the machine's clock, dice and
-//! files. Each is a module of its own, as there, and none knows another.
+//! What keeps the house reachable from outside: the services of `services`, with the machine's clock, dice
+//! and files. Each is a module of its own, as there, and none knows another.
 
 pub(crate) mod acme;
 pub(crate) mod dns;
+pub(crate) mod proofs;

@@ -152,7 +152,7 @@ impl Dns {
         self.0.health.subscribe()
     }
 
-    /// The records that should be there, whoever keeps them; none for a domain that is nobody else's business.
+    /// The records that should be there, whoever keeps them; none for a domain of this network alone.
     pub fn records(&self) -> Vec<Record> {
         if choose::is_public(&self.0.config().domain) {
             self.0.wanted().records
@@ -168,7 +168,10 @@ impl Dns {
 
     /// Does it now. With `adopts`, what others wrote in our place is written over.
     pub async fn apply(&self, adopts: bool) -> Result<Option<Done>, Failure> {
-        self.0.apply(adopts).await
+        let done = self.0.apply(adopts).await;
+        // The loop looks at what came of it.
+        self.0.wishes.send_modify(|_| {});
+        done
     }
 
     /// What the authoritative name servers answer. `None` where nobody keeps the records.

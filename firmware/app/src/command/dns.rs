@@ -3,7 +3,9 @@
 use super::{Caller, UNEXPECTED, print_all, print_line};
 use crate::{
     cli::{Cli, Dns},
-    control::protocol::{Answer, RecordLine, RecordsPlanned, RecordsSeen, Request},
+    control::protocol::{
+        Answer, RecordLine, RecordsPlanned, RecordsQuestion, RecordsSeen, Request,
+    },
 };
 use anyhow::{Result, bail};
 use serde_json::json;
@@ -19,23 +21,29 @@ pub(crate) fn run(dns: &Dns, cli: &Cli) -> Result<ExitCode> {
     }
 }
 
-fn planned(request: &Request, caller: &Caller) -> Result<RecordsPlanned> {
-    match caller.ask(request)? {
+fn ask(question: RecordsQuestion, caller: &Caller) -> Result<Answer> {
+    caller.ask(&Request::Records { question })
+}
+
+fn planned(question: RecordsQuestion, caller: &Caller) -> Result<RecordsPlanned> {
+    match ask(question, caller)? {
         Answer::RecordsPlanned(planned) => Ok(planned),
         _ => bail!(UNEXPECTED),
     }
 }
 
 fn plan(adopts: bool, caller: &Caller) -> Result<ExitCode> {
-    let planned = planned(&Request::PlanRecords { adopts }, caller)?;
+    let planned = planned(RecordsQuestion::Plan { adopts }, caller)?;
     let note = match &planned.zone {
         Some(zone) => format!("the zone is {zone}"),
         None if planned.lines.is_empty() => {
             "the domain is for this network alone: nothing is to be published".to_owned()
         }
-        None => "nobody keeps the records for us: enter these where the domain's records are kept, with A and \
-                 AAAA records for the house's own addresses"
-            .to_owned(),
+        None => {
+            "nobody keeps the records for us: enter these where the domain's records are kept, \
+                 with A and AAAA records for the house's own addresses"
+                .to_owned()
+        }
     };
     caller.note(&note)?;
     if planned.is_held {
@@ -65,7 +73,7 @@ fn sentence(line: &RecordLine) -> String {
 }
 
 fn apply(adopts: bool, caller: &Caller) -> Result<ExitCode> {
-    let planned = planned(&Request::ApplyRecords { adopts }, caller)?;
+    let planned = planned(RecordsQuestion::Apply { adopts }, caller)?;
     let is_done = |line: &&RecordLine| !["keep", "conflict"].contains(&line.action.as_str());
     let done: Vec<&RecordLine> = planned.lines.iter().filter(is_done).collect();
     if !caller.json {
@@ -89,7 +97,7 @@ fn apply(adopts: bool, caller: &Caller) -> Result<ExitCode> {
 
 /// Exit status 1 where a name server answers something else.
 fn status(caller: &Caller) -> Result<ExitCode> {
-    let Answer::RecordsSeen(seen) = caller.ask(&Request::RecordsStatus)? else {
+    let Answer::RecordsSeen(seen) = ask(RecordsQuestion::Status, caller)? else {
         bail!(UNEXPECTED)
     };
     let is_right = seen.iter().all(|line| line.answer == "ok");

@@ -76,13 +76,9 @@ pub(crate) enum Request {
     },
     FamilyContactsOff,
     CheckStorage,
-    PlanRecords {
-        adopts: bool,
+    Records {
+        question: RecordsQuestion,
     },
-    ApplyRecords {
-        adopts: bool,
-    },
-    RecordsStatus,
     CheckTls,
     CheckClock,
     Status,
@@ -247,6 +243,16 @@ pub(crate) struct FamilyRoomShown {
 pub(crate) struct FamilyContactsShown {
     pub(crate) on: bool,
     pub(crate) group: String,
+}
+
+/// What is asked about the records of the house. With `adopts`, those of others in our place may be written
+/// over.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum RecordsQuestion {
+    Plan { adopts: bool },
+    Apply { adopts: bool },
+    Status,
 }
 
 /// What `dns plan` prints, and `dns apply` when it was done.

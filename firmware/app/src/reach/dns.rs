@@ -1,7 +1,7 @@
 //! The records of the house: the service with what it needs of the machine, and the commands that ask it.
 
 use crate::{
-    control::protocol::{Answer, RecordLine, RecordsPlanned, RecordsSeen},
+    control::protocol::{Answer, RecordLine, RecordsPlanned, RecordsQuestion, RecordsSeen},
     machine::{MachineClock, MachineDice, MachineFiles},
 };
 use anyhow::{Context, Result, bail};
@@ -71,20 +71,11 @@ fn authorities(config: &Config) -> Vec<CertificateDer<'static>> {
     all
 }
 
-/// What is asked about the records.
-#[derive(Clone, Copy)]
-pub(crate) enum Question {
-    /// With or without what others wrote in our place.
-    Plan(bool),
-    Apply(bool),
-    Status,
-}
-
 /// Without a server: what is known is what the configuration says.
 pub(crate) fn alone(
     config: &Arc<Config>,
     store: &Arc<Store>,
-    question: Question,
+    question: RecordsQuestion,
 ) -> Result<Answer> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -98,14 +89,16 @@ pub(crate) fn alone(
     answer
 }
 
-pub(crate) async fn answer(dns: &Dns, question: Question) -> Result<Answer> {
+pub(crate) async fn answer(dns: &Dns, question: RecordsQuestion) -> Result<Answer> {
     match question {
-        Question::Plan(adopts) => Ok(Answer::RecordsPlanned(match dns.plan(adopts).await? {
-            Some(Planned { zone, plan }) => planned(Some(zone), &plan),
-            None => by_hand(dns),
-        })),
-        Question::Apply(adopts) => apply(dns, adopts).await,
-        Question::Status => match dns.status().await? {
+        RecordsQuestion::Plan { adopts } => {
+            Ok(Answer::RecordsPlanned(match dns.plan(adopts).await? {
+                Some(Planned { zone, plan }) => planned(Some(zone), &plan),
+                None => by_hand(dns),
+            }))
+        }
+        RecordsQuestion::Apply { adopts } => apply(dns, adopts).await,
+        RecordsQuestion::Status => match dns.status().await? {
             Some(seeing) => Ok(Answer::RecordsSeen(seen(&seeing))),
             None => bail!(NOBODY),
         },

@@ -4,6 +4,7 @@ mod bytestreams;
 mod commands;
 mod common;
 mod devices;
+mod dns;
 mod family;
 mod ports;
 mod rooms;

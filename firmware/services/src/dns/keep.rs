@@ -3,7 +3,10 @@
 
 use super::{
     Dns, Inner,
-    limits::{AGAIN_FIRST, AGAIN_MAX, AGAIN_SAID_MAX, LOOK, LOOK_OUTSIDE, SEEN_FIRST, SEEN_MAX},
+    limits::{
+        AGAIN_FIRST, AGAIN_MAX, AGAIN_SAID_MAX, HELD_LOOK, LOOK, LOOK_OUTSIDE, SEEN_FIRST, SEEN_MAX,
+    },
+    plan::Conflict,
     provider::Failure,
     report::{Seeing, failed, finding, left},
     round::Done,
@@ -105,9 +108,12 @@ impl Pace {
                     // What was written is looked for at once.
                     (self.look, self.look_again, self.unseen) = (Some(now), SEEN_FIRST, None);
                 }
+                let in_the_way = |conflict: &Conflict| conflict.is_in_the_way;
                 if done.taken > 0 || done.failure.is_some() {
                     let said = done.failure.as_ref().and_then(|failure| failure.again);
                     self.soon(now, said, dice);
+                } else if done.plan.conflicts.iter().any(in_the_way) {
+                    self.rest(now + jittered(HELD_LOOK, dice));
                 } else {
                     self.rest(now + jittered(LOOK, dice));
                 }

@@ -44,6 +44,8 @@ pub const AGAIN_SAID_MAX: Duration = Duration::from_hours(2);
 /// Between two looks at the provider's records while nothing changes: a record that somebody removed by hand
 /// is back within hours.
 pub const LOOK: Duration = Duration::from_hours(6);
+/// The same while others' records stand in the way: whoever removes them waits for that.
+pub const HELD_LOOK: Duration = Duration::from_hours(1);
 /// Between two looks at what the authoritative name servers answer while all is well: some sixty questions.
 pub const LOOK_OUTSIDE: Duration = Duration::from_hours(24);
 /// After a write, between the first looks at that; then it doubles up to [`AGAIN_MAX`].

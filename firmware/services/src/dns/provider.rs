@@ -1,6 +1,9 @@
 //! Whoever keeps the records of a zone, and what may go wrong there. Owns nothing.
 
-use super::record::{Kept, Record};
+use super::{
+    limits::SAID_BYTES_MAX,
+    record::{Kept, Record},
+};
 use std::{fmt, pin::Pin, time::Duration};
 
 /// An answer that is on its way.
@@ -87,3 +90,15 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+/// Somebody else's words, for a line of ours.
+pub(super) fn shortened(text: &str) -> String {
+    let mut short = String::new();
+    for sign in text.chars().filter(|sign| !sign.is_control()) {
+        if short.len() + sign.len_utf8() > SAID_BYTES_MAX {
+            break;
+        }
+        short.push(sign);
+    }
+    short
+}

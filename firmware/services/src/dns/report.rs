@@ -3,7 +3,7 @@
 use super::{
     authoritative::{Answered, Mute},
     plan::Conflict,
-    provider::{Failure, FailureKind},
+    provider::{Failure, FailureKind, shortened},
     record::Record,
     round::Done,
 };
@@ -116,10 +116,9 @@ pub(super) fn left(done: &Done) -> Option<Finding> {
 }
 
 fn conflicting(conflict: &Conflict, is_held: bool) -> Finding {
-    let there = conflict
-        .there
-        .first()
-        .map_or_else(String::new, |kept| kept.record.to_string());
+    // Others wrote it.
+    let there = conflict.there.first();
+    let there = there.map_or_else(String::new, |kept| shortened(&kept.record.to_string()));
     let next = "see `hearth dns plan`; `hearth dns apply --adopt` writes over it";
     if !conflict.is_in_the_way {
         let text = format!("\"{there}\" stands beside ours, so some are led elsewhere");
@@ -191,5 +190,26 @@ mod tests {
             let found = seeing(answers);
             assert!(found.starts_with(expected), "{found}, not {expected}");
         }
+    }
+
+    #[test]
+    fn what_others_wrote_moves_no_cursor() {
+        let text = format!("a\n\u{1b}[2J{}", "b".repeat(9_999));
+        let there = Record::new("a.example", 60, Data::Other("MX".to_owned(), text));
+        let conflict = Conflict {
+            wanted: Record::new("a.example", 60, Data::A([192, 0, 2, 1].into())),
+            there: vec![crate::dns::record::Kept {
+                id: "1".to_owned(),
+                record: there,
+            }],
+            is_in_the_way: true,
+        };
+        let finding = conflicting(&conflict, true);
+        assert!(
+            finding
+                .text
+                .starts_with("nothing is written: \"a.example 60 MX a[2Jbbb")
+        );
+        assert!(!finding.text.contains(char::is_control) && finding.text.len() < 400);
     }
 }

@@ -4,7 +4,7 @@
 use super::{
     Inner, Place,
     books::{Entries, Own},
-    limits::{CHALLENGE_AGE_MAX, RECORD_TTL_S},
+    limits::{CHALLENGE_AGE_MAX, CHALLENGE_TTL_S, RECORD_TTL_S},
     plan::{self, Plan, Step, plan},
     provider::{Failure, FailureKind},
     record::{Data, Kept, Record},
@@ -62,8 +62,10 @@ impl Inner {
         self.tidy(&place, &entries, &actual).await;
         let (mut taken, mut failure) = (0, None);
         if !plan.is_held {
-            if entries.own.is_empty() {
+            if entries.own.is_empty() && !plan.steps.is_empty() {
                 say_first(&place.zone, &plan);
+                let scratch = scratch(&self.config().domain);
+                rehearse(&place, &scratch, &actual).await?;
             }
             for step in &plan.steps {
                 match self.take(&place, step).await {
@@ -101,7 +103,8 @@ impl Inner {
             .chain([&marker])
             .map(|record| &record.name);
         let own = entries.own.values().map(|own| &own.name);
-        let names: BTreeSet<&String> = wished.chain(own).collect();
+        let scratch = scratch(&domain).name;
+        let names: BTreeSet<&String> = wished.chain(own).chain([&scratch]).collect();
         let names: Vec<String> = names.into_iter().cloned().collect();
         let actual = match place.provider.records(&place.zone, &names).await {
             // It was there, and may come back under another account.
@@ -184,6 +187,29 @@ impl Inner {
 fn marker(domain: &str, owner: &str) -> Record {
     let text = Data::Txt(format!("hearth={owner}"));
     Record::new(format!("_hearth-owner.{domain}"), RECORD_TTL_S, text)
+}
+
+/// A record that is there for a moment.
+fn scratch(domain: &str) -> Record {
+    let text = Data::Txt("hearth tries whether it may write here".to_owned());
+    Record::new(format!("_hearth-test.{domain}"), CHALLENGE_TTL_S, text)
+}
+
+/// Before the first write, each verb once: a right that is missing is told now, and not on the night when the
+/// address changes. What an earlier attempt could not remove is used again.
+async fn rehearse(place: &Place, scratch: &Record, actual: &[Kept]) -> Result<(), Failure> {
+    let (provider, zone) = (&place.provider, place.zone.as_str());
+    let left = actual.iter().find(|kept| kept.record.is_beside(scratch));
+    let made = match left {
+        Some(kept) => kept.clone(),
+        None => provider.create(zone, scratch).await?,
+    };
+    let other = Record {
+        ttl: RECORD_TTL_S,
+        ..scratch.clone()
+    };
+    let changed = provider.change(zone, &made, &other).await?;
+    provider.remove(zone, &changed).await
 }
 
 /// Before the first write, what will be written.

@@ -12,6 +12,7 @@ async fn a_text_comes_is_seen_everywhere_and_goes() {
     let house = House::new().await;
     house.seen_at("192.0.2.7", "");
     house.apply(false).await.unwrap();
+    house.double.heard();
     house.double.add(
         ZONE,
         "TXT",
@@ -66,4 +67,21 @@ async fn without_a_provider_it_is_said() {
         "{failure}"
     );
     assert!(!house.dns.txt_everywhere(NAME, "one").await);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_long_for_a_datagram_is_fetched_whole() {
+    let house = House::new().await;
+    for number in 0..20 {
+        let text = format!("{number} {}", "left by others ".repeat(10));
+        house.double.add(
+            ZONE,
+            "TXT",
+            "_acme-challenge",
+            json!({ "data": text, "ttl": 30 }),
+        );
+    }
+    house.dns.publish_txt(NAME, "ours").await.unwrap();
+    assert!(house.dns.txt_everywhere(NAME, "ours").await);
+    assert!(!house.dns.txt_everywhere(NAME, "another").await);
 }

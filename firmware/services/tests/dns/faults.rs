@@ -8,78 +8,70 @@ use super::{
 use http::Method;
 use serde_json::json;
 use services::dns::provider::{Failure, FailureKind};
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{collections::BTreeSet, sync::atomic::Ordering, time::Duration};
+
+/// One fault with the next request of this method, in a house that has something to do by it.
+async fn check(method: Method, fault: Fault, kind: FailureKind, part: &str) {
+    let house = House::new().await;
+    house.seen_at("192.0.2.7", "2001:db8::7");
+    house.apply(false).await.unwrap();
+    match method {
+        Method::PATCH => house.seen_at("192.0.2.8", "2001:db8::7"),
+        Method::POST => house.remove_by_hand("SRV"),
+        _ => house.remove_by_hand("CNAME"),
+    }
+    house.double.fail(method.clone(), fault);
+    let failure = house.apply(false).await.expect_err("a fault");
+    assert_eq!(failure.kind, kind, "{method} {fault:?}: {failure}");
+    assert!(failure.to_string().contains(part), "{failure}");
+    if let Fault::Busy(seconds) = fault {
+        assert_eq!(failure.again, Some(Duration::from_secs(seconds)));
+    }
+    house.apply(false).await.unwrap();
+    assert!(house.is_seen().await, "{method} {fault:?}");
+    assert_eq!(house.apply(false).await, Ok(vec![]));
+    let shown = house.double.shown(ZONE);
+    let once: BTreeSet<&String> = shown.iter().collect();
+    assert_eq!(once.len(), shown.len(), "nothing is there twice: {shown:?}");
+    assert!(!house.double.state().is_zone_gone);
+}
 
 #[tokio::test]
 async fn each_fault_is_said_and_the_next_round_finishes() {
     use FailureKind as Kind;
     use Fault::*;
-    for (method, fault, kind, part) in [
-        (
-            Method::GET,
-            Status(500),
-            Kind::Down,
-            "out of order: Server Error",
-        ),
-        (Method::GET, Status(302), Kind::Nonsense, "status 302"),
-        (
-            Method::GET,
-            Html,
-            Kind::Nonsense,
-            "something else than its API",
-        ),
-        (Method::GET, Huge, Kind::Nonsense, "too long"),
-        (
-            Method::GET,
-            OtherJson,
-            Kind::Nonsense,
-            "something else than its API",
-        ),
-        (Method::GET, Busy(30), Kind::Busy, "too many requests"),
-        (Method::POST, Status(503), Kind::Down, "out of order"),
-        (Method::POST, DoneAndGone, Kind::Down, "Gateway Timeout"),
-        (Method::POST, Busy(7), Kind::Busy, "too many requests"),
-        (
-            Method::POST,
-            Html,
-            Kind::Nonsense,
-            "something else than its API",
-        ),
-        (
-            Method::PATCH,
-            OtherId,
-            Kind::Nonsense,
-            "changed another record",
-        ),
-        (Method::PATCH, Status(404), Kind::Down, "unused"),
-    ] {
-        let house = House::new().await;
-        house.seen_at("192.0.2.7", "2001:db8::7");
-        if method == Method::PATCH {
-            house.apply(false).await.unwrap();
-            house.seen_at("192.0.2.8", "2001:db8::7");
-        }
-        house.double.fail(method.clone(), fault);
-        let failure = house.apply(false).await.expect_err("a fault");
-        if matches!(fault, Status(404)) {
-            assert_eq!(failure.kind, Kind::Gone);
-        } else {
-            assert_eq!(failure.kind, kind, "{method} {fault:?}: {failure}");
-            assert!(failure.to_string().contains(part), "{failure}");
-        }
-        if let Busy(seconds) = fault {
-            assert_eq!(failure.again, Some(Duration::from_secs(seconds)));
-        }
-        house.apply(false).await.unwrap();
-        assert!(house.is_seen().await, "{method} {fault:?}");
-        assert_eq!(house.apply(false).await, Ok(vec![]));
-        let shown = house.double.shown(ZONE);
-        let mut once = shown.clone();
-        once.sort();
-        once.dedup();
-        assert_eq!(once.len(), shown.len(), "nothing is there twice: {shown:?}");
-        assert!(!house.double.state().is_zone_gone);
-    }
+    let (get, post, patch) = (Method::GET, Method::POST, Method::PATCH);
+    let other = "something else than its API";
+    check(
+        get.clone(),
+        Status(500),
+        Kind::Down,
+        "out of order: Server Error",
+    )
+    .await;
+    check(get.clone(), Status(302), Kind::Nonsense, "status 302").await;
+    check(get.clone(), Html, Kind::Nonsense, other).await;
+    check(get.clone(), Huge, Kind::Nonsense, "too long").await;
+    check(get.clone(), OtherJson, Kind::Nonsense, other).await;
+    check(get, Busy(30), Kind::Busy, "too many requests").await;
+    check(post.clone(), Status(503), Kind::Down, "out of order").await;
+    check(post.clone(), DoneAndGone, Kind::Down, "Gateway Timeout").await;
+    check(post.clone(), Busy(7), Kind::Busy, "too many requests").await;
+    check(post, Html, Kind::Nonsense, other).await;
+    check(
+        patch.clone(),
+        OtherId,
+        Kind::Nonsense,
+        "changed another record",
+    )
+    .await;
+    check(
+        patch,
+        Status(404),
+        Kind::Gone,
+        "is not at DigitalOcean any more",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -92,9 +84,8 @@ async fn a_token_that_lacks_a_scope_is_told_which() {
     ] {
         let house = House::new().await;
         house.seen_at("192.0.2.7", "2001:db8::7");
-        if scope != "create" {
-            house.apply(false).await.unwrap();
-        }
+        house.apply(false).await.unwrap();
+        house.remove_by_hand("CNAME");
         house.double.state().scopes.remove(scope);
         house.seen_at(
             "192.0.2.8",
@@ -103,6 +94,33 @@ async fn a_token_that_lacks_a_scope_is_told_which() {
         let failure = house.apply(false).await.expect_err("no scope");
         assert_eq!(failure.kind, FailureKind::Scope, "{scope}");
         assert!(failure.to_string().contains(text), "{failure}");
+    }
+}
+
+#[tokio::test]
+async fn a_right_that_is_missing_is_told_before_anything_is_written() {
+    for scope in ["create", "update", "delete"] {
+        let house = House::new().await;
+        house.seen_at("192.0.2.7", "");
+        house.double.state().scopes.remove(scope);
+        for _ in 0..2 {
+            let failure = house.apply(false).await.expect_err("no scope");
+            let part = format!("domain:{scope} is missing");
+            assert!(failure.to_string().contains(&part), "{failure}");
+            // What could not be removed is there once.
+            assert_eq!(
+                house.double.shown(ZONE).len(),
+                usize::from(scope != "create")
+            );
+        }
+        house.double.state().scopes.insert(scope);
+        house.apply(false).await.unwrap();
+        assert!(house.is_seen().await);
+        let shown = house.double.shown(ZONE);
+        assert!(
+            !shown.iter().any(|line| line.contains("_hearth-test")),
+            "{shown:?}"
+        );
     }
 }
 
@@ -140,16 +158,23 @@ async fn what_is_set_up_wrongly() {
             "dns.provider = \"someone\" is not in this build",
         ),
         (
-            "[dns]\nprovider = 'digitalocean'\ntoken_file = '/token'\napi_base = 'http://elsewhere.example'".into(),
+            "[dns]\nprovider = 'digitalocean'\ntoken_file = '/token'\n\
+             api_base = 'http://elsewhere.example'"
+                .into(),
             FailureKind::Setup,
             "correct dns.api_base",
         ),
         (
-            "[dns]\nprovider = 'digitalocean'\ntoken_file = '/token'\napi_base = 'no address'".into(),
+            "[dns]\nprovider = 'digitalocean'\ntoken_file = '/token'\napi_base = 'no address'"
+                .into(),
             FailureKind::Setup,
             "dns.api_base = \"no address\" is no address",
         ),
-        ("domain = 'other.example'".into(), FailureKind::Zone, "has no zone for other.example"),
+        (
+            "domain = 'other.example'".into(),
+            FailureKind::Zone,
+            "has no zone for other.example",
+        ),
     ] {
         let failure = refused(&text).await;
         assert_eq!(failure.kind, kind, "{text}: {failure}");
@@ -181,13 +206,7 @@ async fn one_record_that_is_refused_keeps_no_other_back() {
     assert_eq!(house.double.shown(ZONE).len(), 16);
     // What the provider alone knows to be wrong.
     house.double.fail(Method::POST, Fault::Status(422));
-    house
-        .double
-        .state()
-        .zones
-        .get_mut(ZONE)
-        .unwrap()
-        .retain(|it| it["type"] != "SRV");
+    house.remove_by_hand("SRV");
     let failure = house.apply(false).await.expect_err("one was refused");
     assert_eq!(failure.kind, FailureKind::Refused);
     let services = |house: &House| {

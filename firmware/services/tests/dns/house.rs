@@ -155,6 +155,13 @@ impl House {
         }
     }
 
+    /// Somebody removes all records of a kind in the provider's web page.
+    pub(crate) fn remove_by_hand(&self, kind: &str) {
+        let mut state = self.double.state();
+        let records = state.zones.get_mut(ZONE).unwrap();
+        records.retain(|it| it["type"] != kind);
+    }
+
     /// Whether every name server answers with all of it.
     pub(crate) async fn is_seen(&self) -> bool {
         self.dns.status().await.unwrap().unwrap().is_right()

@@ -162,13 +162,7 @@ async fn what_somebody_removed_by_hand_comes_back_and_what_is_off_goes() {
     let house = House::new().await;
     house.seen_at("192.0.2.7", "");
     house.apply(false).await.unwrap();
-    house
-        .double
-        .state()
-        .zones
-        .get_mut(ZONE)
-        .unwrap()
-        .retain(|it| it["type"] != "CNAME");
+    house.remove_by_hand("CNAME");
     assert_eq!(house.apply(false).await.unwrap().len(), 4);
     house.configure("[names]\nrooms = 'talk'\n[listen]\nstun = []");
     house.apply(false).await.unwrap();
@@ -234,4 +228,16 @@ async fn nothing_is_sent_for_a_domain_that_is_nobodys() {
         assert_eq!(house.dns.status().await, Ok(None));
         assert!(house.double.heard().is_empty());
     }
+}
+
+#[tokio::test]
+async fn a_domain_in_letters_of_any_language_is_written_as_name_servers_know_it() {
+    let house = House::new().await;
+    house.configure("domain = 'bücher.example'");
+    let names: Vec<String> = house.dns.records().into_iter().map(|it| it.name).collect();
+    assert!(
+        names.contains(&"groupchat.xn--bcher-kva.example".to_owned()),
+        "{names:?}"
+    );
+    assert!(names.iter().all(|name| name.is_ascii()));
 }

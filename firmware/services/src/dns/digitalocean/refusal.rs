@@ -2,8 +2,8 @@
 
 use super::{
     super::{
-        limits::{AGAIN_SAID_MAX, SAID_BYTES_MAX},
-        provider::{Failure, FailureKind},
+        limits::AGAIN_SAID_MAX,
+        provider::{Failure, FailureKind, shortened},
     },
     Call,
 };
@@ -93,18 +93,6 @@ fn again(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     Some(Duration::from_secs(seconds).min(AGAIN_SAID_MAX))
 }
 
-/// Somebody else's words, for a line of ours.
-fn shortened(text: &str) -> String {
-    let mut short = String::new();
-    for sign in text.chars().filter(|sign| !sign.is_control()) {
-        if short.len() + sign.len_utf8() > SAID_BYTES_MAX {
-            break;
-        }
-        short.push(sign);
-    }
-    short
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,75 +113,33 @@ mod tests {
         }
     }
 
+    fn check(call: Call, status: u16, body: &str, kind: FailureKind, part: &str) {
+        let failure = refused(call, &reply(status, body, &[]), 0);
+        assert_eq!(failure.kind, kind, "{status}");
+        let text = failure.to_string();
+        assert!(text.contains(part) && text.len() < 500, "{text}");
+    }
+
+    #[test]
+    fn a_scope_that_is_missing_is_told() {
+        use FailureKind::Scope;
+        check(Call::Read, 403, "", Scope, "read records; make a token");
+        check(Call::Create, 403, "", Scope, "domain:create is missing");
+        check(Call::Update, 403, "", Scope, "change records");
+        check(Call::Delete, 403, "", Scope, "domain:delete is missing");
+    }
+
     #[test]
     fn each_refusal_leads_on() {
+        use FailureKind::{Busy, Down, Nonsense, Refused, Token};
         let long = format!("{{\"id\":\"x\",\"message\":\"a\\n{}\"}}", "b".repeat(9_999));
-        let json = "{\"id\":\"x\",\"message\":\"Unable to authenticate you\"}";
-        for (call, status, body, kind, part) in [
-            (
-                Call::Read,
-                401,
-                json,
-                FailureKind::Token,
-                "the token: Unable to authenticate you;",
-            ),
-            (
-                Call::Read,
-                403,
-                "",
-                FailureKind::Scope,
-                "read records; make a token",
-            ),
-            (
-                Call::Create,
-                403,
-                "",
-                FailureKind::Scope,
-                "domain:create is missing",
-            ),
-            (Call::Update, 403, "", FailureKind::Scope, "change records"),
-            (
-                Call::Delete,
-                403,
-                "",
-                FailureKind::Scope,
-                "domain:delete is missing",
-            ),
-            (
-                Call::Create,
-                422,
-                json,
-                FailureKind::Refused,
-                "Unable to authenticate you",
-            ),
-            (
-                Call::Create,
-                422,
-                &long,
-                FailureKind::Refused,
-                "record: abbb",
-            ),
-            (
-                Call::Create,
-                429,
-                "",
-                FailureKind::Busy,
-                "too many requests",
-            ),
-            (
-                Call::Read,
-                503,
-                "<html>",
-                FailureKind::Down,
-                "503 Service Unavailable",
-            ),
-            (Call::Read, 302, "", FailureKind::Nonsense, "status 302"),
-        ] {
-            let failure = refused(call, &reply(status, body, &[]), 0);
-            assert_eq!(failure.kind, kind, "{status}");
-            let text = failure.to_string();
-            assert!(text.contains(part) && text.len() < 500, "{text}");
-        }
+        let json = "{\"id\":\"x\",\"message\":\"Unable to do so\"}";
+        check(Call::Read, 401, json, Token, "the token: Unable to do so;");
+        check(Call::Create, 422, json, Refused, "record: Unable to do so");
+        check(Call::Create, 422, &long, Refused, "record: abbb");
+        check(Call::Create, 429, "", Busy, "too many requests");
+        check(Call::Read, 503, "<html>", Down, "503 Service Unavailable");
+        check(Call::Read, 302, "", Nonsense, "status 302");
     }
 
     #[test]

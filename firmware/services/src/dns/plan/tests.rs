@@ -37,34 +37,30 @@ fn shown(step: &Step) -> String {
     }
 }
 
+/// Lines of records, and of kinds that are spared.
+fn wishes(lines: &[&str]) -> Wanted {
+    let mut wanted = Wanted::default();
+    for line in lines {
+        match line.strip_prefix("spare ") {
+            Some("A") => wanted.spared.push(("h.example".to_owned(), "A")),
+            Some(other) => panic!("{other}"),
+            None => wanted.records.push(record(line)),
+        }
+    }
+    wanted
+}
+
 /// `there` are `id name ttl kind data`; ids in capitals are ours, those with a `C` are challenges.
 fn planned(wanted: &[&str], there: &[&str], adopts: bool) -> String {
-    let spared = wanted.iter().filter_map(|line| line.strip_prefix("spare "));
-    let kinds = ["A", "AAAA", "CAA"];
-    let spared = spared.map(|kind| {
-        (
-            "h.example".to_owned(),
-            *kinds.iter().find(|it| **it == kind).unwrap(),
-        )
-    });
-    let wanted = Wanted {
-        spared: spared.collect(),
-        records: wanted
-            .iter()
-            .filter(|line| !line.starts_with("spare "))
-            .map(|line| record(line))
-            .collect(),
+    let wanted = wishes(wanted);
+    let kept = |line: &&str| {
+        let (id, line) = line.split_once(' ').unwrap();
+        Kept {
+            id: id.to_owned(),
+            record: record(line),
+        }
     };
-    let actual: Vec<Kept> = there
-        .iter()
-        .map(|line| {
-            let (id, line) = line.split_once(' ').unwrap();
-            Kept {
-                id: id.to_owned(),
-                record: record(line),
-            }
-        })
-        .collect();
+    let actual: Vec<Kept> = there.iter().map(kept).collect();
     let is_ours = |id: &&String| id.chars().all(char::is_uppercase);
     let ids: BTreeSet<String> = actual
         .iter()

@@ -31,8 +31,8 @@ pub(super) fn refused(server: SocketAddr, answer: &Message) -> Option<Failure> {
         (ResponseCode::NoError, None) => return None,
         (_, Some(TsigError::BadKey)) => (
             FailureKind::Token,
-            "does not know the key".to_owned(),
-            "correct dns.tsig_name and dns.tsig_algorithm, or add the key there",
+            "does not know the key, or not for this zone".to_owned(),
+            "correct dns.tsig_name and dns.tsig_algorithm, or allow the key to update the zone there",
         ),
         (_, Some(TsigError::BadSig | TsigError::BadTrunc)) => (
             FailureKind::Token,
