@@ -1,4 +1,5 @@
-//! What `hearth check tls` and `hearth check clock` find: of a running server what it uses, otherwise what is kept.
+//! What `hearth check tls` and `hearth check clock` find: of a running server what it uses, otherwise what is
+//! kept.
 
 use super::Desk;
 use crate::{
@@ -98,10 +99,10 @@ fn findings(config: &Config, certificate: Option<&Certificate>, now: Timestamp) 
     let names = names.join(", ");
     let days = certificate.expires.saturating_sub(now) / DAY_MS;
     let mut found = vec![if certificate.expires <= now {
-        let days = (now - certificate.expires) / DAY_MS;
+        let end = xmpp::datetime::format(certificate.expires);
         finding(
             Level::Fail,
-            format!("the certificate for {names} ended {days} days ago"),
+            format!("the certificate for {names} ended {end}"),
             next,
         )
     } else if certificate.begins > now {
@@ -161,9 +162,15 @@ mod tests {
     }
 
     fn lines(findings: Vec<Finding>) -> String {
-        let lines = findings
-            .into_iter()
-            .map(|it| format!("{}: {}; {}\n", it.level.word(), it.text, it.next));
+        let lines = findings.into_iter().map(|it| {
+            let (level, text, next) = (
+                it.level.word(),
+                it.text.replace("home.example", "~"),
+                it.next,
+            );
+            let text = text.replace("; ", ";\n");
+            format!("{level}: {text}\n{next}\n")
+        });
         lines.collect()
     }
 
@@ -173,39 +180,47 @@ mod tests {
             TlsMode::Acme,
             |_| {},
             expect![[r#"
-            ok: the certificate for groupchat.home.example, home.example, proxy.home.example, pubsub.home.example, upload.home.example is good for 44 more days; it was given by An authority; 
+            ok: the certificate for groupchat.~, ~, proxy.~, pubsub.~, upload.~ is good for 44 more days;
+            it was given by An authority
+
         "#]],
         );
         check(
             TlsMode::Acme,
             |it| it.expires = NOW - DAY_MS,
             expect![[r#"
-            fail: the certificate for groupchat.home.example, home.example, proxy.home.example, pubsub.home.example, upload.home.example ended 1 days ago; see what is said of it below, or start the server
+            fail: the certificate for groupchat.~, ~, proxy.~, pubsub.~, upload.~ ended 2024-10-03T00:00:00Z
+            see what is said of it below, or start the server
         "#]],
         );
         check(
             TlsMode::Files,
             |it| it.expires = NOW + DAY_MS,
             expect![[r#"
-                warn: the certificate for groupchat.home.example, home.example, proxy.home.example, pubsub.home.example, upload.home.example ends within 2 days; put a new one in the file that tls.certificate names
+                warn: the certificate for groupchat.~, ~, proxy.~, pubsub.~, upload.~ ends within 2 days
+                put a new one in the file that tls.certificate names
             "#]],
         );
         check(
             TlsMode::Files,
             |it| it.begins = NOW + DAY_MS,
             expect![[r#"
-            fail: the time of the certificate for groupchat.home.example, home.example, proxy.home.example, pubsub.home.example, upload.home.example has not come; see `hearth check clock`, or use another
+            fail: the time of the certificate for groupchat.~, ~, proxy.~, pubsub.~, upload.~ has not come
+            see `hearth check clock`, or use another
         "#]],
         );
         check(
             TlsMode::SelfSigned,
             |it| {
                 it.is_self_issued = true;
-                it.names.remove("proxy.home.example");
+                it.names = ["home.example".to_owned()].into();
             },
             expect![[r#"
-                ok: the certificate for groupchat.home.example, home.example, pubsub.home.example, upload.home.example is good for 44 more days; it was made here, which browsers and apps do not believe by themselves; 
-                warn: the certificate is not for proxy.home.example; apps and other servers may refuse these names: get one that has them all
+                ok: the certificate for ~ is good for 44 more days;
+                it was made here, which browsers and apps do not believe by themselves
+
+                warn: the certificate is not for groupchat.~, upload.~, proxy.~, pubsub.~
+                apps and other servers may refuse these names: get one that has them all
             "#]],
         );
         let none = |mode| {
@@ -214,10 +229,13 @@ mod tests {
             lines(findings(&config, None, NOW))
         };
         expect![[r#"
-            fail: there is no certificate in the file that tls.certificate names; correct the path, or let the server's user read it
-        "#]].assert_eq(&none(TlsMode::Files));
+            fail: there is no certificate in the file that tls.certificate names
+            correct the path, or let the server's user read it
+        "#]]
+        .assert_eq(&none(TlsMode::Files));
         expect![[r#"
-            ok: a certificate will be made at the first start; 
+            ok: a certificate will be made at the first start
+
         "#]]
         .assert_eq(&none(TlsMode::Acme));
     }

@@ -28,16 +28,16 @@ pub(super) const OFFLINE_MS: (u64, u64) = (60_000, HOUR_MS);
 pub(super) const REFUSED_MS: (u64, u64) = (30 * 60_000, 12 * HOUR_MS);
 /// Milliseconds until the next attempt where the authority has had too many and does not say until when.
 pub(super) const LIMITED_MS: u64 = 6 * HOUR_MS;
-/// Milliseconds for which the word of an authority that it wants to be left alone is taken: the longest of the
-/// known limits is counted over a week.
+/// Milliseconds for which the word of an authority that it wants to be left alone is taken: the longest of
+/// the known limits is counted over a week.
 pub(super) const LIMITED_MS_MAX: u64 = 7 * DAY_MS;
 
 /// Milliseconds between two questions when to renew (RFC 9773 §4.3.2), at least and at most.
 pub(super) const ADVICE_MS: (u64, u64) = (HOUR_MS, DAY_MS);
 /// The same where the answer was none (RFC 9773 §4.3.3).
 pub(super) const NO_ADVICE_MS: u64 = 6 * HOUR_MS;
-/// Milliseconds that a certificate is kept at least, whatever its authority advises: one whose advice is always
-/// "now" is asked for one each day.
+/// Milliseconds that a certificate is kept at least, whatever its authority advises: one whose advice is
+/// always "now" is asked for one each day.
 pub(super) const AGE_MS_MIN: u64 = DAY_MS;
 
 /// Characters of an authority's own words that are passed on: they say in one sentence what was wrong.
