@@ -68,73 +68,73 @@ impl Desk {
 }
 
 fn findings(config: &Config, certificate: Option<&Certificate>, now: Timestamp) -> Vec<Finding> {
-    let finding = |level, text: String, next: &str| Finding {
+    let Some(certificate) = certificate else {
+        return vec![missing(config.tls.mode)];
+    };
+    let mut found = vec![life(config.tls.mode, certificate, now)];
+    let wanted = tls::names(config);
+    let lacking = certificate.lacks(&wanted);
+    if !lacking.is_empty() {
+        let text = format!("the certificate is not for {}", lacking.join(", "));
+        let next = "apps and other servers may refuse these names: get one that has them all";
+        found.push(finding(Level::Warn, text, next));
+    }
+    found
+}
+
+fn finding(level: Level, text: String, next: &str) -> Finding {
+    Finding {
         part: "tls".to_owned(),
         level,
         text,
         next: next.to_owned(),
-    };
-    let mode = config.tls.mode;
-    let Some(certificate) = certificate else {
-        let (level, text, next) = match mode {
-            TlsMode::Files => (
-                Level::Fail,
-                "there is no certificate in the file that tls.certificate names",
-                "correct the path, or let the server's user read it",
-            ),
-            TlsMode::Acme | TlsMode::SelfSigned => (
-                Level::Ok,
-                "a certificate will be made at the first start",
-                "",
-            ),
-        };
-        return vec![finding(level, text.to_owned(), next)];
-    };
+    }
+}
+
+fn missing(mode: TlsMode) -> Finding {
+    match mode {
+        TlsMode::Files => finding(
+            Level::Fail,
+            "there is no certificate in the file that tls.certificate names".to_owned(),
+            "correct the path, or let the server's user read it",
+        ),
+        TlsMode::Acme | TlsMode::SelfSigned => finding(
+            Level::Ok,
+            "a certificate will be made at the first start".to_owned(),
+            "",
+        ),
+    }
+}
+
+/// From when until when it is good.
+fn life(mode: TlsMode, certificate: &Certificate, now: Timestamp) -> Finding {
     let next = match mode {
         TlsMode::Files => "put a new one in the file that tls.certificate names",
         TlsMode::Acme => "see what is said of it below, or start the server",
         TlsMode::SelfSigned => "restart the server, which makes a new one",
     };
     let names: Vec<_> = certificate.names.iter().map(String::as_str).collect();
-    let names = names.join(", ");
+    let what = format!("the certificate for {}", names.join(", "));
     let days = certificate.expires.saturating_sub(now) / DAY_MS;
-    let mut found = vec![if certificate.expires <= now {
+    if certificate.expires <= now {
         let end = xmpp::datetime::format(certificate.expires);
-        finding(
-            Level::Fail,
-            format!("the certificate for {names} ended {end}"),
-            next,
-        )
-    } else if certificate.begins > now {
-        let text = format!("the time of the certificate for {names} has not come");
-        finding(
-            Level::Fail,
-            text,
-            "see `hearth check clock`, or use another",
-        )
-    } else if days < SOON_DAYS {
-        let text = format!("the certificate for {names} ends within {SOON_DAYS} days");
-        finding(Level::Warn, text, next)
-    } else {
-        let by = if certificate.is_self_issued {
-            "made here, which browsers and apps do not believe by themselves"
-        } else {
-            &format!("given by {}", certificate.issuer)
-        };
-        let text = format!("the certificate for {names} is good for {days} more days; it was {by}");
-        finding(Level::Ok, text, "")
-    }];
-    let wanted = tls::names(config);
-    let missing = certificate.lacks(&wanted);
-    if !missing.is_empty() {
-        let text = format!("the certificate is not for {}", missing.join(", "));
-        found.push(finding(
-            Level::Warn,
-            text,
-            "apps and other servers may refuse these names: get one that has them all",
-        ));
+        return finding(Level::Fail, format!("{what} ended {end}"), next);
     }
-    found
+    if certificate.begins > now {
+        let next = "see `hearth check clock`, or use another";
+        return finding(Level::Fail, format!("{what} is not good yet"), next);
+    }
+    if days < SOON_DAYS {
+        let text = format!("{what} ends within {SOON_DAYS} days");
+        return finding(Level::Warn, text, next);
+    }
+    let by = if certificate.is_self_issued {
+        "made here, which browsers and apps do not believe by themselves".to_owned()
+    } else {
+        format!("given by {}", certificate.issuer)
+    };
+    let text = format!("{what} is good for {days} more days; it was {by}");
+    finding(Level::Ok, text, "")
 }
 
 #[cfg(test)]
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_found() {
+    fn how_long_it_is_good() {
         check(
             TlsMode::Acme,
             |_| {},
@@ -205,7 +205,7 @@ mod tests {
             TlsMode::Files,
             |it| it.begins = NOW + DAY_MS,
             expect![[r#"
-            fail: the time of the certificate for groupchat.~, ~, proxy.~, pubsub.~, upload.~ has not come
+            fail: the certificate for groupchat.~, ~, proxy.~, pubsub.~, upload.~ is not good yet
             see `hearth check clock`, or use another
         "#]],
         );
@@ -223,6 +223,10 @@ mod tests {
                 apps and other servers may refuse these names: get one that has them all
             "#]],
         );
+    }
+
+    #[test]
+    fn where_there_is_none() {
         let none = |mode| {
             let mut config = Config::default();
             config.tls.mode = mode;

@@ -8,8 +8,9 @@ pub const NAMES_MAX: usize = 100;
 pub(super) const LOOK: Duration = Duration::from_hours(1);
 /// How often a request is sent anew with the nonce that the authority gave with its refusal (RFC 8555 §6.5).
 pub(super) const NONCES_MAX: u32 = 6;
-/// Between two questions how an order is, at first and at most.
+/// Between two questions how an order is, at first: most are done by then.
 pub(super) const POLL_MIN: Duration = Duration::from_secs(1);
+/// The same at most, whatever the authority wishes: somebody may be waiting.
 pub(super) const POLL_MAX: Duration = Duration::from_secs(15);
 /// How long an authority may take to check proofs, or to make a certificate.
 pub(super) const ORDER_MAX: Duration = Duration::from_mins(5);

@@ -129,9 +129,11 @@ mod tests {
         let Finding {
             level, text, next, ..
         } = standing.finding();
-        let text = text
-            .replace(" until ", "\nuntil ")
-            .replace(": the", ":\nthe");
+        let text = [" (", " because", " needs", "; the", " until ", ": the"]
+            .iter()
+            .fold(text, |text, part| {
+                text.replace(part, &format!("\n{}", part.trim_start()))
+            });
         let next = next.replace("; it", "\nit");
         expected.assert_eq(&format!("{}: {text}\n{next}", level.word()));
     }
@@ -148,22 +150,26 @@ mod tests {
         check(
             Standing::Failing(Some(held()), Trouble::slow("answer"), NOW + DAY),
             expect![[r#"
-                warn: there is no new certificate yet (the authority takes too long to answer); the one in use is good
+                warn: there is no new certificate yet
+                (the authority takes too long to answer)
+                ; the one in use is good
                 until 2024-11-18 00:00 UTC
                 it is tried again around 2024-10-05 00:00 UTC"#]],
         );
         check(
             Standing::Failing(None, Trouble::no_dns(), NOW + DAY),
             expect![[r#"
-                fail: a self-signed certificate is shown, because acme.challenge = "dns-01" needs somebody who writes records of the DNS
+                fail: a self-signed certificate is shown,
+                because acme.challenge = "dns-01"
+                needs somebody who writes records of the DNS
                 fill in [dns], or choose another challenge
                 it is tried again around 2024-10-05 00:00 UTC"#]],
         );
         check(
             Standing::Failing(Some(held()), Trouble::slow("answer"), NOW + 50 * DAY),
             expect![[r#"
-                fail: there is no new certificate, and the one in use ends 2024-11-18 00:00 UTC:
-                the authority takes too long to answer
+                fail: there is no new certificate, and the one in use ends 2024-11-18 00:00 UTC
+                : the authority takes too long to answer
                 it is tried again around 2024-11-23 00:00 UTC"#]],
         );
     }
