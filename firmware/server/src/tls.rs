@@ -367,9 +367,8 @@ impl Identity {
         let leaf = chain
             .first()
             .ok_or("the certificate file holds no certificate")?;
-        let unreadable = "the first certificate cannot be read";
-        let end_point = channel::of_leaf(leaf).ok_or(unreadable)?;
-        let known = Certificate::of_der(leaf).ok_or(unreadable)?;
+        let known = Certificate::of_der(leaf).ok_or("the first certificate cannot be read")?;
+        let end_point = channel::of_leaf(leaf);
         let private = PrivateKeyDer::from_pem_slice(key)
             .map_err(|_| "the key file holds no private key in PEM (PKCS #8, PKCS #1 or SEC 1)")?;
         let provider = Arc::new(provider());
