@@ -146,7 +146,7 @@ mod tests {
 
     fn check(mode: TlsMode, change: impl FnOnce(&mut Certificate), expected: Expect) {
         let mut config = Config::default();
-        config.domain = "home.example".to_owned();
+        "home.example".clone_into(&mut config.domain);
         config.tls.mode = mode;
         let mut certificate = Certificate {
             names: tls::names(&config).into_iter().collect(),
@@ -179,35 +179,35 @@ mod tests {
         check(
             TlsMode::Acme,
             |_| {},
-            expect![[r#"
+            expect![[r"
             ok: the certificate for groupchat.~, ~, proxy.~, pubsub.~, upload.~ is good for 44 more days;
             it was given by An authority
 
-        "#]],
+        "]],
         );
         check(
             TlsMode::Acme,
             |it| it.expires = NOW - DAY_MS,
-            expect![[r#"
+            expect![[r"
             fail: the certificate for groupchat.~, ~, proxy.~, pubsub.~, upload.~ ended 2024-10-03T00:00:00Z
             see what is said of it below, or start the server
-        "#]],
+        "]],
         );
         check(
             TlsMode::Files,
             |it| it.expires = NOW + DAY_MS,
-            expect![[r#"
+            expect![[r"
                 warn: the certificate for groupchat.~, ~, proxy.~, pubsub.~, upload.~ ends within 2 days
                 put a new one in the file that tls.certificate names
-            "#]],
+            "]],
         );
         check(
             TlsMode::Files,
             |it| it.begins = NOW + DAY_MS,
-            expect![[r#"
+            expect![[r"
             fail: the certificate for groupchat.~, ~, proxy.~, pubsub.~, upload.~ is not good yet
             see `hearth check clock`, or use another
-        "#]],
+        "]],
         );
         check(
             TlsMode::SelfSigned,
@@ -215,13 +215,13 @@ mod tests {
                 it.is_self_issued = true;
                 it.names = ["home.example".to_owned()].into();
             },
-            expect![[r#"
+            expect![[r"
                 ok: the certificate for ~ is good for 44 more days;
                 it was made here, which browsers and apps do not believe by themselves
 
                 warn: the certificate is not for groupchat.~, upload.~, proxy.~, pubsub.~
                 apps and other servers may refuse these names: get one that has them all
-            "#]],
+            "]],
         );
     }
 
@@ -232,15 +232,15 @@ mod tests {
             config.tls.mode = mode;
             lines(findings(&config, None, NOW))
         };
-        expect![[r#"
+        expect![[r"
             fail: there is no certificate in the file that tls.certificate names
             correct the path, or let the server's user read it
-        "#]]
+        "]]
         .assert_eq(&none(TlsMode::Files));
-        expect![[r#"
+        expect![[r"
             ok: a certificate will be made at the first start
 
-        "#]]
+        "]]
         .assert_eq(&none(TlsMode::Acme));
     }
 }

@@ -142,19 +142,19 @@ mod tests {
     fn what_people_read() {
         check(
             Standing::Good(held(), NOW + 30 * DAY),
-            expect![[r#"
+            expect![[r"
             ok: Encryption for All E7 vouches for home.example
             until 2024-11-18 00:00 UTC, to be renewed around 2024-11-03 00:00 UTC
-        "#]],
+        "]],
         );
         check(
             Standing::Failing(Some(held()), Trouble::slow("answer"), NOW + DAY),
-            expect![[r#"
+            expect![[r"
                 warn: there is no new certificate yet
                 (the authority takes too long to answer)
                 ; the one in use is good
                 until 2024-11-18 00:00 UTC
-                it is tried again around 2024-10-05 00:00 UTC"#]],
+                it is tried again around 2024-10-05 00:00 UTC"]],
         );
         check(
             Standing::Failing(None, Trouble::no_dns(), NOW + DAY),
@@ -167,10 +167,10 @@ mod tests {
         );
         check(
             Standing::Failing(Some(held()), Trouble::slow("answer"), NOW + 50 * DAY),
-            expect![[r#"
+            expect![[r"
                 fail: there is no new certificate, and the one in use ends 2024-11-18 00:00 UTC
                 : the authority takes too long to answer
-                it is tried again around 2024-11-23 00:00 UTC"#]],
+                it is tried again around 2024-11-23 00:00 UTC"]],
         );
     }
 }

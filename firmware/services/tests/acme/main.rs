@@ -51,7 +51,7 @@ async fn a_third_of_its_life_before_its_end_it_is_renewed() {
         let house = world.start();
         house.good().await;
         let first = house.serial();
-        world.travel_to(DAY * renewed - HOUR).await;
+        world.travel_to(DAY * (renewed - 1) + HOUR * 23).await;
         assert_eq!(world.orders(), 1, "{days} days");
         world.travel_to(DAY * renewed + HOUR).await;
         assert_eq!(world.orders(), 2, "{days} days");
@@ -72,7 +72,7 @@ async fn who_is_advised_renews_in_the_window_and_says_what_is_replaced() {
     world.authority.shape().advice = Some((DAY * 10, DAY * 12));
     let house = world.start();
     house.good().await;
-    world.travel_to(DAY * 10 - HOUR).await;
+    world.travel_to(DAY * 9 + HOUR * 23).await;
     assert_eq!(world.orders(), 1);
     world.travel_to(DAY * 12 + HOUR).await;
     assert_eq!(world.orders(), 2);
@@ -102,7 +102,7 @@ async fn advice_may_move_the_renewal_and_not_ruin_it() {
         world.authority.shape().advice = Some((DAY * advice.0, DAY * advice.1));
         let house = world.start();
         house.good().await;
-        world.travel_to(DAY * renewed - HOUR).await;
+        world.travel_to(DAY * (renewed - 1) + HOUR * 23).await;
         assert_eq!(world.orders(), 1, "{advice:?}");
         world.travel_to(DAY * days).await;
         assert_eq!(world.orders(), 2, "{advice:?}");
@@ -370,7 +370,7 @@ async fn records_of_a_run_that_was_cut_off_are_taken_away() {
     };
     world.zone = Some(zone.clone());
     let house = world.start();
-    world.travel_to(Duration::from_secs(60)).await;
+    world.travel_to(Duration::from_mins(1)).await;
     assert_eq!(zone.records().len(), 5, "they are waited for");
     house.cut().await;
     zone.slowness.store(0, Ordering::Relaxed);
