@@ -1,5 +1,5 @@
-//! What `hearth version` tells: the commit, the target, and the TLS library of the lock file; from when the sources
-//! are; and how the binary is linked.
+//! What `hearth version` tells: the commit, the target, and the TLS library of the lock file; from when the
+//! sources are; and how the binary is linked.
 
 use std::{env, fs, path::Path, process::Command};
 
@@ -46,8 +46,8 @@ fn commit(root: &Path) -> String {
     commit.map_or_else(|| "unknown".to_owned(), |commit| commit.trim().to_owned())
 }
 
-/// Seconds since 1970 of the commit: the same for everybody who builds it. Without one, what the builder says, or
-/// the beginning of the year in which this was written.
+/// Seconds since 1970 of the commit: the same for everybody who builds it. Without one, what the builder
+/// says, or the beginning of the year in which this was written.
 fn built(root: &Path) -> u64 {
     println!("cargo::rerun-if-env-changed=SOURCE_DATE_EPOCH");
     let output = Command::new("git")

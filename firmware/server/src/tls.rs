@@ -6,8 +6,8 @@
 //! began with. Session tickets belong to an identity too: a session resumed from under another certificate
 //! would be bound to that one (`tls-server-end-point`), and no login would succeed.
 //!
-//! There is one certificate with all names of the house, so whatever name a client asks for (SNI, RFC 6066 §3)
-//! it is shown that one. Only an authority that looks for a proof is answered by name (`proof.rs`).
+//! There is one certificate with all names of the house, so whatever name a client asks for (SNI, RFC 6066
+//! §3) it is shown that one. Only an authority that looks for a proof is answered by name (`proof.rs`).
 
 mod certificate;
 mod channel;
@@ -161,8 +161,8 @@ fn all_names(config: &Config) -> Vec<String> {
     all
 }
 
-/// The names that a certificate for this house is to have, as they stand in one (A-labels, RFC 5280 §7.2), the
-/// domain first, each once. An address stays as it is.
+/// The names that a certificate for this house is to have, as they stand in one (A-labels, RFC 5280 §7.2),
+/// the domain first, each once. An address stays as it is.
 pub fn names(config: &Config) -> Vec<String> {
     let mut names = Vec::new();
     for name in all_names(config) {
@@ -254,8 +254,8 @@ impl Tls {
         is_new
     }
 
-    /// Uses this chain and key, both PEM, from the next handshake on, wherever `source` wants what an authority
-    /// has given; elsewhere it is kept until one does. `true` if it is another one than before.
+    /// Uses this chain and key, both PEM, from the next handshake on, wherever `source` wants what an
+    /// authority has given; elsewhere it is kept until one does. `true` if it is another one than before.
     ///
     /// # Errors
     /// It cannot be read, is not for `key`, or lacks one of `names` (A-labels): what was in use stays.
@@ -367,9 +367,8 @@ impl Identity {
         let leaf = chain
             .first()
             .ok_or("the certificate file holds no certificate")?;
-        let unreadable = "the first certificate cannot be read";
-        let end_point = channel::of_leaf(leaf).ok_or(unreadable)?;
-        let known = Certificate::of_der(leaf).ok_or(unreadable)?;
+        let known = Certificate::of_der(leaf).ok_or("the first certificate cannot be read")?;
+        let end_point = channel::of_leaf(leaf);
         let private = PrivateKeyDer::from_pem_slice(key)
             .map_err(|_| "the key file holds no private key in PEM (PKCS #8, PKCS #1 or SEC 1)")?;
         let provider = Arc::new(provider());

@@ -1,15 +1,15 @@
 //! One certificate with all names of the house, from a certificate authority (RFC 8555), before it is needed.
 //!
-//! A loop from what is wanted (`wish.rs`) to what is there (`books.rs`): it orders only where the certificate is
-//! missing, is for other names or from somebody else, or is due (`when.rs`, RFC 9773); never because the machine
-//! has started. Until one is given, and while one that was given can still be used, nothing changes for anybody:
-//! a new one is put into use when it was read, fits its key and has all names. What failed is tried again for
-//! ever, ever less often, and not before the authority wants it.
+//! A loop from what is wanted (`wish.rs`) to what is there (`books.rs`): it orders only where the certificate
+//! is missing, is for other names or from somebody else, or is due (`when.rs`, RFC 9773); never because the
+//! machine has started. Until one is given, and while one that was given can still be used, nothing changes
+//! for anybody: a new one is put into use when it was read, fits its key and has all names. What failed is
+//! tried again for ever, ever less often, and not before the authority wants it.
 //!
 //! Whoever switches it on agrees to the terms of the authority.
 //!
-//! State: rows of the store; in memory the configuration, what the authority advises, and proofs while they are
-//! being looked at.
+//! State: rows of the store; in memory the configuration, what the authority advises, and proofs while they
+//! are being looked at.
 
 mod attempt;
 mod books;
@@ -72,8 +72,8 @@ pub struct Parts {
     pub dns: Option<Arc<dyn Challenges>>,
 }
 
-/// An account at an authority, as CAA records name it (RFC 8657 §3). Each authority that is in use has one, the
-/// one that is tried first, too.
+/// An account at an authority, as CAA records name it (RFC 8657 §3). Each authority that is in use has one,
+/// the one that is tried first, too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CaAccount {
     /// Domains that stand for the authority; empty where it does not say.
@@ -154,8 +154,8 @@ impl Acme {
         }
     }
 
-    /// Sees to it that there is a certificate, from when `sane` says that the clock is right, until `stop` turns
-    /// true.
+    /// Sees to it that there is a certificate, from when `sane` says that the clock is right, until `stop`
+    /// turns true.
     pub async fn keep(self, mut sane: watch::Receiver<bool>, mut stop: watch::Receiver<bool>) {
         let keeping = async {
             loop {
@@ -174,8 +174,8 @@ impl Acme {
         }
     }
 
-    /// The configuration is this now. What failed is tried at once, unless the authority wants to be left alone:
-    /// whoever reads the configuration anew has put something right.
+    /// The configuration is this now. What failed is tried at once, unless the authority wants to be left
+    /// alone: whoever reads the configuration anew has put something right.
     pub fn follow(&self, config: Arc<Config>) {
         *self.0.config.lock().unwrap_or_else(PoisonError::into_inner) = config;
         self.hurry();

@@ -1,9 +1,9 @@
-//! Whether the time is right. A board without a battery begins in the past, where certificates are not good yet and
-//! proofs of the DNS are over; so nobody decides anything about these before this says so.
+//! Whether the time is right. A board without a battery begins in the past, where certificates are not good
+//! yet and proofs of the DNS are over; so nobody decides anything about these before this says so.
 //!
-//! Who knows: the service of the system that asks the network for the time, where it tells. Otherwise the time
-//! must not lie before what has been: when this program was made, and when it last ran. That is enough where the
-//! system has no such service that we know, or where it has been waited for long enough.
+//! Who knows: the service of the system that asks the network for the time, where it tells. Otherwise the
+//! time must not lie before what has been: when this program was made, and when it last ran. That is enough
+//! where the system has no such service that we know, or where it has been waited for long enough.
 //!
 //! State: one row, the last time that was right, and what was found last.
 
@@ -27,8 +27,8 @@ const LOOK: Duration = Duration::from_secs(2);
 const WATCH: Duration = Duration::from_mins(1);
 /// Between two writings: a card should not wear out for it.
 const SAVE_MS: u64 = 3_600_000;
-/// How long is waited for a network that gives the time, milliseconds. Where there is none, a time that was right
-/// some hours ago is better than no certificate for ever.
+/// How long is waited for a network that gives the time, milliseconds. Where there is none, a time that was
+/// right some hours ago is better than no certificate for ever.
 const PATIENCE_MS: u64 = 15 * 60_000;
 
 /// What the system says of its clock.

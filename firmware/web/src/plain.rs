@@ -14,7 +14,10 @@ use std::sync::Arc;
 
 /// What an authority is answered that asks for the challenge with this token; `None` where there is none.
 #[derive(Clone)]
-pub(crate) struct Challenges(pub(crate) Arc<dyn Fn(&str) -> Option<String> + Send + Sync>);
+pub(crate) struct Challenges(pub(crate) Arc<Answer>);
+
+/// From a token to the answer.
+type Answer = dyn Fn(&str) -> Option<String> + Send + Sync;
 
 /// `address` is what the new URL begins with, whatever host was asked for: a name from elsewhere leads to
 /// this house, and not to where it says.

@@ -1,4 +1,5 @@
-//! What `hearth check tls` and `hearth check clock` find: of a running server what it uses, otherwise what is kept.
+//! What `hearth check tls` and `hearth check clock` find: of a running server what it uses, otherwise what is
+//! kept.
 
 use super::Desk;
 use crate::{
@@ -67,73 +68,73 @@ impl Desk {
 }
 
 fn findings(config: &Config, certificate: Option<&Certificate>, now: Timestamp) -> Vec<Finding> {
-    let finding = |level, text: String, next: &str| Finding {
+    let Some(certificate) = certificate else {
+        return vec![missing(config.tls.mode)];
+    };
+    let mut found = vec![life(config.tls.mode, certificate, now)];
+    let wanted = tls::names(config);
+    let lacking = certificate.lacks(&wanted);
+    if !lacking.is_empty() {
+        let text = format!("the certificate is not for {}", lacking.join(", "));
+        let next = "apps and other servers may refuse these names: get one that has them all";
+        found.push(finding(Level::Warn, text, next));
+    }
+    found
+}
+
+fn finding(level: Level, text: String, next: &str) -> Finding {
+    Finding {
         part: "tls".to_owned(),
         level,
         text,
         next: next.to_owned(),
-    };
-    let mode = config.tls.mode;
-    let Some(certificate) = certificate else {
-        let (level, text, next) = match mode {
-            TlsMode::Files => (
-                Level::Fail,
-                "there is no certificate in the file that tls.certificate names",
-                "correct the path, or let the server's user read it",
-            ),
-            TlsMode::Acme | TlsMode::SelfSigned => (
-                Level::Ok,
-                "a certificate will be made at the first start",
-                "",
-            ),
-        };
-        return vec![finding(level, text.to_owned(), next)];
-    };
+    }
+}
+
+fn missing(mode: TlsMode) -> Finding {
+    match mode {
+        TlsMode::Files => finding(
+            Level::Fail,
+            "there is no certificate in the file that tls.certificate names".to_owned(),
+            "correct the path, or let the server's user read it",
+        ),
+        TlsMode::Acme | TlsMode::SelfSigned => finding(
+            Level::Ok,
+            "a certificate will be made at the first start".to_owned(),
+            "",
+        ),
+    }
+}
+
+/// From when until when it is good.
+fn life(mode: TlsMode, certificate: &Certificate, now: Timestamp) -> Finding {
     let next = match mode {
         TlsMode::Files => "put a new one in the file that tls.certificate names",
         TlsMode::Acme => "see what is said of it below, or start the server",
         TlsMode::SelfSigned => "restart the server, which makes a new one",
     };
     let names: Vec<_> = certificate.names.iter().map(String::as_str).collect();
-    let names = names.join(", ");
+    let what = format!("the certificate for {}", names.join(", "));
     let days = certificate.expires.saturating_sub(now) / DAY_MS;
-    let mut found = vec![if certificate.expires <= now {
-        let days = (now - certificate.expires) / DAY_MS;
-        finding(
-            Level::Fail,
-            format!("the certificate for {names} ended {days} days ago"),
-            next,
-        )
-    } else if certificate.begins > now {
-        let text = format!("the time of the certificate for {names} has not come");
-        finding(
-            Level::Fail,
-            text,
-            "see `hearth check clock`, or use another",
-        )
-    } else if days < SOON_DAYS {
-        let text = format!("the certificate for {names} ends within {SOON_DAYS} days");
-        finding(Level::Warn, text, next)
-    } else {
-        let by = if certificate.is_self_issued {
-            "made here, which browsers and apps do not believe by themselves"
-        } else {
-            &format!("given by {}", certificate.issuer)
-        };
-        let text = format!("the certificate for {names} is good for {days} more days; it was {by}");
-        finding(Level::Ok, text, "")
-    }];
-    let wanted = tls::names(config);
-    let missing = certificate.lacks(&wanted);
-    if !missing.is_empty() {
-        let text = format!("the certificate is not for {}", missing.join(", "));
-        found.push(finding(
-            Level::Warn,
-            text,
-            "apps and other servers may refuse these names: get one that has them all",
-        ));
+    if certificate.expires <= now {
+        let end = xmpp::datetime::format(certificate.expires);
+        return finding(Level::Fail, format!("{what} ended {end}"), next);
     }
-    found
+    if certificate.begins > now {
+        let next = "see `hearth check clock`, or use another";
+        return finding(Level::Fail, format!("{what} is not good yet"), next);
+    }
+    if days < SOON_DAYS {
+        let text = format!("{what} ends within {SOON_DAYS} days");
+        return finding(Level::Warn, text, next);
+    }
+    let by = if certificate.is_self_issued {
+        "made here, which browsers and apps do not believe by themselves".to_owned()
+    } else {
+        format!("given by {}", certificate.issuer)
+    };
+    let text = format!("{what} is good for {days} more days; it was {by}");
+    finding(Level::Ok, text, "")
 }
 
 #[cfg(test)]
@@ -145,7 +146,7 @@ mod tests {
 
     fn check(mode: TlsMode, change: impl FnOnce(&mut Certificate), expected: Expect) {
         let mut config = Config::default();
-        config.domain = "home.example".to_owned();
+        "home.example".clone_into(&mut config.domain);
         config.tls.mode = mode;
         let mut certificate = Certificate {
             names: tls::names(&config).into_iter().collect(),
@@ -161,64 +162,85 @@ mod tests {
     }
 
     fn lines(findings: Vec<Finding>) -> String {
-        let lines = findings
-            .into_iter()
-            .map(|it| format!("{}: {}; {}\n", it.level.word(), it.text, it.next));
+        let lines = findings.into_iter().map(|it| {
+            let (level, text, next) = (
+                it.level.word(),
+                it.text.replace("home.example", "~"),
+                it.next,
+            );
+            let text = text.replace("; ", ";\n");
+            format!("{level}: {text}\n{next}\n")
+        });
         lines.collect()
     }
 
     #[test]
-    fn what_is_found() {
+    fn how_long_it_is_good() {
         check(
             TlsMode::Acme,
             |_| {},
-            expect![[r#"
-            ok: the certificate for groupchat.home.example, home.example, proxy.home.example, pubsub.home.example, upload.home.example is good for 44 more days; it was given by An authority; 
-        "#]],
+            expect![[r"
+            ok: the certificate for groupchat.~, ~, proxy.~, pubsub.~, upload.~ is good for 44 more days;
+            it was given by An authority
+
+        "]],
         );
         check(
             TlsMode::Acme,
             |it| it.expires = NOW - DAY_MS,
-            expect![[r#"
-            fail: the certificate for groupchat.home.example, home.example, proxy.home.example, pubsub.home.example, upload.home.example ended 1 days ago; see what is said of it below, or start the server
-        "#]],
+            expect![[r"
+            fail: the certificate for groupchat.~, ~, proxy.~, pubsub.~, upload.~ ended 2024-10-03T00:00:00Z
+            see what is said of it below, or start the server
+        "]],
         );
         check(
             TlsMode::Files,
             |it| it.expires = NOW + DAY_MS,
-            expect![[r#"
-                warn: the certificate for groupchat.home.example, home.example, proxy.home.example, pubsub.home.example, upload.home.example ends within 2 days; put a new one in the file that tls.certificate names
-            "#]],
+            expect![[r"
+                warn: the certificate for groupchat.~, ~, proxy.~, pubsub.~, upload.~ ends within 2 days
+                put a new one in the file that tls.certificate names
+            "]],
         );
         check(
             TlsMode::Files,
             |it| it.begins = NOW + DAY_MS,
-            expect![[r#"
-            fail: the time of the certificate for groupchat.home.example, home.example, proxy.home.example, pubsub.home.example, upload.home.example has not come; see `hearth check clock`, or use another
-        "#]],
+            expect![[r"
+            fail: the certificate for groupchat.~, ~, proxy.~, pubsub.~, upload.~ is not good yet
+            see `hearth check clock`, or use another
+        "]],
         );
         check(
             TlsMode::SelfSigned,
             |it| {
                 it.is_self_issued = true;
-                it.names.remove("proxy.home.example");
+                it.names = ["home.example".to_owned()].into();
             },
-            expect![[r#"
-                ok: the certificate for groupchat.home.example, home.example, pubsub.home.example, upload.home.example is good for 44 more days; it was made here, which browsers and apps do not believe by themselves; 
-                warn: the certificate is not for proxy.home.example; apps and other servers may refuse these names: get one that has them all
-            "#]],
+            expect![[r"
+                ok: the certificate for ~ is good for 44 more days;
+                it was made here, which browsers and apps do not believe by themselves
+
+                warn: the certificate is not for groupchat.~, upload.~, proxy.~, pubsub.~
+                apps and other servers may refuse these names: get one that has them all
+            "]],
         );
+    }
+
+    #[test]
+    fn where_there_is_none() {
         let none = |mode| {
             let mut config = Config::default();
             config.tls.mode = mode;
             lines(findings(&config, None, NOW))
         };
-        expect![[r#"
-            fail: there is no certificate in the file that tls.certificate names; correct the path, or let the server's user read it
-        "#]].assert_eq(&none(TlsMode::Files));
-        expect![[r#"
-            ok: a certificate will be made at the first start; 
-        "#]]
+        expect![[r"
+            fail: there is no certificate in the file that tls.certificate names
+            correct the path, or let the server's user read it
+        "]]
+        .assert_eq(&none(TlsMode::Files));
+        expect![[r"
+            ok: a certificate will be made at the first start
+
+        "]]
         .assert_eq(&none(TlsMode::Acme));
     }
 }

@@ -1,5 +1,5 @@
-//! Certificates of an authority, and the clock that they are judged by: two services, told of the configuration
-//! and heard by health. Owns their tasks.
+//! Certificates of an authority, and the clock that they are judged by: two services, told of the
+//! configuration and heard by health. Owns their tasks.
 
 use crate::{
     house::House,
@@ -103,8 +103,8 @@ impl Kept {
     }
 }
 
-/// Certificates of the machine's authorities and of `tls.extra_ca`. What cannot be read is none: health says so of
-/// the file already.
+/// Certificates of the machine's authorities and of `tls.extra_ca`. What cannot be read is none: health says
+/// so of the file already.
 fn authorities(config: &Config) -> Vec<CertificateDer<'static>> {
     let mut all = MachineFiles.authorities().unwrap_or_default();
     let extra = &config.tls.extra_ca;

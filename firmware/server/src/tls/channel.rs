@@ -19,11 +19,11 @@ pub(super) fn exporter(connection: &ServerConnection) -> Option<Vec<u8>> {
         .ok()
 }
 
-/// `tls-server-end-point` (RFC 5929 §4) of a leaf certificate, where it has one. `None` where it is no
-/// certificate.
-pub(super) fn of_leaf(der: &[u8]) -> Option<Option<Vec<u8>>> {
+/// `tls-server-end-point` (RFC 5929 §4) of a leaf certificate, where it has one.
+pub(super) fn of_leaf(der: &[u8]) -> Option<Vec<u8>> {
     let (_, certificate) = X509Certificate::from_der(der).ok()?;
-    Some(hash_of(&certificate).map(|hash| digest::digest(hash, der).as_ref().to_vec()))
+    let hash = hash_of(&certificate)?;
+    Some(digest::digest(hash, der).as_ref().to_vec())
 }
 
 /// The hash of the certificate's signature. MD5 and SHA-1 give way to SHA-256 (RFC 5929 §4.1).

@@ -51,8 +51,8 @@ impl Proofs {
 
 fn configuration(proof: Proof) -> Result<ServerConfig, rustls::Error> {
     let provider = Arc::new(default_provider());
-    // Not `CertifiedKey::from_der`: it reads the certificate, and does not know what an authority looks for in
-    // it, which is critical (RFC 8737 §3).
+    // Not `CertifiedKey::from_der`: it reads the certificate, and does not know what an authority looks for
+    // in it, which is critical (RFC 8737 §3).
     let key = provider.key_provider.load_private_key(proof.key)?;
     let certified = CertifiedKey::new(vec![proof.certificate], key);
     let mut config = ServerConfig::builder_with_provider(provider)

@@ -1,5 +1,5 @@
-//! How names are proven (RFC 8555 §8, RFC 8737): what is shown to the authority, where, and how it is taken away
-//! again, whatever came of it.
+//! How names are proven (RFC 8555 §8, RFC 8737): what is shown to the authority, where, and how it is taken
+//! away again, whatever came of it.
 //!
 //! State: the files of HTTP-01 that are being shown; what is written into the DNS is remembered in the store
 //! before it is written.
@@ -37,8 +37,8 @@ pub trait Challenges: Send + Sync {
     /// Takes that record away. One that is not there is a success.
     fn withdraw<'a>(&'a self, record: &'a Txt) -> Doing<'a, Result<(), Refused>>;
 
-    /// Whether every authoritative server of the zone answers with it now. They are asked directly: a resolver
-    /// would remember for a while that there was none.
+    /// Whether every authoritative server of the zone answers with it now. They are asked directly: a
+    /// resolver would remember for a while that there was none.
     fn is_everywhere<'a>(&'a self, record: &'a Txt) -> Doing<'a, Result<bool, Refused>>;
 }
 
@@ -183,7 +183,8 @@ impl Places {
     }
 }
 
-/// RFC 8737 §3: a certificate for the name alone, with the digest in an extension of its own, made by its key.
+/// RFC 8737 §3: a certificate for the name alone, with the digest in an extension of its own, made by its
+/// key.
 fn proof(claim: &Claim) -> Result<Proof, rcgen::Error> {
     let mut params = CertificateParams::new(vec![claim.name.clone()])?;
     params.distinguished_name = DistinguishedName::new();

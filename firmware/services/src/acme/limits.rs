@@ -8,8 +8,9 @@ pub const NAMES_MAX: usize = 100;
 pub(super) const LOOK: Duration = Duration::from_hours(1);
 /// How often a request is sent anew with the nonce that the authority gave with its refusal (RFC 8555 §6.5).
 pub(super) const NONCES_MAX: u32 = 6;
-/// Between two questions how an order is, at first and at most.
+/// Between two questions how an order is, at first: most are done by then.
 pub(super) const POLL_MIN: Duration = Duration::from_secs(1);
+/// The same at most, whatever the authority wishes: somebody may be waiting.
 pub(super) const POLL_MAX: Duration = Duration::from_secs(15);
 /// How long an authority may take to check proofs, or to make a certificate.
 pub(super) const ORDER_MAX: Duration = Duration::from_mins(5);
@@ -28,16 +29,16 @@ pub(super) const OFFLINE_MS: (u64, u64) = (60_000, HOUR_MS);
 pub(super) const REFUSED_MS: (u64, u64) = (30 * 60_000, 12 * HOUR_MS);
 /// Milliseconds until the next attempt where the authority has had too many and does not say until when.
 pub(super) const LIMITED_MS: u64 = 6 * HOUR_MS;
-/// Milliseconds for which the word of an authority that it wants to be left alone is taken: the longest of the
-/// known limits is counted over a week.
+/// Milliseconds for which the word of an authority that it wants to be left alone is taken: the longest of
+/// the known limits is counted over a week.
 pub(super) const LIMITED_MS_MAX: u64 = 7 * DAY_MS;
 
 /// Milliseconds between two questions when to renew (RFC 9773 §4.3.2), at least and at most.
 pub(super) const ADVICE_MS: (u64, u64) = (HOUR_MS, DAY_MS);
 /// The same where the answer was none (RFC 9773 §4.3.3).
 pub(super) const NO_ADVICE_MS: u64 = 6 * HOUR_MS;
-/// Milliseconds that a certificate is kept at least, whatever its authority advises: one whose advice is always
-/// "now" is asked for one each day.
+/// Milliseconds that a certificate is kept at least, whatever its authority advises: one whose advice is
+/// always "now" is asked for one each day.
 pub(super) const AGE_MS_MIN: u64 = DAY_MS;
 
 /// Characters of an authority's own words that are passed on: they say in one sentence what was wrong.

@@ -1,5 +1,5 @@
-//! The line to an authority: our own client of HTTP below the one that speaks ACME, and what is heard on it in
-//! passing.
+//! The line to an authority: our own client of HTTP below the one that speaks ACME, and what is heard on it
+//! in passing.
 
 use super::challenge::Doing;
 use crate::http::{Error, Http, Reply};

@@ -149,7 +149,8 @@ impl Clerk<'_> {
         Trouble::unproven("one of the names", way, said.as_ref())
     }
 
-    /// RFC 8555 §7.4: asks for the certificate of a new key, which is kept before the authority is told of it.
+    /// RFC 8555 §7.4: asks for the certificate of a new key, which is kept before the authority is told of
+    /// it.
     async fn complete(&self, mut order: Order, names: &[String]) -> Result<Given, Trouble> {
         let (request, key) = request(names).map_err(|error| Trouble::inside(&error.to_string()))?;
         if self.is_for_good {
@@ -212,7 +213,8 @@ async fn claims(order: &mut Order, way: Way) -> Result<Result<Vec<Claim>, Troubl
     Ok(Ok(claims))
 }
 
-/// Tells the authority that it may look. One that it has been told of already is told of again, which it takes.
+/// Tells the authority that it may look. One that it has been told of already is told of again, which it
+/// takes.
 async fn set_ready(order: &mut Order, way: Way) -> Result<(), Error> {
     let mut names = order.authorizations();
     while let Some(next) = names.next().await {

@@ -1,5 +1,5 @@
-//! What is kept: accounts with their keys, the certificate with its key, and how the last attempt ended. All of
-//! it is in backups, because an authority gives only so much in a week.
+//! What is kept: accounts with their keys, the certificate with its key, and how the last attempt ended. All
+//! of it is in backups, because an authority gives only so much in a week.
 //!
 //! Nothing here is shown: keys are in it, so there is no `Debug`.
 

@@ -113,16 +113,12 @@ impl Trouble {
         let said = problem.map_or_else(|| "it does not say why".to_owned(), words);
         let text = format!("{name} could not be proven by {}: {said}", way.word());
         let next = match (problem.map_or("", kind), way) {
-            ("caa", _) => FORBIDDEN,
-            (_, Way::Dns) => "see that the servers of the domain are those of [dns]",
-            (_, Way::Http) => {
-                "see that the name leads to this house, and that the router passes port 80 on to listen.http"
-            }
-            (_, Way::Tls) => {
-                "see that the name leads to this house, and that the router passes port 443 on to listen.https"
-            }
+            ("caa", _) => FORBIDDEN.to_owned(),
+            (_, Way::Dns) => "see that the servers of the domain are those of [dns]".to_owned(),
+            (_, Way::Http) => leads_here(80, "http"),
+            (_, Way::Tls) => leads_here(443, "https"),
         };
-        Trouble::of_proof(text, next)
+        Trouble::of_proof(text, &next)
     }
 
     /// What a request came to.
@@ -149,6 +145,12 @@ impl Trouble {
 }
 
 const FORBIDDEN: &str = "allow the authority in the CAA records of the domain, or remove them";
+
+fn leads_here(port: u16, key: &str) -> String {
+    format!(
+        "see that the name leads to this house, and that the router passes port {port} on to listen.{key}"
+    )
+}
 
 fn nonsense(who: &str, error: &Error) -> Trouble {
     let text = format!(

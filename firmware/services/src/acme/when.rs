@@ -23,10 +23,11 @@ impl Life {
         self.expires.saturating_sub(self.begins)
     }
 
-    /// When a third of it is left, where nobody advises anything else. `chosen` is the moment within an advice.
+    /// When a third of it is left, where nobody advises anything else. `chosen` is the moment within an
+    /// advice.
     ///
-    /// An advice that comes too late to try again before the end is none, and one that always says "now" is not
-    /// followed more than once a day.
+    /// An advice that comes too late to try again before the end is none, and one that always says "now" is
+    /// not followed more than once a day.
     pub(super) fn renewal(self, chosen: Option<Timestamp>) -> Timestamp {
         let third = self.expires - self.length() / 3;
         let latest = self.expires - self.length() / 6;
@@ -55,8 +56,8 @@ pub(super) enum Pace {
     Refused,
 }
 
-/// Milliseconds until the next attempt, after so many failures in a row (1 or more): twice as long each time, and
-/// up to a quarter more or less, so that not all houses come at once.
+/// Milliseconds until the next attempt, after so many failures in a row (1 or more): twice as long each time,
+/// and up to a quarter more or less, so that not all houses come at once.
 pub(super) fn pause(pace: Pace, failures: u32, dice: &dyn Dice) -> u64 {
     let (first, most) = match pace {
         Pace::Offline => OFFLINE_MS,

@@ -1,250 +1,22 @@
-//! Certificates over weeks: what is asked for when, what is done with what comes, and what is never done. Time is
-//! moved by the tests; nothing waits.
+//! Certificates over weeks: what is asked for when, what is done with what comes, and what is never done.
+//! Time is moved by the tests; nothing waits.
 
 mod authority;
+mod world;
 
-use authority::{Authority, DIRECTORY, Gift};
+use authority::{DIRECTORY, Gift};
 use household::{Config, Level};
-use server::{
-    tls::{Files as Disk, Source, Tls},
-    world::{Clock, Dice, Timestamp},
-};
-use services::acme::{Acme, Challenges, Doing, Files, Parts, Refused, Txt};
+use server::world::Clock;
 use std::{
-    io,
     path::Path,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
-use store::{Options, Store, disk::SimDisk};
-use tokio::{
-    sync::watch,
-    task::JoinHandle,
-    time::{Instant, sleep},
-};
-
-const BEGIN: Timestamp = 1_790_000_000_000;
-const HOUR: Duration = Duration::from_hours(1);
-const DAY: Duration = Duration::from_hours(24);
-
-/// The clock goes with the time of the test.
-struct Travel(Instant);
-
-impl Clock for Travel {
-    fn now(&self) -> Timestamp {
-        BEGIN + self.elapsed_ms()
-    }
-
-    fn elapsed_ms(&self) -> u64 {
-        self.0.elapsed().as_millis() as u64
-    }
-}
-
-struct Counting(AtomicU64);
-
-impl Dice for Counting {
-    fn fill(&self, bytes: &mut [u8]) {
-        let count = self.0.fetch_add(1, Ordering::Relaxed);
-        let number = count.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes();
-        for (byte, random) in bytes.iter_mut().zip(number.iter().cycle()) {
-            *byte = *random;
-        }
-    }
-}
-
-/// A disk that has nothing and takes everything.
-struct Nothing;
-
-impl Disk for Nothing {
-    fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
-        Err(io::ErrorKind::NotFound.into())
-    }
-
-    fn write(&self, _: &Path, _: &[u8]) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn write_secret(&self, _: &Path, _: &[u8]) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// A zone, and a provider that may refuse.
-#[derive(Clone, Default)]
-struct Zone {
-    records: Arc<Mutex<Vec<Txt>>>,
-    refuses: bool,
-    /// Its servers have what is written after so many questions.
-    slowness: Arc<AtomicU64>,
-}
-
-impl Zone {
-    fn records(&self) -> Vec<Txt> {
-        self.records.lock().unwrap().clone()
-    }
-}
-
-impl Challenges for Zone {
-    fn is_ready(&self) -> bool {
-        true
-    }
-
-    fn publish<'a>(&'a self, record: &'a Txt) -> Doing<'a, Result<(), Refused>> {
-        Box::pin(async move {
-            if self.refuses {
-                return Err(Refused("the provider refuses the token".into()));
-            }
-            self.records.lock().unwrap().push(record.clone());
-            Ok(())
-        })
-    }
-
-    fn withdraw<'a>(&'a self, record: &'a Txt) -> Doing<'a, Result<(), Refused>> {
-        Box::pin(async move {
-            self.records.lock().unwrap().retain(|it| it != record);
-            Ok(())
-        })
-    }
-
-    fn is_everywhere<'a>(&'a self, record: &'a Txt) -> Doing<'a, Result<bool, Refused>> {
-        Box::pin(async move {
-            let left = self.slowness.load(Ordering::Relaxed);
-            self.slowness
-                .store(left.saturating_sub(1), Ordering::Relaxed);
-            Ok(left == 0 && self.records().contains(record))
-        })
-    }
-}
-
-/// One run of the service.
-struct House {
-    acme: Acme,
-    tls: Arc<Tls>,
-    files: Files,
-    keeping: JoinHandle<()>,
-    sane: watch::Sender<bool>,
-    _stop: watch::Sender<bool>,
-}
-
-impl Drop for House {
-    fn drop(&mut self) {
-        self.keeping.abort();
-    }
-}
-
-struct World {
-    authority: Authority,
-    clock: Arc<Travel>,
-    disk: SimDisk,
-    zone: Option<Zone>,
-    config: String,
-}
-
-impl World {
-    fn new() -> World {
-        let clock = Arc::new(Travel(Instant::now()));
-        World {
-            authority: Authority::new(clock.clone()),
-            clock,
-            disk: SimDisk::new(),
-            zone: None,
-            config: String::new(),
-        }
-    }
-
-    fn config(&self) -> Arc<Config> {
-        let text = format!(
-            "domain = 'home.example'\ntls.mode = 'acme'\nacme.directory = '{DIRECTORY}'\n{}",
-            self.config
-        );
-        Arc::new(Config::from_texts([(Path::new("x.toml"), &*text)]).unwrap())
-    }
-
-    fn start(&self) -> House {
-        self.start_at(true)
-    }
-
-    fn start_at(&self, is_sane: bool) -> House {
-        let config = self.config();
-        let source = Source::of(&config);
-        let tls = Tls::open(Arc::new(Nothing), &source, Path::new(""), self.clock.now()).unwrap();
-        let tls = Arc::new(tls);
-        let files = Files::default();
-        let seen = (files.clone(), self.zone.clone());
-        self.authority.shape().look = Box::new(move |kind, name, token| match kind {
-            "http-01" => seen.0.get(token).is_some_and(|it| it.starts_with(token)),
-            "dns-01" => seen.1.as_ref().is_some_and(|zone| {
-                let name = format!("_acme-challenge.{name}");
-                zone.records().iter().any(|record| record.name == name)
-            }),
-            _ => true,
-        });
-        let acme = Acme::new(Parts {
-            config,
-            store: Store::open(Arc::new(self.disk.clone()), Options::default()).unwrap(),
-            tls: tls.clone(),
-            clock: self.clock.clone(),
-            dice: Arc::new(Counting(AtomicU64::new(1))),
-            outside: Arc::new(self.authority.clone()),
-            files: files.clone(),
-            dns: self.zone.clone().map(|zone| Arc::new(zone) as _),
-        });
-        acme.restore();
-        let (sane, is_sane) = watch::channel(is_sane);
-        let (stop, stopped) = watch::channel(false);
-        House {
-            keeping: tokio::spawn(acme.clone().keep(is_sane, stopped)),
-            acme,
-            tls,
-            files,
-            sane,
-            _stop: stop,
-        }
-    }
-
-    fn orders(&self) -> usize {
-        self.authority.shape().orders.len()
-    }
-
-    async fn travel_to(&self, age: Duration) {
-        let passed = Duration::from_millis(self.clock.elapsed_ms());
-        sleep(age.checked_sub(passed).expect("not backwards")).await;
-    }
-}
-
-impl House {
-    /// The power is cut: nobody holds the disk any more.
-    async fn cut(mut self) {
-        self.keeping.abort();
-        let _ = (&mut self.keeping).await;
-    }
-
-    /// Until there is such a finding; its text and what to do.
-    async fn finding(&self, level: Level, part: &str) -> String {
-        let mut finding = self.acme.finding();
-        let wanted = |it: &household::Finding| it.level == level && it.text.contains(part);
-        let found = tokio::time::timeout(DAY, finding.wait_for(wanted)).await;
-        match found {
-            Ok(Ok(found)) => format!("{}; {}", found.text, found.next),
-            _ => panic!("{:?}", *self.acme.finding().borrow()),
-        }
-    }
-
-    async fn good(&self) -> String {
-        self.finding(Level::Ok, "vouches").await
-    }
-
-    fn serial(&self) -> Vec<u8> {
-        self.tls.identity().certificate().serial.clone()
-    }
-
-    fn is_self_signed(&self) -> bool {
-        self.tls.identity().certificate().is_self_issued
-    }
-}
+use tokio::time::sleep;
+use world::{BEGIN, DAY, HOUR, World, Zone};
 
 #[tokio::test(start_paused = true)]
 async fn one_certificate_has_all_names_and_a_restart_asks_for_none() {
@@ -279,7 +51,7 @@ async fn a_third_of_its_life_before_its_end_it_is_renewed() {
         let house = world.start();
         house.good().await;
         let first = house.serial();
-        world.travel_to(DAY * renewed - HOUR).await;
+        world.travel_to(DAY * (renewed - 1) + HOUR * 23).await;
         assert_eq!(world.orders(), 1, "{days} days");
         world.travel_to(DAY * renewed + HOUR).await;
         assert_eq!(world.orders(), 2, "{days} days");
@@ -300,7 +72,7 @@ async fn who_is_advised_renews_in_the_window_and_says_what_is_replaced() {
     world.authority.shape().advice = Some((DAY * 10, DAY * 12));
     let house = world.start();
     house.good().await;
-    world.travel_to(DAY * 10 - HOUR).await;
+    world.travel_to(DAY * 9 + HOUR * 23).await;
     assert_eq!(world.orders(), 1);
     world.travel_to(DAY * 12 + HOUR).await;
     assert_eq!(world.orders(), 2);
@@ -330,7 +102,7 @@ async fn advice_may_move_the_renewal_and_not_ruin_it() {
         world.authority.shape().advice = Some((DAY * advice.0, DAY * advice.1));
         let house = world.start();
         house.good().await;
-        world.travel_to(DAY * renewed - HOUR).await;
+        world.travel_to(DAY * (renewed - 1) + HOUR * 23).await;
         assert_eq!(world.orders(), 1, "{advice:?}");
         world.travel_to(DAY * days).await;
         assert_eq!(world.orders(), 2, "{advice:?}");
@@ -598,7 +370,7 @@ async fn records_of_a_run_that_was_cut_off_are_taken_away() {
     };
     world.zone = Some(zone.clone());
     let house = world.start();
-    world.travel_to(Duration::from_secs(60)).await;
+    world.travel_to(Duration::from_mins(1)).await;
     assert_eq!(zone.records().len(), 5, "they are waited for");
     house.cut().await;
     zone.slowness.store(0, Ordering::Relaxed);

@@ -35,6 +35,9 @@ pub(crate) enum Gift {
     Endless,
 }
 
+/// Kind, name, token.
+type Look = dyn Fn(&str, &str, &str) -> bool + Send;
+
 /// Everything that a test says or looks at.
 pub(crate) struct Shape {
     pub(crate) lifetime: Duration,
@@ -53,7 +56,7 @@ pub(crate) struct Shape {
     /// It has lost its tongue once a certificate was made.
     pub(crate) is_silent_after_finalizing: bool,
     /// What is looked at for a proof: kind, name, token.
-    pub(crate) look: Box<dyn Fn(&str, &str, &str) -> bool + Send>,
+    pub(crate) look: Box<Look>,
     pub(crate) requests: usize,
     pub(crate) accounts: usize,
     /// Names of each order, and whether it said that it replaces another certificate.
@@ -168,7 +171,7 @@ impl Authority {
                 let chain = shape.given[order].clone().expect("it was made");
                 text(200, chain)
             }
-            ("renewal", ..) => self.advise(&shape),
+            ("renewal", ..) => Authority::advise(&shape),
             ("revoke", ..) => {
                 shape.revoked += 1;
                 reply(200, &json!(null), None)
@@ -257,7 +260,7 @@ impl Authority {
         state(shape, order)
     }
 
-    fn advise(&self, shape: &Shape) -> Reply {
+    fn advise(shape: &Shape) -> Reply {
         let Some((start, end)) = shape.advice else {
             return problem(404, "malformed", "no advice");
         };
