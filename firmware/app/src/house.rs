@@ -3,13 +3,14 @@
 use crate::{
     configuration,
     control::protocol::{Listeners, Status, TrialLine},
-    desk::{Desk, Host, Running, refuse_other_domain},
+    desk::{self, Desk, Host, Running, refuse_other_domain},
     doors::Doors,
     limits::{CERTIFICATE_AGE_WATCH, CERTIFICATE_WATCH, HOUSEKEEPING, PUSH_WAIT_MAX},
     machine::{self, MachineClock, MachineDice, MachineFiles, MachineReaders},
+    reach::address::Outlook,
 };
 use anyhow::Result;
-use household::{Config, Health, Level, Numbers, config::TlsMode};
+use household::{Config, Finding, Health, Level, Numbers, config::TlsMode};
 use server::{
     AccountChange, Parts, Server,
     calls::{Secret, SecretError},
@@ -19,7 +20,7 @@ use server::{
 use std::{
     io::{self, Write},
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 use store::{Store, WriterThread};
 use tokio::{
@@ -46,6 +47,8 @@ pub(crate) struct House {
     health: watch::Sender<Health>,
     /// What is bound, for `status`.
     listeners: Mutex<Listeners>,
+    /// What is known of the way in, once somebody looks.
+    outlook: OnceLock<Outlook>,
     runtime: Handle,
 }
 
@@ -75,6 +78,7 @@ impl House {
             tls,
             health,
             listeners,
+            outlook: OnceLock::new(),
             runtime,
         }))
     }
@@ -154,8 +158,24 @@ impl House {
         }
     }
 
+    /// Somebody looks at the way in from now on.
+    pub(crate) fn look_out(&self, outlook: Outlook) {
+        let _ = self.outlook.set(outlook);
+    }
+
+    /// Whether anything was ever said of this part.
+    pub(crate) fn has_said(&self, part: &str) -> bool {
+        let health = self.health.borrow();
+        health.parts().iter().any(|known| known.part == part)
+    }
+
+    fn listeners(&self) -> Listeners {
+        let listeners = self.listeners.lock();
+        listeners.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// A change of health; people who read logs hear of trouble once.
-    fn say(&self, part: &'static str, level: Level, text: String) {
+    pub(crate) fn say(&self, part: &'static str, level: Level, text: String) {
         self.health.send_if_modified(|health| {
             let old = health.parts().iter().find(|known| known.part == part);
             if old.is_some_and(|old| old.level == level && old.text == text) {
@@ -189,11 +209,7 @@ impl House {
         let config = self.server.config();
         self.say("certificate", Level::Ok, CERTIFICATE_OK.to_owned());
         self.note_listeners(doors, None);
-        let listeners = self
-            .listeners
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let listeners = self.listeners();
         greet(&config, &listeners, desk.accounts());
         let mut out = io::stdout().lock();
         writeln!(out, "ready {}", serde_json::to_string(&listeners)?)?;
@@ -275,6 +291,17 @@ impl Host for Arc<House> {
         })
     }
 
+    fn look_at(&self, what: desk::Doors) -> Option<Vec<Finding>> {
+        let outlook = self.outlook.get()?;
+        let listeners = self.listeners();
+        Some(self.runtime.block_on(async {
+            match what {
+                desk::Doors::Ports => outlook.check_ports(self, &listeners).await,
+                desk::Doors::Turn => outlook.check_turn(self, &listeners).await,
+            }
+        }))
+    }
+
     fn running(&self) -> Option<Running<'_>> {
         Some(Running {
             server: &self.server,
@@ -286,11 +313,7 @@ impl Host for Arc<House> {
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             since: Some(xmpp::datetime::format(self.server.started())),
-            listeners: self
-                .listeners
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone(),
+            listeners: self.listeners(),
             health: self.health.borrow().parts().to_vec(),
             numbers: self.numbers(accounts),
             servers: self

@@ -12,6 +12,7 @@ mod limits;
 mod log;
 mod machine;
 mod password;
+mod reach;
 mod signals;
 
 use anyhow::{Context, Result};
@@ -22,6 +23,7 @@ use desk::Desk;
 use doors::Doors;
 use house::House;
 use household::Config;
+use reach::address::Reach;
 use signals::{Signal, Signals};
 use std::{
     borrow::Cow,
@@ -104,10 +106,14 @@ async fn run(files: &[PathBuf], config: Arc<Config>) -> Result<()> {
     let control = tokio::spawn(Control::bind(&config.data_dir)?.serve(desk.clone()));
     let keeping = tokio::spawn(house.clone().keep());
     house.ready(&doors, &desk)?;
+    let reach = Reach::start(&house, doors.network(), &doors.listeners());
+    house.look_out(reach.outlook());
     while signals.next().await == Signal::Reload {
         house.reload(files, &mut doors).await;
+        reach.follow(house.server.config(), &doors.listeners());
     }
     tracing::info!("stopping");
+    reach.end().await;
     control.abort();
     let _ = control.await;
     doors.close().await;

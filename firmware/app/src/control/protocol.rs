@@ -76,6 +76,8 @@ pub(crate) enum Request {
     },
     FamilyContactsOff,
     CheckStorage,
+    CheckPorts,
+    CheckTurn,
     Status,
 }
 
