@@ -2,7 +2,7 @@
 //! open, and notices when it was forgotten. [`Line`] owns the protocol and the leases; time comes in.
 
 use super::{
-    limits::{AGAIN_MS_MAX, AGAIN_MS_MIN, LEASE_S, LEASE_S_MIN, LOOK_MS},
+    limits::{AGAIN_MS_MAX, AGAIN_MS_MIN, LEASE_S, LEASE_S_MIN, LOOK_MS, RENEW_MS_MAX},
     port::{Lease, Port, Refusal, Wanted},
     speaker::{KINDS_V4, KINDS_V6, Kind, Speaker},
 };
@@ -197,12 +197,12 @@ impl Line {
         }
     }
 
-    /// Half of the shortest lease (RFC 6886 §3.3), or sooner where something was refused.
+    /// Half of the shortest lease (RFC 6886 §3.3) or sooner.
     fn renewal_ms(&mut self) -> u64 {
         let seconds = self.open.iter().map(|held| held.lease.seconds);
         let shortest = seconds.filter(|seconds| *seconds != 0).min();
         let shortest = shortest.unwrap_or(LEASE_S).clamp(LEASE_S_MIN, LEASE_S);
-        let half = u64::from(shortest) * 500;
+        let half = (u64::from(shortest) * 500).min(RENEW_MS_MAX);
         if self.refused.is_empty() {
             self.failures = 0;
             return half;
