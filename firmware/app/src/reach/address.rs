@@ -1,5 +1,6 @@
 //! The address outside and the router at home: runs the two services, and tells whoever needs to know.
-//! Changes reach the relay and the connections to other servers; what apps are told (XEP-0215) is a name and stays.
+//! Changes reach the relay and the connections to other servers; what apps are told (XEP-0215) is a name and
+//! stays.
 //!
 //! State: [`Reach`] owns the tasks and what they read; [`Outlook`] is what others see of it.
 

@@ -6,5 +6,6 @@ mod common;
 mod devices;
 mod family;
 mod ports;
+mod reach;
 mod rooms;
 mod serving;
