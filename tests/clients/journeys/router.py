@@ -35,6 +35,8 @@ async def go(server, directory):
         try:
             await home.start(**protocols)
             await lets_in(server, home, name)
+            if name == "PCP":
+                await is_renumbered(server, home)
             if name == "UPnP":
                 await starts_again(server, home)
             await leaves(server, home, name)
@@ -73,6 +75,14 @@ async def lets_in(server, home, name):
         out = await server.command("check", "turn", expect=0)
         if f"calls are relayed at {OUTSIDE}" not in out:
             raise Failed(out)
+
+
+async def is_renumbered(server, home):
+    with step("another address of IPv6 counts within seconds, and the hole leads there"):
+        home.house.run("ip", "address", "add", "2a02:77::8/64", "dev", "eth0")
+        home.house.run("ip", "address", "del", f"{HOUSE_V6}/64", "dev", "eth0")
+        await health(server, "address", "2a02:77::8", 10)
+        await until("the world does not get in there", lambda: home.world_reaches(server.https, "2a02:77::8"))
 
 
 async def starts_again(server, home):
