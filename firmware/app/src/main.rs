@@ -105,9 +105,9 @@ async fn run(files: &[PathBuf], config: Arc<Config>) -> Result<()> {
     let mut doors = Doors::open(&house, &desk).await?;
     let control = tokio::spawn(Control::bind(&config.data_dir)?.serve(desk.clone()));
     let keeping = tokio::spawn(house.clone().keep());
-    house.ready(&doors, &desk)?;
     let reach = Reach::start(&house, doors.network(), &doors.listeners());
     house.look_out(reach.outlook());
+    house.ready(&doors, &desk)?;
     while signals.next().await == Signal::Reload {
         house.reload(files, &mut doors).await;
         reach.follow(house.server.config(), &doors.listeners());
