@@ -24,9 +24,9 @@ from hearth import Hearth
 from journeys import (archive, bosh, bytestream, carbons, certificates, commands, component, converse_bosh,
                       converse_websocket, dns_knot, federation_certificates, federation_devices,
                       federation_faults, federation_names, federation_people, federation_restart,
-                      federation_rooms, federation_streams, first_start, instructions, lift_profanity, lift_slixmpp,
-                      lift_xmpp_js, login, losses, omemo, omemo_slixmpp, protocol_scripts, questions, rooms,
-                      turn, two_people, upload, websocket)
+                      federation_rooms, federation_streams, first_start, instructions, lift_profanity,
+                      lift_slixmpp, lift_xmpp_js, login, losses, omemo, omemo_slixmpp, protocol_scripts, questions, rooms,
+                      router, turn, two_people, upload, websocket)
 from prosody import Prosody
 from waiting import Failed
 
@@ -55,6 +55,7 @@ JOURNEYS = {
     "bytestream": bytestream,
     "turn": turn,
     "certificates": certificates,
+    "router": router,
     "first_start": first_start,
     "dns_knot": dns_knot,
     "protocol_scripts": protocol_scripts,

@@ -48,6 +48,8 @@ pub(crate) enum Command {
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Checked {
     Config,
+    Ports,
+    Turn,
     Storage,
     Tls,
     Clock,

@@ -16,7 +16,7 @@ use crate::{
     reach,
 };
 use anyhow::{Result, bail};
-use household::{Config, Health, Level, Numbers};
+use household::{Config, Finding, Health, Level, Numbers};
 use server::{
     AccountChange, Report, Server,
     accounts::{self, Listed, Refusal},
@@ -52,9 +52,22 @@ pub(crate) trait Host: Send + Sync {
     fn status(&self, accounts: u64, rooms: u64) -> Status;
     /// The one in use, where a server runs.
     fn certificate(&self) -> Option<Certificate>;
+    /// Looks at our doors, as `check ports` and `check turn` ask. `None` without a server. Called outside of
+    /// the runtime; blocks.
+    fn look_at(&self, what: Doors) -> Option<Vec<Finding>>;
     /// The server, where one runs.
     fn running(&self) -> Option<Running<'_>>;
 }
+
+/// What of the way in is looked at.
+#[derive(Clone, Copy)]
+pub(crate) enum Doors {
+    Ports,
+    Turn,
+}
+
+/// Only a running server has doors.
+pub(crate) const NOT_RUNNING: &str = "the server is not running, so nothing could be tried";
 
 /// A running server, for those who may wait for it: outside of the runtime.
 pub(crate) struct Running<'a> {
@@ -179,10 +192,19 @@ impl Desk {
             ))),
             Request::CheckTls => self.check_tls(),
             Request::CheckClock => self.check_clock(),
+            Request::CheckPorts => self.look_at(Doors::Ports),
+            Request::CheckTurn => self.look_at(Doors::Turn),
             Request::Status => {
                 let (accounts, rooms) = (self.accounts(), self.rooms()?);
                 Ok(Answer::Status(self.host.status(accounts, rooms)))
             }
+        }
+    }
+
+    fn look_at(&self, what: Doors) -> Result<Answer> {
+        match self.host.look_at(what) {
+            Some(findings) => Ok(Answer::Findings(findings)),
+            None => bail!(NOT_RUNNING),
         }
     }
 
@@ -410,6 +432,7 @@ pub(crate) fn answer_without_data(config: &Arc<Config>, request: &Request) -> Op
         Request::Reports => Some(Answer::Reports(Vec::new())),
         Request::ListRooms => Some(Answer::Rooms(Vec::new())),
         Request::ShowFamily => Some(Answer::Family(FamilyShown::default())),
+        Request::CheckPorts | Request::CheckTurn => Some(Answer::Refused(NOT_RUNNING.to_owned())),
         Request::Status => Some(Answer::Status(Alone::new(config.clone()).status(0, 0))),
         _ => None,
     }
@@ -463,6 +486,10 @@ impl Host for Alone {
     }
 
     fn certificate(&self) -> Option<Certificate> {
+        None
+    }
+
+    fn look_at(&self, _: Doors) -> Option<Vec<Finding>> {
         None
     }
 

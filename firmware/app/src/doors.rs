@@ -14,8 +14,14 @@ use server::{
     listen::{self, ClientDoor, Entrance, Opening},
     s2s::{self, Dialer},
 };
-use services::turn::{External, Turn};
-use std::{net::SocketAddr, sync::Arc};
+use services::{
+    address::Outside,
+    turn::{External, Turn},
+};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 use tokio::{sync::watch, task::JoinHandle};
 use web::{Site, Uploads};
 
@@ -36,6 +42,35 @@ pub(crate) struct Doors {
     external: watch::Sender<External>,
     /// The end of what is relayed.
     relaying: Serving,
+}
+
+/// What must know where this house is.
+pub(crate) struct Network {
+    dialer: Dialer,
+    turn: Turn,
+    external: watch::Sender<External>,
+}
+
+impl Network {
+    /// The networks on our links are these now, and the world calls us so.
+    pub(crate) fn changed(&self, on_link: Vec<household::config::Network>, outside: Outside) {
+        self.turn.network_changed(on_link.clone());
+        // Nobody is to call ourselves by the way around.
+        let own = [outside.ipv4.map(IpAddr::V4), outside.ipv6.map(IpAddr::V6)];
+        let own = own.into_iter().flatten();
+        let own = own.map(|address| household::config::Network {
+            address,
+            prefix: if address.is_ipv4() { 32 } else { 64 },
+        });
+        self.dialer
+            .network_changed(on_link.into_iter().chain(own).collect());
+        let new = External {
+            ipv4: outside.ipv4,
+            ipv6: outside.ipv6,
+        };
+        self.external
+            .send_if_modified(|known| std::mem::replace(known, new) != new);
+    }
 }
 
 /// One listener.
@@ -128,7 +163,6 @@ impl Doors {
         self.dialer.network_changed(on_link.clone());
         self.turn.network_changed(on_link);
         self.dialer.follow(config);
-        self.external.send_replace(External::of(config));
         if let Some(secret) = self.house.server.call_secret() {
             self.turn.follow(config, secret.as_ref());
         }
@@ -174,6 +208,15 @@ impl Doors {
             turn_tls: self.port("turn_tls", &listen.turn_tls),
         });
         trouble
+    }
+
+    /// What must know where this house is, for who finds out.
+    pub(crate) fn network(&self) -> Network {
+        Network {
+            dialer: self.dialer.clone(),
+            turn: self.turn.clone(),
+            external: self.external.clone(),
+        }
     }
 
     /// The port that is bound where the first of its name was wanted.

@@ -3,14 +3,14 @@
 use crate::{
     configuration,
     control::protocol::{Listeners, Status, TrialLine},
-    desk::{Desk, Host, Running, refuse_other_domain},
+    desk::{self, Desk, Host, Running, refuse_other_domain},
     doors::Doors,
     limits::{CERTIFICATE_AGE_WATCH, CERTIFICATE_WATCH, HOUSEKEEPING, PUSH_WAIT_MAX},
     machine::{self, MachineClock, MachineDice, MachineFiles, MachineReaders},
-    reach::dns::Names,
+    reach::{address::Outlook, dns::Names},
 };
 use anyhow::Result;
-use household::{Config, Health, Level, Numbers, config::TlsMode};
+use household::{Config, Finding, Health, Level, Numbers, config::TlsMode};
 use server::{
     AccountChange, Parts, Server,
     calls::{Secret, SecretError},
@@ -21,7 +21,7 @@ use services::acme::Files;
 use std::{
     io::{self, Write},
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 use store::{Store, WriterThread};
 use tokio::{
@@ -50,6 +50,8 @@ pub(crate) struct House {
     health: watch::Sender<Health>,
     /// What is bound, for `status`.
     listeners: Mutex<Listeners>,
+    /// What is known of the way in, once somebody looks.
+    outlook: OnceLock<Outlook>,
     runtime: Handle,
     /// The records that lead others here.
     pub(crate) names: Names,
@@ -84,6 +86,7 @@ impl House {
             challenges: Files::default(),
             health,
             listeners,
+            outlook: OnceLock::new(),
             runtime,
             names,
         }))
@@ -198,6 +201,22 @@ impl House {
         }
     }
 
+    /// Somebody looks at the way in from now on.
+    pub(crate) fn look_out(&self, outlook: Outlook) {
+        let _ = self.outlook.set(outlook);
+    }
+
+    /// Whether anything was ever said of this part.
+    pub(crate) fn has_said(&self, part: &str) -> bool {
+        let health = self.health.borrow();
+        health.parts().iter().any(|known| known.part == part)
+    }
+
+    fn listeners(&self) -> Listeners {
+        let listeners = self.listeners.lock();
+        listeners.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// A change of health; people who read logs hear of trouble once.
     pub(crate) fn say(&self, part: &'static str, level: Level, text: String) {
         self.health.send_if_modified(|health| {
@@ -235,11 +254,7 @@ impl House {
             self.say("certificate", Level::Ok, CERTIFICATE_OK.to_owned());
         }
         self.note_listeners(doors, None);
-        let listeners = self
-            .listeners
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let listeners = self.listeners();
         greet(&config, &listeners, desk.accounts());
         let mut out = io::stdout().lock();
         writeln!(out, "ready {}", serde_json::to_string(&listeners)?)?;
@@ -326,6 +341,17 @@ impl Host for Arc<House> {
         Some(self.tls.identity().certificate().clone())
     }
 
+    fn look_at(&self, what: desk::Doors) -> Option<Vec<Finding>> {
+        let outlook = self.outlook.get()?;
+        let listeners = self.listeners();
+        Some(self.runtime.block_on(async {
+            match what {
+                desk::Doors::Ports => outlook.check_ports(self, &listeners).await,
+                desk::Doors::Turn => outlook.check_turn(self, &listeners).await,
+            }
+        }))
+    }
+
     fn running(&self) -> Option<Running<'_>> {
         Some(Running {
             server: &self.server,
@@ -338,11 +364,7 @@ impl Host for Arc<House> {
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             since: Some(xmpp::datetime::format(self.server.started())),
-            listeners: self
-                .listeners
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone(),
+            listeners: self.listeners(),
             health: self.health.borrow().parts().to_vec(),
             numbers: self.numbers(accounts),
             servers: self

@@ -24,6 +24,7 @@ use doors::Doors;
 use house::House;
 use household::Config;
 use reach::acme::Certificates;
+use reach::address::Reach;
 use signals::{Signal, Signals};
 use std::{
     borrow::Cow,
@@ -107,13 +108,17 @@ async fn run(files: &[PathBuf], config: Arc<Config>) -> Result<()> {
     let mut doors = Doors::open(&house, &desk).await?;
     let control = tokio::spawn(Control::bind(&config.data_dir)?.serve(desk.clone()));
     let keeping = tokio::spawn(house.clone().keep());
+    let reach = Reach::start(&house, doors.network(), &doors.listeners());
+    house.look_out(reach.outlook());
     house.ready(&doors, &desk)?;
     let certificates = certificates.keep(&house);
     while signals.next().await == Signal::Reload {
         house.reload(files, &mut doors).await;
         certificates.follow(&house.server.config());
+        reach.follow(house.server.config(), &doors.listeners());
     }
     tracing::info!("stopping");
+    reach.end().await;
     control.abort();
     let _ = control.await;
     certificates.end().await;

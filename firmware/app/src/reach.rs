@@ -2,5 +2,6 @@
 //! and files. Each is a module of its own, as there, and none knows another.
 
 pub(crate) mod acme;
+pub(crate) mod address;
 pub(crate) mod dns;
 pub(crate) mod proofs;

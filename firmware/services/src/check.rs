@@ -1,5 +1,5 @@
-//! Does it work? Looks at our doors as the world would, as far as that can be seen from inside, and says it in
-//! sentences with the next step. Reads what others found out; owns nothing.
+//! Does it work? Looks at our doors as the world would, as far as that can be seen from inside, and says it
+//! in sentences with the next step. Reads what others found out; owns nothing.
 
 mod knock;
 pub mod limits;

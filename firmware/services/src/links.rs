@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 use tokio::{sync::watch, time::sleep};
-use tracing::warn;
+use tracing::{debug, warn};
 
 /// An address of this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,7 +134,8 @@ pub async fn follow(links: watch::Sender<Arc<Links>>, mut stop: watch::Receiver<
                         is_news
                     });
                 }
-                Err(error) => warn!(%error, "the addresses of this machine cannot be read"),
+                // Said once: whoever may not hear may not read either.
+                Err(error) => debug!(%error, "the addresses of this machine cannot be read"),
             }
             match &mut changes {
                 Ok(told) => {

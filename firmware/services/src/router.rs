@@ -107,19 +107,19 @@ impl Router {
                 wished = wanted.clone();
                 lines.iter_mut().for_each(Line::ask_again);
             }
-            let clock = || self.clock.elapsed_ms();
+            let clock = &*self.clock;
             let mut due = u64::MAX;
             for at in 0..lines.len() {
                 let line = &mut lines[at];
                 if is_idle(line.is_v6, &wanted, &links) {
-                    line.close(clock()).await;
+                    line.close(clock.elapsed_ms()).await;
                 } else {
-                    line.work(&wanted, &links, &self.secret, &clock).await;
+                    line.work(&wanted, &links, &self.secret, clock).await;
                     due = due.min(line.due_ms());
                 }
                 self.publish(lines, &wanted, &links);
             }
-            let pause = Duration::from_millis(due.saturating_sub(clock()));
+            let pause = Duration::from_millis(due.saturating_sub(clock.elapsed_ms()));
             let told = tokio::select! {
                 told = self.wanted.changed() => told,
                 told = self.links.changed() => told,

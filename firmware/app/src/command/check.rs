@@ -19,12 +19,11 @@ pub(crate) fn run(what: Option<Checked>, cli: &Cli) -> Result<ExitCode> {
     let files = configuration::files(&cli.config);
     let mut findings = Vec::new();
     let config = configuration::read(&files);
-    let is_asked = |part| what.is_none_or(|what| what == part);
-    if is_asked(Checked::Config) || config.is_err() {
+    if what.is_none_or(|what| what == Checked::Config) || config.is_err() {
         findings.extend(check_config(&files, &config));
     }
-    if let Ok(config) = config {
-        let config = Arc::new(config);
+    if let Ok(config) = config.map(Arc::new) {
+        let is_asked = |part| what.is_none_or(|what| what == part);
         if is_asked(Checked::Storage) {
             findings.extend(check_storage(&config));
         }
@@ -33,6 +32,15 @@ pub(crate) fn run(what: Option<Checked>, cli: &Cli) -> Result<ExitCode> {
         }
         if is_asked(Checked::Clock) {
             findings.extend(check_data(&config, "clock", &Request::CheckClock));
+        }
+        let doors = [
+            (Checked::Ports, "ports", Request::CheckPorts),
+            (Checked::Turn, "turn", Request::CheckTurn),
+        ];
+        for (part, name, request) in doors {
+            if is_asked(part) {
+                findings.extend(check_doors(&config, name, &request, what.is_some()));
+            }
         }
     }
     if cli.json {
@@ -173,6 +181,25 @@ fn check_data(config: &Arc<Config>, part: &str, request: &Request) -> Vec<Findin
     }
 }
 
+/// What only a running server can tell. Who asks for everything before the start is not told that it failed.
+fn check_doors(
+    config: &Arc<Config>,
+    part: &str,
+    request: &Request,
+    is_asked: bool,
+) -> Vec<Finding> {
+    let (level, text, next) = match ask(config, request) {
+        Ok(Answer::Findings(findings)) => return findings,
+        Ok(Answer::Refused(text)) => {
+            let level = if is_asked { Level::Fail } else { Level::Ok };
+            (level, text, "start it with `hearth serve`, and check again")
+        }
+        Ok(_) => (Level::Fail, UNEXPECTED.to_owned(), "restart the server"),
+        Err(error) => (Level::Fail, format!("{error:#}"), "then check again"),
+    };
+    vec![finding(part, level, text, next)]
+}
+
 /// What this version reads and does not act upon yet, where it says something else than the default:
 /// sections, and keys of sections that do something otherwise.
 fn without_effect(config: &Config) -> Vec<Finding> {
@@ -182,7 +209,7 @@ fn without_effect(config: &Config) -> Vec<Finding> {
             [$((stringify!($($key).+), config.$($key).+ != standard.$($key).+)),+]
         };
     }
-    let sections = set![address, router, lan, dns, update,];
+    let sections = set![lan, update,];
     let sections = sections.map(|(section, set)| (format!("[{section}]"), set));
     let keys = set![
         language,

@@ -81,6 +81,8 @@ pub(crate) enum Request {
     },
     CheckTls,
     CheckClock,
+    CheckPorts,
+    CheckTurn,
     Status,
 }
 

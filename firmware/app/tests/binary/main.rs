@@ -7,5 +7,6 @@ mod devices;
 mod dns;
 mod family;
 mod ports;
+mod reach;
 mod rooms;
 mod serving;

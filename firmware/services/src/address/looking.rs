@@ -59,7 +59,9 @@ impl Looking {
         let now = self.look(links, settings, router);
         let known = self.judge.address();
         let router_is_news = now.router != self.around.router && now.router != known;
-        if now.link != self.around.link || now.own != self.around.own || router_is_news {
+        if router_is_news {
+            self.schedule.wake_at_once(now_ms);
+        } else if now.link != self.around.link || now.own != self.around.own {
             self.schedule.wake(now_ms);
         }
         self.around = now;

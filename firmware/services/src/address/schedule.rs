@@ -35,7 +35,7 @@ impl Schedule {
             .map_or(now_ms, |began| now_ms.max(began + ROUND_MS_MIN));
     }
 
-    /// One was asked, and says something else: everybody, without waiting.
+    /// Somebody says something else: everybody is asked, without waiting.
     pub(super) fn wake_at_once(&mut self, now_ms: u64) {
         self.next = Some(Ask::Everybody);
         self.due_ms = now_ms;

@@ -47,12 +47,6 @@ pub(super) fn doors(doors: &[Door], facts: &Facts) -> Vec<Finding> {
 fn one(door: &Door, facts: &Facts, turns_back: bool) -> Finding {
     let port = &door.port;
     let name = format!("{port} ({})", port.name);
-    let is_mapped = facts.router.open.contains(port);
-    let bad = if port.is_needed {
-        Level::Fail
-    } else {
-        Level::Warn
-    };
     if !door.is_open_here {
         let text = format!("{name}: does not answer on this machine itself");
         return finding(
@@ -75,36 +69,44 @@ fn one(door: &Door, facts: &Facts, turns_back: bool) -> Finding {
         }
         Way::Foreign => finding(
             "ports",
-            bad,
+            bad(port),
             format!(
                 "{name}: at our address outside somebody else answers, perhaps the router itself"
             ),
             "switch off the router's own page for the outside, and forward the port to this machine",
         ),
         Way::Unknown => finding("ports", Level::Ok, format!("{name}: answers here"), ""),
-        Way::Closed if is_mapped => finding(
-            "ports",
-            Level::Ok,
-            format!("{name}: answers here, and the router says that it lets the world in"),
-            "",
-        ),
-        Way::Closed if turns_back => finding(
-            "ports",
-            bad,
-            format!("{name}: answers here, and the router does not let the world in"),
-            &forward(port, facts),
-        ),
-        Way::Closed => finding(
-            "ports",
-            Level::Warn,
-            format!(
-                "{name}: answers here; from inside it cannot be seen whether the router lets the world in"
-            ),
-            &format!(
-                "try it with a phone on mobile data; if it fails, {}",
-                forward(port, facts)
-            ),
-        ),
+        Way::Closed => closed(door, facts, turns_back),
+    }
+}
+
+/// Nobody opens by the way around: the router may be closed, or may not let anybody out and back in.
+fn closed(door: &Door, facts: &Facts, turns_back: bool) -> Finding {
+    let port = &door.port;
+    let here = format!("{port} ({}): answers here", port.name);
+    if facts.router.open.contains(port) {
+        let text = format!("{here}, and the router says that it lets the world in");
+        return finding("ports", Level::Ok, text, "");
+    }
+    if turns_back {
+        let text = format!("{here}, and the router does not let the world in");
+        return finding("ports", bad(port), text, &forward(port, facts));
+    }
+    let text =
+        format!("{here}; from inside it cannot be seen whether the router lets the world in");
+    let next = format!(
+        "try it with a phone on mobile data; if it fails, {}",
+        forward(port, facts)
+    );
+    finding("ports", Level::Warn, text, &next)
+}
+
+/// How bad it is that nobody gets in there.
+fn bad(port: &Port) -> Level {
+    if port.is_needed {
+        Level::Fail
+    } else {
+        Level::Warn
     }
 }
 

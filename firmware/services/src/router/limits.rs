@@ -4,6 +4,9 @@
 pub const LEASE_S: u32 = 3_600;
 /// The shortest lease that is kept up; who gives less is asked no more often.
 pub const LEASE_S_MIN: u32 = 120;
+/// Milliseconds after which leases are renewed in any case, at half their time or sooner: routers forget them
+/// when they start again, not all say so, and it is one small packet for each.
+pub const RENEW_MS_MAX: u64 = 180_000;
 /// Milliseconds between two looks at a router that opened ports: whether it started again and forgot them, or
 /// has another address outside.
 pub const LOOK_MS: u64 = 60_000;

@@ -2,11 +2,12 @@
 //! open, and notices when it was forgotten. [`Line`] owns the protocol and the leases; time comes in.
 
 use super::{
-    limits::{AGAIN_MS_MAX, AGAIN_MS_MIN, LEASE_S, LEASE_S_MIN, LOOK_MS},
+    limits::{AGAIN_MS_MAX, AGAIN_MS_MIN, LEASE_S, LEASE_S_MIN, LOOK_MS, RENEW_MS_MAX},
     port::{Lease, Port, Refusal, Wanted},
     speaker::{KINDS_V4, KINDS_V6, Kind, Speaker},
 };
 use crate::links::Links;
+use server::world::Clock;
 use std::net::Ipv4Addr;
 use tracing::{debug, info};
 
@@ -67,22 +68,22 @@ impl Line {
         self.renew_ms = 0;
     }
 
-    /// Does what is due. `clock` gives milliseconds.
+    /// Does what is due.
     pub(super) async fn work(
         &mut self,
         wanted: &Wanted,
         links: &Links,
         secret: &[u8],
-        clock: &dyn Fn() -> u64,
+        clock: &dyn Clock,
     ) {
-        let now = clock();
+        let now = clock.elapsed_ms();
         if now < self.due_ms() {
             return;
         }
         if self.speaker.is_some() && now < self.renew_ms {
             self.look(clock).await;
         }
-        if self.speaker.is_some() && clock() >= self.renew_ms {
+        if self.speaker.is_some() && clock.elapsed_ms() >= self.renew_ms {
             self.renew(wanted, clock).await;
         }
         if self.speaker.is_none() {
@@ -91,8 +92,8 @@ impl Line {
     }
 
     /// Whether the router is as it was.
-    async fn look(&mut self, clock: &dyn Fn() -> u64) {
-        let now = clock();
+    async fn look(&mut self, clock: &dyn Clock) {
+        let now = clock.elapsed_ms();
         self.due_ms = now + LOOK_MS;
         let Some(speaker) = &mut self.speaker else {
             return;
@@ -115,13 +116,7 @@ impl Line {
     }
 
     /// Tries one protocol after another, until one of them does something for us.
-    async fn find(
-        &mut self,
-        wanted: &Wanted,
-        links: &Links,
-        secret: &[u8],
-        clock: &dyn Fn() -> u64,
-    ) {
+    async fn find(&mut self, wanted: &Wanted, links: &Links, secret: &[u8], clock: &dyn Clock) {
         let kinds: &[Kind] = if self.is_v6 { &KINDS_V6 } else { &KINDS_V4 };
         self.refused.clear();
         for kind in kinds {
@@ -147,12 +142,12 @@ impl Line {
             }
         }
         self.has_tried = true;
-        self.give_up(clock());
+        self.give_up(clock.elapsed_ms());
     }
 
     /// Opens everything that is wanted, again or for the first time, and closes what no longer is. Nobody is
     /// left to speak to where nothing came of it.
-    async fn renew(&mut self, wanted: &Wanted, clock: &dyn Fn() -> u64) {
+    async fn renew(&mut self, wanted: &Wanted, clock: &dyn Clock) {
         let Some(speaker) = &mut self.speaker else {
             return;
         };
@@ -162,11 +157,11 @@ impl Line {
             .position(|held| !wanted.ports.contains(&held.port))
         {
             let gone = self.open.swap_remove(at);
-            speaker.unmap(&gone.port, clock() / 1_000).await;
+            speaker.unmap(&gone.port, clock.elapsed_ms() / 1_000).await;
         }
         let (mut external, mut refused) = (None, Vec::new());
         for port in &wanted.ports {
-            let (outcome, told) = speaker.map(port, LEASE_S, clock() / 1_000).await;
+            let (outcome, told) = speaker.map(port, LEASE_S, clock.elapsed_ms() / 1_000).await;
             external = told.external.or(external);
             let is_silent = outcome == Err(Refusal::Silent);
             self.open.retain(|held| held.port != *port);
@@ -181,7 +176,7 @@ impl Line {
                 break; // who is silent once is silent ten times
             }
         }
-        let now = clock();
+        let now = clock.elapsed_ms();
         let mut is_good = !self.open.is_empty();
         if !self.is_v6 && external.is_none() && (is_good || wanted.asks_address) {
             let look = speaker.look(None, LEASE_S, now / 1_000).await;
@@ -202,12 +197,12 @@ impl Line {
         }
     }
 
-    /// Half of the shortest lease (RFC 6886 §3.3), or sooner where something was refused.
+    /// Half of the shortest lease (RFC 6886 §3.3) or sooner.
     fn renewal_ms(&mut self) -> u64 {
         let seconds = self.open.iter().map(|held| held.lease.seconds);
         let shortest = seconds.filter(|seconds| *seconds != 0).min();
         let shortest = shortest.unwrap_or(LEASE_S).clamp(LEASE_S_MIN, LEASE_S);
-        let half = u64::from(shortest) * 500;
+        let half = (u64::from(shortest) * 500).min(RENEW_MS_MAX);
         if self.refused.is_empty() {
             self.failures = 0;
             return half;
