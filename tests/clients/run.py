@@ -25,8 +25,8 @@ from journeys import (archive, bosh, bytestream, carbons, certificates, commands
                       converse_websocket, dns_knot, federation_certificates, federation_devices,
                       federation_faults, federation_names, federation_people, federation_restart,
                       federation_rooms, federation_streams, first_start, instructions, lift_profanity,
-                      lift_slixmpp, lift_xmpp_js, login, losses, omemo, omemo_slixmpp, protocol_scripts, questions, rooms,
-                      router, turn, two_people, upload, websocket)
+                      lift_slixmpp, lift_xmpp_js, login, losses, omemo, omemo_slixmpp, protocol_scripts,
+                      questions, rooms, router, turn, two_people, upload, websocket)
 from prosody import Prosody
 from waiting import Failed
 

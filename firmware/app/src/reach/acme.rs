@@ -1,14 +1,14 @@
 //! Certificates of an authority, and the clock that they are judged by: two services, told of the
 //! configuration and heard by health. Owns their tasks.
 
+use super::proofs::{Records, tell_issuers};
 use crate::{
     house::House,
-    machine::{self, MachineClock, MachineDice, MachineFiles, MachineTime},
+    machine::{self, MachineClock, MachineDice, MachineTime},
 };
 use anyhow::Result;
 use household::{Config, Finding, config::TlsMode};
-use rustls::pki_types::{CertificateDer, pem::PemObject};
-use server::{s2s::resolve::Resolver, tls::Files};
+use server::s2s::resolve::Resolver;
 use services::{
     acme::{Acme, Parts},
     clock::SaneClock,
@@ -39,7 +39,7 @@ impl Certificates {
         let config = house.server.config();
         let resolver = Arc::new(Resolver::new(config.resolver.nameservers.clone()));
         let believed = house.clone();
-        let authorities = move || authorities(&believed.server.config());
+        let authorities = move || super::authorities(&believed.server.config());
         let http = Http::new(resolver.clone(), Arc::new(authorities));
         let machine = Arc::new(MachineClock::start());
         let clock = SaneClock::new(
@@ -56,7 +56,7 @@ impl Certificates {
             dice: Arc::new(MachineDice),
             outside: Arc::new(http),
             files: house.challenges.clone(),
-            dns: None,
+            dns: Some(Arc::new(Records(house.names.dns.clone()))),
         });
         acme.restore();
         Ok(Certificates {
@@ -75,6 +75,7 @@ impl Certificates {
             tokio::spawn(self.acme.clone().keep(sane.clone(), stopped)),
             tokio::spawn(report_clock(house.clone(), self.clock, sane)),
             tokio::spawn(report(house.clone(), self.acme.finding())),
+            tokio::spawn(tell_issuers(house.names.dns.clone(), self.acme.accounts())),
         ];
         Kept {
             acme: self.acme,
@@ -101,19 +102,6 @@ impl Kept {
         }
         tasks.for_each(|reporting| reporting.abort());
     }
-}
-
-/// Certificates of the machine's authorities and of `tls.extra_ca`. What cannot be read is none: health says
-/// so of the file already.
-fn authorities(config: &Config) -> Vec<CertificateDer<'static>> {
-    let mut all = MachineFiles.authorities().unwrap_or_default();
-    let extra = &config.tls.extra_ca;
-    if !extra.as_os_str().is_empty()
-        && let Ok(pem) = MachineFiles.read(extra)
-    {
-        all.extend(CertificateDer::pem_slice_iter(&pem).flatten());
-    }
-    all
 }
 
 /// Tells health how it stands, where certificates come from an authority.

@@ -9,21 +9,20 @@ use crate::{
     control::protocol::Listeners,
     doors::Network,
     house::House,
-    machine::{MachineClock, MachineDice, MachineFiles},
+    machine::{MachineClock, MachineDice},
 };
 use household::{Config, Finding, Level};
-use rustls::pki_types::{CertificateDer, pem::PemObject};
-use server::{s2s::resolve::Resolver, tls::Files};
+use server::s2s::resolve::Resolver;
 use services::{
     address::{self, Address, Heard, Outside},
     check::{self, Facts},
+    dns::zone as records,
     http::Http,
     links::{self, Links},
     router::{self, Router, Wanted},
 };
 use std::{
     net::{IpAddr, SocketAddr},
-    path::PathBuf,
     sync::Arc,
 };
 use tokio::{sync::watch, task::JoinHandle};
@@ -68,10 +67,12 @@ impl Reach {
             links: links.subscribe(),
             router: external_of,
         };
+        let believed = configs.subscribe();
+        let authorities = move || super::authorities(&believed.borrow());
         let tools = address::Tools {
             clock,
             dice: Arc::new(MachineDice),
-            http: Http::new(resolver.clone(), authorities(configs.subscribe())),
+            http: Http::new(resolver.clone(), Arc::new(authorities)),
             resolver: resolver.clone(),
         };
         let address = Address::new(heard, tools);
@@ -173,19 +174,6 @@ fn wanted(config: &Config, listeners: &Listeners) -> Wanted {
     Wanted::of(config, ports(config, listeners))
 }
 
-/// The authorities of the machine and of `tls.extra_ca`, read when somebody is to be believed.
-fn authorities(config: watch::Receiver<Arc<Config>>) -> services::http::Authorities {
-    Arc::new(move || {
-        let extra: PathBuf = config.borrow().tls.extra_ca.clone();
-        let mut all = MachineFiles.authorities().unwrap_or_default();
-        if !extra.as_os_str().is_empty() {
-            let pem = MachineFiles.read(&extra).unwrap_or_default();
-            all.extend(CertificateDer::pem_slice_iter(&pem).flatten());
-        }
-        all
-    })
-}
-
 /// The router's address outside is what the search for ours hears of it.
 async fn hand_on(
     mut router: watch::Receiver<router::Report>,
@@ -226,6 +214,10 @@ async fn tell(
         let around = (around::on_link(), report.outside);
         if is_forgotten || told.as_ref() != Some(&around) {
             network.changed(around.0.clone(), report.outside);
+            house.names.dns.addresses(records::Outside {
+                ipv4: report.outside.ipv4.into(),
+                ipv6: report.outside.ipv6.into(),
+            });
             told = Some(around);
         }
         let has_left = here.iter().any(|ip| !now.contains(ip));

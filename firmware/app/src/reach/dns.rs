@@ -6,8 +6,7 @@ use crate::{
 };
 use anyhow::{Context, Result, bail};
 use household::Config;
-use rustls::pki_types::{CertificateDer, pem::PemObject};
-use server::{s2s::resolve::Resolver, tls::Files};
+use server::s2s::resolve::Resolver;
 use services::{
     dns::{
         Dns, Done, Parts, Planned, Seeing,
@@ -16,7 +15,7 @@ use services::{
         plan::{Conflict, Plan, Step},
         record::Record,
     },
-    http::{Authorities, Http},
+    http::Http,
 };
 use std::sync::Arc;
 use store::{Store, Urgency};
@@ -37,8 +36,10 @@ impl Names {
         let now = config();
         let nameservers = now.resolver.nameservers.clone();
         let resolver = Arc::new(Resolver::new(nameservers.clone()));
-        let authorities: Authorities = Arc::new(move || authorities(&config()));
-        let http = Http::new(resolver.clone(), authorities);
+        let http = Http::new(
+            resolver.clone(),
+            Arc::new(move || super::authorities(&config())),
+        );
         let parts = Parts {
             store,
             clock: clock.clone(),
@@ -57,18 +58,6 @@ impl Names {
         self.resolver.follow(&config.resolver.nameservers);
         self.dns.follow(config);
     }
-}
-
-/// Those of the machine and of `tls.extra_ca`. What cannot be read is said elsewhere.
-fn authorities(config: &Config) -> Vec<CertificateDer<'static>> {
-    let mut all = MachineFiles.authorities().unwrap_or_default();
-    let extra = &config.tls.extra_ca;
-    if !extra.as_os_str().is_empty()
-        && let Ok(pem) = MachineFiles.read(extra)
-    {
-        all.extend(CertificateDer::pem_slice_iter(&pem).flatten());
-    }
-    all
 }
 
 /// Without a server: what is known is what the configuration says.

@@ -41,7 +41,11 @@ impl Challenges for Records {
 /// called in records cannot be named there.
 pub(crate) async fn tell_issuers(dns: Dns, mut accounts: watch::Receiver<Vec<CaAccount>>) {
     loop {
-        let issuers: Vec<Issuer> = accounts.borrow_and_update().iter().flat_map(named).collect();
+        let issuers: Vec<Issuer> = accounts
+            .borrow_and_update()
+            .iter()
+            .flat_map(named)
+            .collect();
         // Before the first certificate nobody is known, and whoever is named already stays.
         dns.issuers(match issuers.is_empty() {
             true => Seen::Unknown,
