@@ -333,7 +333,11 @@ async fn show_led(mut health: watch::Receiver<Health>) {
     let mut shown = Vec::new();
     loop {
         let mut line = Vec::new();
-        let _ = board::simulated::show(&health.borrow_and_update(), &mut line);
+        let situation = board::led::Situation {
+            health: health.borrow_and_update().clone(),
+            ..Default::default()
+        };
+        let _ = board::simulated::show(&situation, &mut line);
         if line != shown {
             info!("{}", String::from_utf8_lossy(&line).trim_end());
             shown = line;
