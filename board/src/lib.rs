@@ -5,9 +5,15 @@
 
 pub mod address;
 pub mod button;
+pub mod chip;
 pub mod clock;
+pub mod kernel;
 pub mod lamp;
 pub mod led;
 pub mod limits;
+pub mod registers;
 pub mod rhythm;
 pub mod simulated;
+pub mod sysfs;
+pub mod thermal;
+pub mod watchdog;

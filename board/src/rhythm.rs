@@ -140,7 +140,7 @@ mod tests {
             .iter()
             .map(|(at, lit)| (at - begun, *lit))
             .collect();
-        assert_eq!(noted[0].1, true);
+        assert!(noted[0].1);
         assert!(begun - noted[0].0 >= 86_399_000);
         let on = |at| (at, true);
         let off = |at| (at, false);
