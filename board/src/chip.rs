@@ -8,12 +8,8 @@ use gpiocdev::{
     Chip, Request,
     line::{Bias, EdgeDetection, Value},
 };
-use std::{any::Any, io, path::PathBuf};
-use tokio::{
-    io::unix::AsyncFd,
-    sync::watch,
-    task::{AbortHandle, spawn},
-};
+use std::{any::Any, io, path::PathBuf, thread::Builder};
+use tokio::sync::watch;
 
 /// Labels of the chip whose lines are the pins of the header, by their BCM numbers: Pi 3 and Zero 2 W, Pi 4, Pi 5.
 const LABELS: &[&str] = &[
@@ -87,10 +83,10 @@ impl Pins for CharacterDevice {
             .with_edge_detection(EdgeDetection::BothEdges)
             .request()
             .map_err(|error| wrong(&self.0, &error))?;
-        let request = AsyncFd::register(request)?;
-        Ok(Box::new(Watching(
-            spawn(watch_edges(request, pressed)).abort_handle(),
-        )))
+        let watching = Builder::new().name("button".to_owned());
+        Ok(Box::new(
+            watching.spawn(move || watch_edges(&request, &pressed))?,
+        ))
     }
 }
 
@@ -104,33 +100,14 @@ impl Lamp for Line {
     }
 }
 
-struct Watching(AbortHandle);
-
-impl Drop for Watching {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-/// Tells the level after every edge, until nobody wants to know or the line fails.
-async fn watch_edges(request: AsyncFd<Request>, pressed: watch::Sender<bool>) {
-    loop {
-        let Ok(value) = request.get_ref().lone_value() else {
-            return;
-        };
-        if pressed.send(value == Value::Active).is_err() {
+/// Tells the level now and after every edge, until nobody wants to know or the line fails. Sleeps in the kernel meanwhile: a
+/// file of the line's in tokio's hands would take unsafe code.
+fn watch_edges(request: &Request, pressed: &watch::Sender<bool>) {
+    while let Ok(value) = request.lone_value() {
+        // The event itself says no more than that there was an edge.
+        if pressed.send(value == Value::Active).is_err() || request.read_edge_event().is_err() {
             return;
         }
-        let Ok(mut ready) = request.readable().await else {
-            return;
-        };
-        // The events themselves say no more than that there was one.
-        while let Ok(true) = request.get_ref().has_edge_event() {
-            if request.get_ref().read_edge_event().is_err() {
-                return;
-            }
-        }
-        ready.clear_ready();
     }
 }
 

@@ -1,14 +1,17 @@
 //! The timers of embassy on tokio's clock, so that a test that stops tokio's clock stops rhythms and buttons, too.
 //!
-//! State: the timers that wait, one queue for each [`keep`], found through the task. There is no thread and no
-//! queue for the whole process: while nothing blinks, no timer is set anywhere.
+//! State: when the next timer is due, for each [`keep`], found through the task. There is no thread and no queue for
+//! the whole process: while nothing blinks, no timer is set anywhere. embassy's own queues tell timers apart by
+//! their wakers, which Rust does not promise to compare equal, and spin once they are full.
 
 use embassy_time_driver::{Driver, TICK_HZ, time_driver_impl};
-use embassy_time_queue_utils::Queue;
 use std::{
     future::{Future, poll_fn},
     pin::{Pin, pin},
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -19,8 +22,11 @@ struct TokioClock;
 time_driver_impl!(static DRIVER: TokioClock = TokioClock);
 
 tokio::task_local! {
-    static TIMERS: Arc<Mutex<Queue>>;
+    /// The tick of the next timer; [`NONE`] while there is none.
+    static NEXT: Arc<AtomicU64>;
 }
+
+const NONE: u64 = u64::MAX;
 
 impl Driver for TokioClock {
     fn now(&self) -> u64 {
@@ -28,7 +34,7 @@ impl Driver for TokioClock {
     }
 
     fn schedule_wake(&self, at: u64, waker: &Waker) {
-        let set = TIMERS.try_with(|timers| lock(timers).schedule_wake(at, waker));
+        let set = NEXT.try_with(|next| next.fetch_min(at, Ordering::Relaxed));
         // Nobody keeps the time of this task: it asks again and again, which is slow and right.
         if set.is_err() {
             waker.wake_by_ref();
@@ -36,23 +42,25 @@ impl Driver for TokioClock {
     }
 }
 
-/// Does the work; its timers go by tokio's clock as long as they are polled in this task.
+/// Does the work; its timers go by tokio's clock. They are polled with the work, all of them each time: it waits for them
+/// with `join!`, `select!` and the like, not in another task or a set of futures with wakers of its own.
 pub async fn keep<F: Future>(work: F) -> F::Output {
-    let timers = Arc::new(Mutex::new(Queue::new()));
-    TIMERS.scope(timers.clone(), wound(work, &timers)).await
+    let next = Arc::new(AtomicU64::new(NONE));
+    NEXT.scope(next.clone(), wound(work, &next)).await
 }
 
 /// The work, polled whenever its next timer is due.
-async fn wound<F: Future>(work: F, timers: &Mutex<Queue>) -> F::Output {
+async fn wound<F: Future>(work: F, next: &AtomicU64) -> F::Output {
     let mut work = pin!(work);
     let mut alarm = Alarm::default();
     poll_fn(|cx| {
         loop {
+            // Every timer that still waits says so again when it is polled.
+            next.store(NONE, Ordering::Relaxed);
             if let Poll::Ready(done) = work.as_mut().poll(cx) {
                 return Poll::Ready(done);
             }
-            // Timers that are due wake this very task.
-            let next = lock(timers).next_expiration(ticks(Instant::now()));
+            let next = next.load(Ordering::Relaxed);
             if alarm.poll(next, cx).is_pending() {
                 return Poll::Pending;
             }
@@ -70,20 +78,22 @@ struct Alarm {
 
 impl Alarm {
     fn poll(&mut self, next: u64, cx: &mut Context<'_>) -> Poll<()> {
-        let next = (next != u64::MAX).then_some(next);
+        let next = (next != NONE).then_some(next);
         if self.at != next {
             self.at = next;
             self.sleep = next.map(|at| Box::pin(sleep_until(moment(at))));
         }
         match &mut self.sleep {
             None => Poll::Pending,
-            Some(sleep) => sleep.as_mut().poll(cx),
+            Some(sleep) => {
+                let due = sleep.as_mut().poll(cx);
+                if due.is_ready() {
+                    *self = Alarm::default();
+                }
+                due
+            }
         }
     }
-}
-
-fn lock(timers: &Mutex<Queue>) -> std::sync::MutexGuard<'_, Queue> {
-    timers.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// When ticks began.
