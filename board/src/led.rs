@@ -260,6 +260,9 @@ impl When {
 }
 
 impl Place {
+    /// All of them.
+    pub const ALL: [Place; 4] = [Place::Health, Place::Power, Place::Internet, Place::Chat];
+
     /// Whether the LED is about that part.
     fn is_about(self, part: &str) -> bool {
         match self {
@@ -285,6 +288,29 @@ impl Row {
     pub fn is_on(&self, place: Place) -> bool {
         self.on.contains(&place)
     }
+}
+
+/// The table for the manual, in Markdown.
+pub fn manual() -> String {
+    let mut text =
+        "| sign | LEDs | rhythm | it means | what to do, and why it stands here |\n".to_owned();
+    text.push_str("|---|---|---|---|---|\n");
+    for row in TABLE {
+        let on: Vec<_> = row.on.iter().map(|place| place.name()).collect();
+        let times = match &row.rhythm {
+            Rhythm::Cycle(times) => {
+                let times: Vec<_> = times.iter().map(ToString::to_string).collect();
+                format!("{}: {} ms", row.rhythm.spelled(), times.join(", "))
+            }
+            steady => steady.spelled(),
+        };
+        let (name, means, advice) = (row.name, row.means, row.advice);
+        let on = on.join(", ");
+        text.push_str(&format!(
+            "| `{name}` | {on} | {times} | {means} | {advice} |\n"
+        ));
+    }
+    text
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ pub mod kernel;
 pub mod lamp;
 pub mod led;
 pub mod limits;
+pub mod panel;
 pub mod registers;
 pub mod rhythm;
 pub mod simulated;

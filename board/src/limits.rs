@@ -27,3 +27,5 @@ const _: () = assert!(
     "a check ends before the next one begins"
 );
 const _: () = assert!(3 * FEED_MS <= 15_000, "one feeding may be missed");
+/// Events of the button that wait to be answered: each press has five at most, and they are answered at once.
+pub const EVENTS_MAX: usize = 16;

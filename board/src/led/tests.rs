@@ -2,7 +2,7 @@
 
 use super::*;
 
-const PLACES: [Place; 4] = [Place::Health, Place::Power, Place::Internet, Place::Chat];
+const PLACES: [Place; 4] = Place::ALL;
 
 fn situation(parts: &[(&'static str, Level)], moment: Moment, held: Option<Hold>) -> Situation {
     let mut health = Health::default();
@@ -189,4 +189,23 @@ fn no_sign_looks_like_the_firmware_in_need() {
             row.name
         );
     }
+}
+
+/// `BLESS=1` writes it anew.
+#[test]
+fn the_manual_has_the_table() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let text = std::fs::read_to_string(&path).expect("the manual");
+    let (before, rest) = text
+        .split_once("<!-- table -->\n")
+        .expect("where it begins");
+    let (_, after) = rest.split_once("<!-- end -->").expect("where it ends");
+    let expected = format!("{before}<!-- table -->\n{}<!-- end -->{after}", manual());
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&path, &expected).expect("the manual can be written");
+    }
+    assert!(
+        text == expected,
+        "the table in board/README.md is another one now; BLESS=1 writes it"
+    );
 }
