@@ -32,7 +32,7 @@ impl Seen {
     fn note(&self, what: String) {
         let ms = self.0.elapsed().as_millis() as u64;
         // tokio's timers are due with the first millisecond that is over: 10 ms are as exact as eyes are.
-        self.1.lock().unwrap().push((ms / 10 * 10, what));
+        self.1.lock().unwrap().push(((ms + 5) / 10 * 10, what));
     }
 }
 
@@ -133,7 +133,9 @@ async fn play(script: &str) -> String {
         }
     };
     tokio::join!(run, happen, told);
-    let lines = seen.1.lock().unwrap();
+    let mut lines = seen.1.lock().unwrap();
+    // What happens comes before what follows from it; LEDs beside each other change at once.
+    lines.sort_by_key(|(ms, what)| (*ms, what.split(' ').next().map(str::to_owned)));
     let shown =
         |(ms, what): &(u64, String)| format!("{}.{:02} {what}\n", ms / 1_000, ms % 1_000 / 10);
     lines.iter().map(shown).collect()
