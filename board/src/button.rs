@@ -1,7 +1,7 @@
 //! The button: how long it was held decides what is done, when it is let go.
 //!
-//! State: the contact as it is after debouncing, since when it is pressed, and what was confirmed. It has no clock and
-//! no pin; [`follow`] gives it both.
+//! State: the contact as it is after debouncing, since when it is pressed, and what was confirmed. It has
+//! no clock and no pin; [`follow`] gives it both.
 
 use crate::limits::{BOOT_MS, DEBOUNCE_MS};
 use embassy_time::{Duration, Instant, Timer};

@@ -11,7 +11,8 @@ use gpiocdev::{
 use std::{any::Any, io, path::PathBuf, thread::Builder};
 use tokio::sync::watch;
 
-/// Labels of the chip whose lines are the pins of the header, by their BCM numbers: Pi 3 and Zero 2 W, Pi 4, Pi 5.
+/// Labels of the chip whose lines are the pins of the header, by their BCM numbers: Pi 3 and Zero 2 W, Pi
+/// 4, Pi 5.
 const LABELS: &[&str] = &[
     "pinctrl-bcm2835",
     "pinctrl-bcm2711",
@@ -100,8 +101,8 @@ impl Lamp for Line {
     }
 }
 
-/// Tells the level now and after every edge, until nobody wants to know or the line fails. Sleeps in the kernel meanwhile: a
-/// file of the line's in tokio's hands would take unsafe code.
+/// Tells the level now and after every edge, until nobody wants to know or the line fails. Sleeps in the
+/// kernel meanwhile: a file of the line's in tokio's hands would take unsafe code.
 fn watch_edges(request: &Request, pressed: &watch::Sender<bool>) {
     while let Ok(value) = request.lone_value() {
         // The event itself says no more than that there was an edge.

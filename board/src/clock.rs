@@ -1,8 +1,9 @@
-//! The timers of embassy on tokio's clock, so that a test that stops tokio's clock stops rhythms and buttons, too.
+//! The timers of embassy on tokio's clock, so that a test that stops tokio's clock stops rhythms and
+//! buttons, too.
 //!
-//! State: when the next timer is due, for each [`keep`], found through the task. There is no thread and no queue for
-//! the whole process: while nothing blinks, no timer is set anywhere. embassy's own queues tell timers apart by
-//! their wakers, which Rust does not promise to compare equal, and spin once they are full.
+//! State: when the next timer is due, for each [`keep`], found through the task. There is no thread and no
+//! queue for the whole process: while nothing blinks, no timer is set anywhere. embassy's own queues tell
+//! timers apart by their wakers, which Rust does not promise to compare equal, and spin once they are full.
 
 use embassy_time_driver::{Driver, TICK_HZ, time_driver_impl};
 use std::{
@@ -42,8 +43,9 @@ impl Driver for TokioClock {
     }
 }
 
-/// Does the work; its timers go by tokio's clock. They are polled with the work, all of them each time: it waits for them
-/// with `join!`, `select!` and the like, not in another task or a set of futures with wakers of its own.
+/// Does the work; its timers go by tokio's clock. They are polled with the work, all of them each time: it
+/// waits for them with `join!`, `select!` and the like, not in another task or a set of futures with wakers
+/// of its own.
 pub async fn keep<F: Future>(work: F) -> F::Output {
     let next = Arc::new(AtomicU64::new(NONE));
     NEXT.scope(next.clone(), wound(work, &next)).await

@@ -17,8 +17,8 @@ pub trait Pins {
     /// Takes a pin as an output, dark to begin with.
     fn lamp(&self, pin: u8) -> io::Result<Box<dyn Lamp>>;
 
-    /// Takes a pin as an input with a pull-up: a button between it and ground. Tells whether it is pressed, now
-    /// and with every change, until what is returned is dropped.
+    /// Takes a pin as an input with a pull-up: a button between it and ground. Tells whether it is pressed,
+    /// now and with every change, until what is returned is dropped.
     fn button(&self, pin: u8, pressed: watch::Sender<bool>) -> io::Result<Box<dyn Any + Send>>;
 }
 

@@ -87,14 +87,14 @@ const STORE: &[Place] = &[Place::Health, Place::Power, Place::Chat];
 const LAMPS: &[Place] = &[Place::Health, Place::Internet, Place::Chat];
 const ALL: &[Place] = &[Place::Health, Place::Power, Place::Internet, Place::Chat];
 
-/// In the order of priority: who touches the box comes first, then what must not be disturbed, then trouble by
-/// how much it matters, then what passes by itself.
+/// In the order of priority: who touches the box comes first, then what must not be disturbed, then trouble
+/// by how much it matters, then what passes by itself.
 pub const TABLE: &[Row] = &[
     row(
         "held-claim",
         When::Held(Hold::ClaimWindow),
         FINGER,
-        &[100, 600],
+        &[100, 650],
         "let go now: the claim window opens",
         "A finger waits for an answer, so this comes before everything.",
     ),

@@ -1,7 +1,7 @@
 //! The board: what a person sees of the server without a screen, and the button they have.
 //!
-//! `led` is the table from state to sign, `rhythm` plays it, `button` tells how long a finger stayed, `clock` gives
-//! both their time. What LEDs and buttons hang on is behind the traits of `lamp`.
+//! `led` is the table from state to sign, `rhythm` plays it, `button` tells how long a finger stayed,
+//! `clock` gives both their time. What LEDs and buttons hang on is behind the traits of `lamp`.
 
 pub mod address;
 pub mod button;

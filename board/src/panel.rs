@@ -157,8 +157,8 @@ impl Panel {
         self.lamps.push((place, lamp));
     }
 
-    /// Shows the situation and tells what fingers want, until nobody changes the situation any more; then everything is
-    /// given back.
+    /// Shows the situation and tells what fingers want, until nobody changes the situation any more; then
+    /// everything is given back.
     pub async fn run(
         self,
         situation: watch::Receiver<Situation>,
@@ -237,7 +237,7 @@ async fn listen(
         })
         .await;
     }
-    pending().await
+    pending::<()>().await;
 }
 
 /// Where what is shown and what is asked come together.
@@ -314,10 +314,13 @@ impl<A: Fn() -> Option<Ipv4Addr>> Desk<A> {
         } else {
             address::last_octet(address)
         };
-        let time = Duration::from_millis(ADDRESS_TIMES * rhythm.round_ms());
+        let time = Duration::from_millis(ADDRESS_TIMES * rhythm.round_ms() - BEFORE_NEXT_MS);
         self.counting = Some((rhythm, Instant::now() + time, whole));
     }
 }
+
+/// An address ends in the dark, before it would begin once more.
+const BEFORE_NEXT_MS: u64 = 500;
 
 async fn at(moment: Option<Instant>) {
     match moment {

@@ -1,4 +1,5 @@
-//! Pins by the Raspberry Pi's registers, through rppal: where its own kernel has `/dev/gpiomem`. Owns nothing.
+//! Pins by the Raspberry Pi's registers, through rppal: where its own kernel has `/dev/gpiomem`. Owns
+//! nothing.
 
 use crate::lamp::{Lamp, Pins};
 use rppal::gpio::{Gpio, OutputPin, Trigger};

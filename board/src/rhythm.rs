@@ -12,8 +12,8 @@ use tokio::sync::watch;
 pub enum Rhythm {
     Lit,
     Dark,
-    /// Milliseconds, lit and dark by turns and again from the start; lit first. Each is more than 0, and there
-    /// are as many lit ones as dark ones.
+    /// Milliseconds, lit and dark by turns and again from the start; lit first. Each is more than 0, and
+    /// there are as many lit ones as dark ones.
     Cycle(Cow<'static, [u16]>),
 }
 

@@ -1,5 +1,6 @@
-//! LEDs that the kernel knows (its LED class, `/sys/class/leds`): those on the board, and those that `dtoverlay=gpio-led`
-//! made of pins. Whether an LED is lit by a high or a low level is the kernel's business here.
+//! LEDs that the kernel knows (its LED class, `/sys/class/leds`): those on the board, and those that
+//! `dtoverlay=gpio-led` made of pins. Whether an LED is lit by a high or a low level is the kernel's
+//! business here.
 //!
 //! State: for each LED what it did before, which it does again when it is dropped.
 
@@ -10,8 +11,9 @@ use crate::{
 };
 use std::{io, path::PathBuf};
 
-/// Under which names the LEDs of a Raspberry Pi are known, the newest first: `ACT` and `PWR` since 5.15, `led0` and
-/// `led1` before (Pi 3), `default-on` where the kernel did not know the red one's name. A Zero 2 W has no red one.
+/// Under which names the LEDs of a Raspberry Pi are known, the newest first: `ACT` and `PWR` since 5.15,
+/// `led0` and `led1` before (Pi 3), `default-on` where the kernel did not know the red one's name. A Zero 2
+/// W has no red one.
 const NAMES: &[(Place, &[&str])] = &[
     (Place::Health, &["health", "ACT", "led0"]),
     (Place::Power, &["PWR", "led1", "default-on"]),
@@ -29,7 +31,8 @@ pub struct SysfsLamp {
     before: (Option<String>, String),
 }
 
-/// The LEDs of that place which the kernel has, under any of their names; a board and a LED outside may both be there.
+/// The LEDs of that place which the kernel has, under any of their names; a board and a LED outside may
+/// both be there.
 pub fn find(kernel: &Kernel, place: Place) -> Vec<PathBuf> {
     let names = NAMES
         .iter()

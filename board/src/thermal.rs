@@ -5,12 +5,12 @@
 use crate::kernel::{self, Kernel};
 use household::Level;
 
-/// Thousandths of a degree from which a part is as bad as that, and below which it is not any more. A Pi slows down at
-/// 80 and harder at 85 (Pi 3 B+: from 60 a bit).
+/// Thousandths of a degree from which a part is as bad as that, and below which it is not any more. A Pi
+/// slows down at 80 and harder at 85 (Pi 3 B+: from 60 a bit).
 const HEAT: &[(Level, i32, i32)] = &[(Level::Fail, 84_000, 80_000), (Level::Warn, 78_000, 72_000)];
 
-/// Readings without under-voltage after which the supply is believed again: a weak one fails whenever the card or the
-/// network is busy, and five quiet minutes are no proof below that.
+/// Readings without under-voltage after which the supply is believed again: a weak one fails whenever the
+/// card or the network is busy, and five quiet minutes are no proof below that.
 const QUIET_READINGS: u32 = 10;
 
 /// What the kernel says at one moment.
@@ -50,8 +50,8 @@ fn alarm(kernel: &Kernel) -> Option<bool> {
     Some(kernel::read(&supply.join("in0_lcrit_alarm")).ok()? != "0")
 }
 
-/// The firmware's own word on the vendor's kernel, in hexadecimal: bit 0 is under-voltage now. Bit 16, since the start, would
-/// never go away again.
+/// The firmware's own word on the vendor's kernel, in hexadecimal: bit 0 is under-voltage now. Bit 16,
+/// since the start, would never go away again.
 fn throttled(kernel: &Kernel) -> Option<bool> {
     let path = kernel.path("sys/devices/platform/soc/soc:firmware/get_throttled");
     let text = kernel::read(&path).ok()?;

@@ -1,7 +1,7 @@
 //! The hardware watchdog: fed while the server proves that it lives, so that one that hangs is started again.
 //!
-//! State: since when a check has failed. The device is armed from opening to [`Dog::close`]; a server that ends in any other
-//! way leaves it armed, and the board starts again.
+//! State: since when a check has failed. The device is armed from opening to [`Dog::close`]; a server that
+//! ends in any other way leaves it armed, and the board starts again.
 
 use crate::{
     kernel::{self, Kernel},
@@ -37,7 +37,8 @@ impl Device {
     /// Arms it. Its time is the driver's own: bcm2835 bites after 15 s unless it was told less.
     ///
     /// # Errors
-    /// Where there is none, where somebody has it (systemd's `RuntimeWatchdogSec`), or where its time is too short.
+    /// Where there is none, where somebody has it (systemd's `RuntimeWatchdogSec`), or where its time is
+    /// too short.
     pub fn open(kernel: &Kernel) -> io::Result<Device> {
         let class = kernel.path("sys/class/watchdog/watchdog0");
         let seconds: u64 = kernel::read(&class.join("timeout"))
@@ -71,7 +72,8 @@ impl Dog for Device {
     }
 }
 
-/// Feeds it until `stop` is done; `check` says what does not work, and what takes too long does not work either.
+/// Feeds it until `stop` is done; `check` says what does not work, and what takes too long does not work
+/// either.
 pub async fn keep<C: Future<Output = Result<(), String>>>(
     mut dog: Box<dyn Dog>,
     mut check: impl FnMut() -> C,
@@ -172,8 +174,7 @@ mod tests {
         };
         let stop = Timer::after_millis(seconds * 1_000 + 700);
         clock::keep(async { keep(Box::new(noted.clone()), check, stop).await }).await;
-        let text = noted.1.lock().unwrap().join(" ");
-        text
+        noted.1.lock().unwrap().join(" ")
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,9 +1,10 @@
-//! Scripts of what happens to a board and what it does: tests/scripts/*.panel, against a clock that stands still until
-//! everybody waits.
+//! Scripts of what happens to a board and what it does: tests/scripts/*.panel, against a clock that stands
+//! still until everybody waits.
 //!
 //! A line is a comment (`#`), something that happens (`12.5 > press`) or something the board does
-//! (`12.5 health lit`). Happenings: `press`, `release`, `PART LEVEL`, `moment NAME`, `moment over`, `address A`, `end`.
-//! Times are seconds from the start. A script fails on anything it does not say; `BLESS=1` writes what was seen.
+//! (`12.5 health lit`). Happenings: `press`, `release`, `PART LEVEL`, `moment NAME`, `moment over`,
+//! `address A`, `end`. Times are seconds from the start. A script fails on anything it does not say;
+//! `BLESS=1` writes what was seen.
 
 use board::{
     button::Hold,
