@@ -96,7 +96,6 @@ impl House {
     /// What is done again and again, until it is dropped.
     pub(crate) async fn keep(self: Arc<Self>) {
         tokio::join!(
-            show_led(self.health()),
             self.keep_house(),
             self.keep_pushing(),
             self.keep_certificate()
@@ -155,7 +154,7 @@ impl House {
     }
 
     /// A change of health; people who read logs hear of trouble once.
-    fn say(&self, part: &'static str, level: Level, text: String) {
+    pub(crate) fn say(&self, part: &'static str, level: Level, text: String) {
         self.health.send_if_modified(|health| {
             let old = health.parts().iter().find(|known| known.part == part);
             if old.is_some_and(|old| old.level == level && old.text == text) {
@@ -327,25 +326,6 @@ fn watch_store(store: &Store) -> watch::Sender<Health> {
     let watching = sender.clone();
     store.watch_health(move |news| watching.send_modify(|health| note(health, news)));
     sender
-}
-
-async fn show_led(mut health: watch::Receiver<Health>) {
-    let mut shown = Vec::new();
-    loop {
-        let mut line = Vec::new();
-        let situation = board::led::Situation {
-            health: health.borrow_and_update().clone(),
-            ..Default::default()
-        };
-        let _ = board::simulated::show(&situation, &mut line);
-        if line != shown {
-            info!("{}", String::from_utf8_lossy(&line).trim_end());
-            shown = line;
-        }
-        if health.changed().await.is_err() {
-            return;
-        }
-    }
 }
 
 /// Where to point a browser and a client.

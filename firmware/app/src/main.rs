@@ -11,6 +11,7 @@ mod house;
 mod limits;
 mod log;
 mod machine;
+mod panel;
 mod password;
 mod signals;
 
@@ -103,6 +104,7 @@ async fn run(files: &[PathBuf], config: Arc<Config>) -> Result<()> {
     let mut doors = Doors::open(&house, &desk).await?;
     let control = tokio::spawn(Control::bind(&config.data_dir)?.serve(desk.clone()));
     let keeping = tokio::spawn(house.clone().keep());
+    let panel = panel::Running::start(house.clone());
     house.ready(&doors, &desk)?;
     while signals.next().await == Signal::Reload {
         house.reload(files, &mut doors).await;
@@ -112,6 +114,7 @@ async fn run(files: &[PathBuf], config: Arc<Config>) -> Result<()> {
     let _ = control.await;
     doors.close().await;
     keeping.abort();
+    panel.stop().await;
     house.stopped().await;
     writer.stop();
     Ok(())
