@@ -33,7 +33,10 @@ impl Seen {
     fn note(&self, what: String) {
         let ms = self.0.elapsed().as_millis() as u64;
         // tokio's timers are due with the first millisecond that is over: 10 ms are as exact as eyes are.
-        self.1.lock().unwrap().push(((ms + 5) / 10 * 10, what));
+        self.1
+            .lock()
+            .expect("nobody panics with it")
+            .push(((ms + 5) / 10 * 10, what));
     }
 }
 
@@ -73,15 +76,20 @@ impl Hands {
         match words[..] {
             ["press"] => drop(self.contact.send_replace(true)),
             ["release"] => drop(self.contact.send_replace(false)),
-            ["address", address] => *self.address.lock().unwrap() = address.parse().ok(),
+            ["address", address] => {
+                *self.address.lock().expect("nobody panics with it") = address.parse().ok();
+            }
             ["moment", name] => self.situation.send_modify(|it| it.moment = moment(name)),
             [part, level] => {
                 let part = ["store", "dns", "clock"]
                     .into_iter()
                     .find(|it| *it == part)
-                    .unwrap();
+                    .expect("a part that scripts know");
                 let levels = [Level::Ok, Level::Warn, Level::Fail];
-                let level = levels.into_iter().find(|it| it.word() == level).unwrap();
+                let level = levels
+                    .into_iter()
+                    .find(|it| it.word() == level)
+                    .expect("a level");
                 self.situation
                     .send_modify(|it| it.health.set(part, level, ""));
             }
@@ -107,7 +115,11 @@ async fn play(script: &str) -> String {
         .with_lamp(Place::Health, lamp(Place::Health))
         .with_lamp(Place::Chat, lamp(Place::Chat))
         .with_button(pressed, Box::new(()));
-    let run = panel.run(watched, move || *asked.lock().unwrap(), order);
+    let run = panel.run(
+        watched,
+        move || *asked.lock().expect("nobody panics with it"),
+        order,
+    );
     let happen = async {
         let hands = Hands {
             situation,
@@ -134,7 +146,7 @@ async fn play(script: &str) -> String {
         }
     };
     tokio::join!(run, happen, told);
-    let mut lines = seen.1.lock().unwrap();
+    let mut lines = seen.1.lock().expect("nobody panics with it");
     // What happens comes before what follows from it; LEDs beside each other change at once.
     lines.sort_by_key(|(ms, what)| (*ms, what.split(' ').next().map(str::to_owned)));
     let shown =

@@ -141,8 +141,8 @@ fn carry_out(data_dir: &Path, hold: Hold) -> bool {
     left.is_ok()
 }
 
-/// The address of this machine in its own network. Connecting a socket for datagrams sends nothing; it asks the
-/// kernel which address it would send from.
+/// The address of this machine in its own network. Connecting a socket for datagrams sends nothing; it asks
+/// the kernel which address it would send from.
 fn address() -> Option<Ipv4Addr> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
     socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
