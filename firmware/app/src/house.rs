@@ -109,7 +109,6 @@ impl House {
     /// What is done again and again, until it is dropped.
     pub(crate) async fn keep(self: Arc<Self>) {
         tokio::join!(
-            show_led(self.health()),
             self.keep_house(),
             self.keep_pushing(),
             self.keep_certificate(),
@@ -401,21 +400,6 @@ fn watch_store(store: &Store) -> watch::Sender<Health> {
     let watching = sender.clone();
     store.watch_health(move |news| watching.send_modify(|health| note(health, news)));
     sender
-}
-
-async fn show_led(mut health: watch::Receiver<Health>) {
-    let mut shown = Vec::new();
-    loop {
-        let mut line = Vec::new();
-        let _ = board::simulated::show(&health.borrow_and_update(), &mut line);
-        if line != shown {
-            info!("{}", String::from_utf8_lossy(&line).trim_end());
-            shown = line;
-        }
-        if health.changed().await.is_err() {
-            return;
-        }
-    }
 }
 
 /// Where to point a browser and a client.

@@ -40,3 +40,5 @@ pub(crate) const PUSH_WAIT_MAX: Duration = Duration::from_secs(20);
 pub(crate) const CERTIFICATE_WATCH: Duration = Duration::from_secs(5);
 /// Between two looks at the age of a certificate of ours, which is replaced long before it expires.
 pub(crate) const CERTIFICATE_AGE_WATCH: Duration = Duration::from_hours(1);
+/// How long who pressed the button may claim the server: the way to a computer, and no longer.
+pub(crate) const CLAIM_WINDOW: Duration = Duration::from_mins(2);

@@ -11,6 +11,7 @@ mod house;
 mod limits;
 mod log;
 mod machine;
+mod panel;
 mod password;
 mod reach;
 mod signals;
@@ -110,6 +111,7 @@ async fn run(files: &[PathBuf], config: Arc<Config>) -> Result<()> {
     let keeping = tokio::spawn(house.clone().keep());
     let reach = Reach::start(&house, doors.network(), &doors.listeners());
     house.look_out(reach.outlook());
+    let panel = panel::Running::start(house.clone());
     house.ready(&doors, &desk)?;
     let certificates = certificates.keep(&house);
     while signals.next().await == Signal::Reload {
@@ -124,6 +126,7 @@ async fn run(files: &[PathBuf], config: Arc<Config>) -> Result<()> {
     certificates.end().await;
     doors.close().await;
     keeping.abort();
+    panel.stop().await;
     house.stopped().await;
     writer.stop();
     Ok(())

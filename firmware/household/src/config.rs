@@ -56,6 +56,7 @@ pub struct Config {
     pub proxy_protocol: ProxyProtocol,
     pub limits: Limits,
     pub update: Update,
+    pub board: Board,
 }
 
 value::words! {
@@ -67,6 +68,10 @@ value::words! {
     Challenge { Auto = "auto", Dns01 = "dns-01", Http01 = "http-01", TlsAlpn01 = "tls-alpn-01" }
     /// Who is asked for the outside address.
     AddressSource { Interface = "interface", Router = "router", Stun = "stun", Echo = "echo" }
+    /// Which LEDs there are.
+    Leds { Auto = "auto", Terminal = "terminal", Off = "off" }
+    /// How pins are driven.
+    Gpio { Auto = "auto", Chip = "chip", Registers = "registers" }
     /// How updates of records are signed (RFC 8945 §6).
     TsigAlgorithm { Sha256 = "hmac-sha256", Sha384 = "hmac-sha384", Sha512 = "hmac-sha512" }
 }
@@ -337,4 +342,24 @@ pub struct Limits {
 pub struct Update {
     /// Where updates come from; empty = nowhere.
     pub channel: String,
+}
+
+/// LEDs, button and watchdog of a Raspberry Pi. Pins have BCM numbers; 0 = there is none.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Board {
+    pub leds: Leds,
+    pub gpio: Gpio,
+    #[serde(deserialize_with = "value::pin")]
+    pub health_pin: u8,
+    #[serde(deserialize_with = "value::pin")]
+    pub internet_pin: u8,
+    #[serde(deserialize_with = "value::pin")]
+    pub chat_pin: u8,
+    #[serde(deserialize_with = "value::pin")]
+    pub button_pin: u8,
+    /// Names of LEDs that a low level lights: `ACT`, `PWR`, `health` …
+    pub inverted: Vec<String>,
+    /// Whether to feed `/dev/watchdog`.
+    pub watchdog: bool,
 }

@@ -76,7 +76,7 @@ fn every_key_is_read() {
             rows += 1;
         }
     }
-    assert_eq!(rows, 71);
+    assert_eq!(rows, 79);
     read(text).expect("all together are fine, too");
 }
 

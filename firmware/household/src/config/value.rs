@@ -210,6 +210,15 @@ pub(super) fn port<'de, D: Deserializer<'de>>(from: D) -> Result<u16, D::Error> 
     number(from, u16::MAX.into(), "write a port from 0 to 65535").map(|number| number as u16)
 }
 
+pub(super) fn pin<'de, D: Deserializer<'de>>(from: D) -> Result<u8, D::Error> {
+    number(
+        from,
+        27,
+        "write the BCM number of a pin, at most 27, or 0 for none",
+    )
+    .map(|number| number as u8)
+}
+
 pub(super) fn ports<'de, D: Deserializer<'de>>(from: D) -> Result<RangeInclusive<u16>, D::Error> {
     text(
         from,
