@@ -229,10 +229,12 @@ fn relay(house: &Arc<House>, external: &watch::Sender<External>) -> Result<Turn>
         Arc::new(MachineClock::start()) as _,
         Arc::new(MachineDice) as _,
     );
+    let server = house.server.clone();
+    let may_relay = Arc::new(move |username: &str| server.may_call(username));
     let config = house.server.config();
     Ok(Turn::new(
         &config,
-        secret.as_ref(),
+        (secret.as_ref(), may_relay),
         machine,
         external.subscribe(),
     ))
