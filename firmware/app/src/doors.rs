@@ -93,6 +93,7 @@ impl Doors {
         let config = server.config();
         let external = watch::Sender::new(External::of(&config));
         let turn = relay(house, &external)?;
+        house.note_relay(&turn);
         let keeping = turn.clone();
         let relaying = Serving::start(|stopped| keeping.keep(stopped));
         let (site, relay) = (Arc::new(site), Arc::new(turn.clone()));

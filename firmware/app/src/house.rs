@@ -9,17 +9,18 @@ use crate::{
     machine::{self, MachineClock, MachineDice, MachineFiles, MachineReaders},
 };
 use anyhow::Result;
-use household::{Config, Health, Level, Numbers, config::TlsMode};
+use household::{Config, Dropped, Health, Level, Numbers, Relayed, config::TlsMode};
 use server::{
     AccountChange, Parts, Server,
     calls::{Secret, SecretError},
     devices,
     tls::{Source, Tls},
 };
+use services::turn::Turn;
 use std::{
     io::{self, Write},
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 use store::{Store, WriterThread};
 use tokio::{
@@ -46,6 +47,8 @@ pub(crate) struct House {
     health: watch::Sender<Health>,
     /// What is bound, for `status`.
     listeners: Mutex<Listeners>,
+    /// The relay for calls, once there is one.
+    relay: OnceLock<Turn>,
     runtime: Handle,
 }
 
@@ -75,6 +78,7 @@ impl House {
             tls,
             health,
             listeners,
+            relay: OnceLock::new(),
             runtime,
         }))
     }
@@ -181,7 +185,13 @@ impl House {
             sessions: self.server.counts().sessions as u64,
             rooms: self.server.room_count(),
             remotes: self.server.links_open() as u64,
+            relay: self.relay.get().map(relayed).unwrap_or_default(),
         }
+    }
+
+    /// This is the relay that is counted.
+    pub(crate) fn note_relay(&self, turn: &Turn) {
+        let _ = self.relay.set(turn.clone());
     }
 
     /// All listeners are bound: tells people and programs.
@@ -300,6 +310,22 @@ impl Host for Arc<House> {
                 .map(ToString::to_string)
                 .collect(),
         }
+    }
+}
+
+fn relayed(turn: &Turn) -> Relayed {
+    let counts = turn.counts();
+    Relayed {
+        allocations: turn.allocations() as u64,
+        packets: counts.relayed,
+        bytes: counts.relayed_bytes,
+        dropped: Dropped {
+            malformed: counts.malformed,
+            strange: counts.strange,
+            forbidden: counts.forbidden,
+            over_rate: counts.over_rate,
+            unanswered: counts.unanswered,
+        },
     }
 }
 
