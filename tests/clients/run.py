@@ -26,7 +26,7 @@ from journeys import (archive, bosh, bytestream, carbons, commands, component, c
                       federation_names, federation_people, federation_restart, federation_rooms,
                       federation_streams, first_start, instructions, lift_profanity, lift_slixmpp,
                       lift_xmpp_js, login, losses, omemo, omemo_slixmpp, protocol_scripts, questions, rooms,
-                      turn, two_people, upload, websocket)
+                      turn, two_people, upload, webrtc, websocket)
 from prosody import Prosody
 from waiting import Failed
 
@@ -54,6 +54,7 @@ JOURNEYS = {
     "upload": upload,
     "bytestream": bytestream,
     "turn": turn,
+    "webrtc": webrtc,
     "first_start": first_start,
     "protocol_scripts": protocol_scripts,
     "federation_people": federation_people,
