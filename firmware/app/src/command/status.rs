@@ -46,7 +46,9 @@ fn print(status: &Status) -> Result<()> {
         "accounts: {}, sessions: {}, rooms: {}",
         numbers.accounts, numbers.sessions, numbers.rooms
     ))?;
-    print_line(&relay_line(&numbers.relay))?;
+    if status.since.is_some() {
+        print_line(&relay_line(&numbers.relay))?;
+    }
     for server in &status.servers {
         print_line(&format!("server {server}"))?;
     }
