@@ -31,12 +31,13 @@ MESSAGE_BYTES_MAX = 50_000_000
 
 class Chromium:
     """`directory` has its log. `ca` is the certificate that it believes without asking, and `https` the port on which
-    it finds what others have on 443."""
+    it finds what others have on 443. `further` are options that most who use it do not need."""
 
-    def __init__(self, directory, ca, https):
+    def __init__(self, directory, ca, https, further=()):
         self.directory = directory
         self.ca = ca
         self.https = https
+        self.further = further
         self.profile = self.process = self.http = self.line = self.reading = None
         self.numbers = itertools.count(1)
         # By number: who waits for an answer. By session: the pages.
@@ -51,10 +52,11 @@ class Chromium:
         key = x509.load_pem_x509_certificate(self.ca.read_bytes()).public_key()
         key = hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
         options = [
-            *OPTIONS, f"--user-data-dir={self.profile.name}",
+            *OPTIONS, *self.further, f"--user-data-dir={self.profile.name}",
             f"--ignore-certificate-errors-spki-list={base64.b64encode(key).decode()}",
+            # Calls look for names with a dot behind.
             f"--host-resolver-rules=MAP localhost:443 127.0.0.1:{self.https}, MAP localhost 127.0.0.1, "
-            "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+            "MAP localhost. 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
             # Whatever is not on loopback is asked for there, and nobody is there.
             "--proxy-server=http://127.0.0.1:1"]
         if os.geteuid() == 0:

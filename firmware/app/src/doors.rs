@@ -130,6 +130,7 @@ impl Doors {
         let config = server.config();
         let external = watch::Sender::new(External::of(&config));
         let turn = relay(house, &external)?;
+        house.note_relay(&turn);
         let keeping = turn.clone();
         let relaying = Serving::start(|stopped| keeping.keep(stopped));
         let (site, relay) = (Arc::new(site), Arc::new(turn.clone()));
@@ -274,10 +275,12 @@ fn relay(house: &Arc<House>, external: &watch::Sender<External>) -> Result<Turn>
         Arc::new(MachineClock::start()) as _,
         Arc::new(MachineDice) as _,
     );
+    let server = house.server.clone();
+    let may_relay = Arc::new(move |username: &str| server.may_call(username));
     let config = house.server.config();
     Ok(Turn::new(
         &config,
-        secret.as_ref(),
+        (secret.as_ref(), may_relay),
         machine,
         external.subscribe(),
     ))

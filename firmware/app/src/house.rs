@@ -10,14 +10,14 @@ use crate::{
     reach::{address::Outlook, dns::Names},
 };
 use anyhow::Result;
-use household::{Config, Finding, Health, Level, Numbers, config::TlsMode};
+use household::{Config, Dropped, Finding, Health, Level, Numbers, Relayed, config::TlsMode};
 use server::{
     AccountChange, Parts, Server,
     calls::{Secret, SecretError},
     devices,
     tls::{Certificate, Source, Tls},
 };
-use services::acme::Files;
+use services::{acme::Files, turn::Turn};
 use std::{
     io::{self, Write},
     path::PathBuf,
@@ -52,6 +52,8 @@ pub(crate) struct House {
     listeners: Mutex<Listeners>,
     /// What is known of the way in, once somebody looks.
     outlook: OnceLock<Outlook>,
+    /// The relay for calls, once there is one.
+    relay: OnceLock<Turn>,
     runtime: Handle,
     /// The records that lead others here.
     pub(crate) names: Names,
@@ -87,6 +89,7 @@ impl House {
             health,
             listeners,
             outlook: OnceLock::new(),
+            relay: OnceLock::new(),
             runtime,
             names,
         }))
@@ -243,7 +246,13 @@ impl House {
             sessions: self.server.counts().sessions as u64,
             rooms: self.server.room_count(),
             remotes: self.server.links_open() as u64,
+            relay: self.relay.get().map(relayed).unwrap_or_default(),
         }
+    }
+
+    /// This is the relay that is counted.
+    pub(crate) fn note_relay(&self, turn: &Turn) {
+        let _ = self.relay.set(turn.clone());
     }
 
     /// All listeners are bound: tells people and programs.
@@ -373,6 +382,22 @@ impl Host for Arc<House> {
                 .map(ToString::to_string)
                 .collect(),
         }
+    }
+}
+
+fn relayed(turn: &Turn) -> Relayed {
+    let counts = turn.counts();
+    Relayed {
+        allocations: turn.allocations() as u64,
+        packets: counts.relayed,
+        bytes: counts.relayed_bytes,
+        dropped: Dropped {
+            malformed: counts.malformed,
+            strange: counts.strange,
+            forbidden: counts.forbidden,
+            over_rate: counts.over_rate,
+            unanswered: counts.unanswered,
+        },
     }
 }
 

@@ -300,6 +300,7 @@ pub struct Turn {
     /// Empty = made at first start, kept in the store.
     pub secret_file: PathBuf,
     /// Name or address handed out by XEP-0215; empty = the domain.
+    #[serde(deserialize_with = "value::host")]
     pub host: String,
     /// Exempt from the table of denied peers.
     #[serde(deserialize_with = "value::networks")]

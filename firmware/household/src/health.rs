@@ -92,6 +92,48 @@ pub struct Numbers {
     pub rooms: u64,
     /// Connections to other servers.
     pub remotes: u64,
+    /// What goes through the relay for calls.
+    pub relay: Relayed,
+}
+
+/// Work of the relay for calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Relayed {
+    /// That are there at this moment.
+    pub allocations: u64,
+    /// Packets that went on since the start, and their bytes.
+    pub packets: u64,
+    pub bytes: u64,
+    /// Packets that did not, by the reason.
+    pub dropped: Dropped,
+}
+
+/// Packets that went no further since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dropped {
+    /// Were no message that anybody may send.
+    pub malformed: u64,
+    /// Belonged to no allocation.
+    pub strange: u64,
+    /// Came from or went to somebody without permission.
+    pub forbidden: u64,
+    /// Were more than may pass.
+    pub over_rate: u64,
+    /// Questions of strangers whose answers would have been more than strangers get.
+    pub unanswered: u64,
+}
+
+impl Dropped {
+    /// Every reason in a word, and how many.
+    pub fn reasons(self) -> [(&'static str, u64); 5] {
+        [
+            ("malformed", self.malformed),
+            ("strange", self.strange),
+            ("forbidden", self.forbidden),
+            ("over_rate", self.over_rate),
+            ("unanswered", self.unanswered),
+        ]
+    }
 }
 
 #[cfg(test)]

@@ -8,4 +8,4 @@ pub mod denied;
 mod health;
 
 pub use config::{Config, ConfigError};
-pub use health::{Finding, Health, Level, Numbers, Part};
+pub use health::{Dropped, Finding, Health, Level, Numbers, Part, Relayed};

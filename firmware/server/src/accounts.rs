@@ -27,7 +27,11 @@ use crate::{
     world::{Dice, Timestamp},
 };
 use record::{BOOK, BookRecord, RECORD, REMOVED, RemovedRecord};
-use std::{collections::BTreeSet, fmt, time::Duration};
+use std::{
+    collections::{BTreeSet, HashSet},
+    fmt,
+    time::Duration,
+};
 use store::{Snapshot, Write};
 use xmpp::Jid;
 
@@ -336,6 +340,18 @@ pub(crate) fn all(snapshot: &Snapshot) -> Result<Vec<(String, u32)>, store::Erro
         .range(snapshot, ..)?
         .map(|row| row.map(|(localpart, record)| (localpart, record.id)))
         .collect()
+}
+
+/// The ids of the accounts that may sign in.
+pub(crate) fn enabled(snapshot: &Snapshot) -> Result<HashSet<u32>, store::Error> {
+    let mut ids = HashSet::new();
+    for row in RECORD.range(snapshot, ..)? {
+        let (_, record) = row?;
+        if record.enabled {
+            ids.insert(record.id);
+        }
+    }
+    Ok(ids)
 }
 
 /// How many accounts there are.

@@ -2,9 +2,10 @@
 //! ports that has. [`services`] makes of both what apps are told (XEP-0215, `features/external_services.rs`).
 //!
 //! The TURN server itself is elsewhere. It asks here for the secret, says which ports it has, and believes
-//! whoever shows a password that the secret makes of the name beside it.
+//! whoever shows a password that the secret makes of the name beside it, and asks whether the account of that
+//! name still may.
 //!
-//! State: table `calls.secret`; in memory the ports, and what was offered last.
+//! State: table `calls.secret`; in memory the ports, what was offered last, and who may call.
 
 mod limits;
 mod secret;
@@ -16,8 +17,11 @@ pub use services::Credentials;
 pub(crate) use services::{Change, Kind, Service};
 
 use crate::{features::external_services, server::Server, world::Dice};
-use arc_swap::ArcSwapOption;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use arc_swap::{ArcSwap, ArcSwapOption};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 use store::Store;
 
 /// Where the TURN server can be reached, besides the https port, which has it by ALPN (`stun.turn`).
@@ -36,6 +40,8 @@ pub(crate) struct Calls {
     /// That of `turn.secret_file`.
     given: ArcSwapOption<Secret>,
     offer: Mutex<Offer>,
+    /// Numbers of the accounts that are neither removed nor disabled.
+    callers: ArcSwap<HashSet<u32>>,
 }
 
 #[derive(Default)]
@@ -53,7 +59,13 @@ impl Calls {
             made: Secret::open(store, dice)?,
             given: ArcSwapOption::empty(),
             offer: Mutex::default(),
+            callers: ArcSwap::default(),
         })
+    }
+
+    /// These accounts may use what there is for calls, and no others.
+    pub(crate) fn note_callers(&self, accounts: HashSet<u32>) {
+        self.callers.store(Arc::new(accounts));
     }
 
     /// Held for a moment, and never while an account is locked from here.
@@ -77,6 +89,15 @@ impl Server {
     pub fn use_call_secret(&self, given: Option<Secret>) {
         self.calls.given.store(given.map(Arc::new));
         self.follow_calls();
+    }
+
+    /// Whether a name of credentials is good still: that of an account is until the account is removed or
+    /// disabled. Names that somebody else has made with the secret are that one's business.
+    pub fn may_call(&self, username: &str) -> bool {
+        let account = self
+            .call_secret()
+            .and_then(|secret| secret.account_of(username));
+        account.is_none_or(|account| self.calls.callers.load().contains(&account))
     }
 
     /// The TURN server has these ports from now on; with none of them open there is no TURN server. Apps that

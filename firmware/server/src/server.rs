@@ -194,6 +194,7 @@ impl Server {
         let snapshot = self.store.snapshot()?;
         let first = accounts::first_administrator(&snapshot)?;
         self.administrator.store(first.map(Arc::new));
+        self.calls.note_callers(accounts::enabled(&snapshot)?);
         self.note_accounts(&snapshot)
     }
 

@@ -73,6 +73,10 @@ impl External {
     }
 }
 
+/// Whether the account of a name of credentials may relay still. It is asked under the lock of the relay, and
+/// may not ask the relay anything.
+pub type MayRelay = Arc<dyn Fn(&str) -> bool + Send + Sync>;
+
 /// The relay. A clone is the same one.
 #[derive(Clone)]
 pub struct Turn(Arc<Inner>);
@@ -96,12 +100,12 @@ impl Turn {
     /// `secret` is what credentials are made with; `external` is followed while [`Turn::keep`] runs.
     pub fn new(
         config: &Config,
-        secret: &[u8],
+        (secret, may_relay): (&[u8], MayRelay),
         (clock, dice): (Arc<dyn Clock>, Arc<dyn Dice>),
         external: watch::Receiver<External>,
     ) -> Turn {
         Turn(Arc::new_cyclic(|turn| {
-            let machine = Machine::new(clock, dice, external, turn.clone());
+            let machine = Machine::new(clock, dice, external, may_relay, turn.clone());
             let core = Core::new(config, secret, &machine, machine.elapsed_ms());
             Inner {
                 core: Mutex::new(core),
@@ -121,7 +125,10 @@ impl Turn {
         let mut external = self.0.machine.external_addresses();
         let keeping = async {
             loop {
-                let is_busy = self.0.core().tick(self.0.machine.elapsed_ms());
+                let is_busy = self
+                    .0
+                    .core()
+                    .tick(&self.0.machine, self.0.machine.elapsed_ms());
                 tokio::select! {
                     () = sleep(TICK), if is_busy => {}
                     () = self.0.busy.notified(), if !is_busy => {}

@@ -3,6 +3,7 @@ coturn's own client goes through it, by UDP, TCP and TLS, from IPv4 and IPv6, to
 with other words, and nobody into the house."""
 
 import asyncio
+import json
 import re
 import socket
 import subprocess
@@ -62,6 +63,8 @@ async def go(server, directory):
                 await refused("error 403", words, server.stun, "-e", inside, "-r", 80)
         with step("a call goes on while the configuration is read again"):
             await reload(server, words, peers[0].port)
+        with step("with Alice's account her calls end, and what she was told is worth nothing"):
+            await leave(server, words, peers[0].port)
     finally:
         for peer in peers:
             await peer.stop()
@@ -119,6 +122,27 @@ async def reload(server, words, port):
         raise Failed(f"{came} of {sent}, status {status}:\n{out[-2000:]}")
 
 
+async def leave(server, words, port):
+    before = await packets(server)
+    call = asyncio.ensure_future(client(words, server.stun, "127.0.0.1", "-X", "-e", "127.0.0.1", "-r", port, messages=2000))
+    while await packets(server) < before + 10:
+        if call.done():
+            raise Failed(f"nothing is relayed: {call.result()[0][-2000:]}")
+    await server.command("user", "disable", ALICE)
+    await until("her call goes on", lambda: not has_allocation(server))
+    if call.done():
+        raise Failed("the call was over too soon")
+    call.cancel()
+    await refused("Cannot complete Allocation", words, server.stun, "-e", "127.0.0.1", "-r", port)
+    await server.command("user", "enable", ALICE)
+    await through(words, server.stun, "127.0.0.1", "-X", "-e", "127.0.0.1", "-r", port)
+
+
+async def packets(server):
+    """Relayed so far."""
+    return json.loads(await server.command("status", "--json"))["relay"]["packets"]
+
+
 def has_allocation(server):
     """Whether a port of the relay is bound."""
     table = subprocess.run(["ss", "-lunpH"], capture_output=True, text=True, check=True).stdout
@@ -145,8 +169,10 @@ async def run(*command):
     try:
         out, _ = await asyncio.wait_for(process.communicate(), 60)
     except asyncio.TimeoutError:
-        process.kill()
         raise Failed(f"{command[0]} did not end") from None
+    finally:
+        if process.returncode is None:
+            process.kill()
     return out.decode(errors="replace"), process.returncode
 
 

@@ -302,9 +302,64 @@ pub(super) fn label<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Err
     )
 }
 
+/// The name of a machine (RFC 1123 §2.1), in letters of any language, or its address; or nothing.
+pub(super) fn host<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    text(
+        from,
+        "write a name, like \"turn.example.org\", or an address, without port and brackets",
+        |text| (text.is_empty() || is_host(text)).then(|| text.to_owned()),
+    )
+}
+
+fn is_host(text: &str) -> bool {
+    let is_inner = |it: char| it.is_alphanumeric() || it == '-';
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.chars().all(is_inner)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let is_number = |label: &str| label.bytes().all(|byte| byte.is_ascii_digit());
+    let is_name = text.len() <= 253
+        && text.split('.').all(is_label)
+        && text.rsplit('.').next().is_some_and(|last| !is_number(last));
+    is_name || text.parse::<IpAddr>().is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hosts_are_names_or_addresses() {
+        let long = [&*"a".repeat(63); 4].join(".");
+        for (text, expected) in [
+            ("turn.example.org", true),
+            ("localhost", true),
+            ("bücher.example", true),
+            ("xn--bcher-kva.example", true),
+            ("192.0.2.1", true),
+            ("2001:db8::1", true),
+            ("4.example", true),
+            ("192.0.2", false),
+            ("192.0.2.256", false),
+            ("[2001:db8::1]", false),
+            ("turn.example.org:3478", false),
+            ("turn:turn.example.org", false),
+            ("turn.example.org.", false),
+            (".example.org", false),
+            ("turn..org", false),
+            ("-turn.example.org", false),
+            ("turn-.example.org", false),
+            ("tu rn.example.org", false),
+            ("turn_1.example.org", false),
+            ("https://example.org/", false),
+            (&long[1..], false),
+            (&long[3..], true),
+        ] {
+            assert_eq!(is_host(text), expected, "{text}");
+        }
+    }
 
     #[test]
     fn networks_contain_addresses() {

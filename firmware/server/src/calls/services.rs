@@ -3,12 +3,16 @@
 
 use super::{Ports, Secret, limits::CREDENTIALS_MS};
 use crate::{listen::web_port, world::Timestamp};
-use aws_lc_rs::hmac;
+use aws_lc_rs::{constant_time::verify_slices_are_equal, hmac};
 use base64::{
     Engine,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
 use household::Config;
+
+/// Bytes of an account's number, and of the seal behind it in a name: nobody makes one that counts by trying.
+const VEILED: usize = 4;
+const SEAL: usize = 8;
 
 /// A service for calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +67,7 @@ pub(super) fn offered(config: &Config, ports: Ports, https: Option<u16>) -> Vec<
     let mut offered = Vec::new();
     if let Some(port) = ports.stun {
         offered.push(service(Kind::Stun, "udp", port));
+        offered.push(service(Kind::Stun, "tcp", port));
         offered.push(service(Kind::Turn, "udp", port));
         offered.push(service(Kind::Turn, "tcp", port));
     }
@@ -128,14 +133,40 @@ impl Secret {
         STANDARD.encode(hmac::sign(&key, username.as_bytes()))
     }
 
-    /// An account, always the same: what its allocations are counted by. Whoever sees it learns nothing.
+    /// An account, always the same: what its allocations are counted by. Only who has the secret can tell
+    /// from it which one it is.
     fn name_of(&self, account: u32) -> String {
-        /// Of the 32 bytes: nobody is to find two accounts of one name by trying.
-        const NAME_BYTES: usize = 12;
-        let key = hmac::Key::new(hmac::HMAC_SHA256, self.as_ref());
         let number = account.to_be_bytes();
-        let signed = hmac::sign(&key, &[b"account ", &number[..]].concat());
-        URL_SAFE_NO_PAD.encode(&signed.as_ref()[..NAME_BYTES])
+        let seal = self.seal(number);
+        let name = [&self.veil(seal, number)[..], &seal].concat();
+        URL_SAFE_NO_PAD.encode(name)
+    }
+
+    /// The number of the account that a name of credentials is for; `None` for names that somebody else has
+    /// made, who knows the secret as well.
+    pub(super) fn account_of(&self, username: &str) -> Option<u32> {
+        let (_, name) = username.split_once(':')?;
+        let name: [u8; VEILED + SEAL] = URL_SAFE_NO_PAD.decode(name).ok()?.try_into().ok()?;
+        let [a, b, c, d, seal @ ..] = name;
+        let number = self.veil(seal, [a, b, c, d]);
+        verify_slices_are_equal(&self.seal(number), &seal).ok()?;
+        Some(u32::from_be_bytes(number))
+    }
+
+    fn seal(&self, number: [u8; VEILED]) -> [u8; SEAL] {
+        self.first_of(b"account ", &number)
+    }
+
+    /// Turns a number into what strangers see of it, and back.
+    fn veil(&self, seal: [u8; SEAL], number: [u8; VEILED]) -> [u8; VEILED] {
+        let mask: [u8; VEILED] = self.first_of(b"veil ", &seal);
+        std::array::from_fn(|at| number[at] ^ mask[at])
+    }
+
+    fn first_of<const COUNT: usize>(&self, what: &[u8], of: &[u8]) -> [u8; COUNT] {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.as_ref());
+        let signed = hmac::sign(&key, &[what, of].concat());
+        std::array::from_fn(|at| signed.as_ref()[at])
     }
 }
 
@@ -161,7 +192,8 @@ mod tests {
                 None,
                 0,
                 "",
-                "stun/udp h.example:3478, turn/udp h.example:3478, turn/tcp h.example:3478",
+                "stun/udp h.example:3478, stun/tcp h.example:3478, \
+                 turn/udp h.example:3478, turn/tcp h.example:3478",
             ),
             (None, Some(5349), None, 0, "", "turns/tcp h.example:5349"),
             (
@@ -213,11 +245,11 @@ mod tests {
             [Change::Deleted(turns.clone())]
         );
         assert_eq!(changes(&stun, &both, true), [Change::Added(turns.clone())]);
-        let modified: Vec<_> = both[1..].iter().cloned().map(Change::Modified).collect();
+        let modified: Vec<_> = both[2..].iter().cloned().map(Change::Modified).collect();
         assert_eq!(changes(&both, &both, false), modified);
         let renamed = with(Some(3), Some(2));
         let all = changes(&both, &renamed, true);
-        assert_eq!(all.len(), 6, "three went and three came: {all:?}");
+        assert_eq!(all.len(), 8, "four went and four came: {all:?}");
     }
 
     /// Computed by `openssl dgst -sha1 -hmac north -binary | base64`, as coturn does it.
@@ -243,5 +275,33 @@ mod tests {
         assert!(later.username.ends_with(name) && later.password != mine.password);
         assert!(!secret.credentials(8, now).username.ends_with(name));
         assert!(!other.credentials(7, now).username.ends_with(name));
+    }
+
+    #[test]
+    fn whose_a_name_is() {
+        let (secret, other) = (Secret::of("north"), Secret::of("south"));
+        for account in [0, 1, 7, u32::MAX] {
+            let mine = secret.credentials(account, 0).username;
+            assert_eq!(secret.account_of(&mine), Some(account), "{mine}");
+            assert_eq!(other.account_of(&mine), None, "{mine}");
+            let mut wrong = mine.into_bytes();
+            for at in wrong.len() - 16..wrong.len() {
+                let right = wrong[at];
+                wrong[at] = if right == b'A' { b'B' } else { b'A' };
+                let name = str::from_utf8(&wrong).unwrap();
+                assert_eq!(secret.account_of(name), None, "{name}");
+                wrong[at] = right;
+            }
+        }
+        for name in [
+            "",
+            "1",
+            "1:",
+            "1:alice",
+            "1:AAAAAAAAAAAAAAAA",
+            "1:AAAAAAAAAAAAAAAAAAAA",
+        ] {
+            assert_eq!(secret.account_of(name), None, "{name}");
+        }
     }
 }

@@ -325,7 +325,7 @@ mod tests {
         let asking = Asking::new();
         let server = &asking.home.server;
         asking.ports(Some(1), None);
-        asking.check("[add stun 1, add turn* 1, add turn* 1]", "");
+        asking.check("[add stun 1, add stun 1, add turn* 1, add turn* 1]", "");
         asking.ports(Some(1), Some(2));
         asking.check("[add turns* 2]", "turns[add turns* 2]");
         asking.ports(Some(1), Some(2));
@@ -341,7 +341,7 @@ mod tests {
         asking.check(moved, &format!("turns{moved}"));
         asking.ports(None, None);
         asking.check(
-            "[delete stun 1, delete turn 1, delete turn 1, delete turns 444]",
+            "[delete stun 1, delete stun 1, delete turn 1, delete turn 1, delete turns 444]",
             "turns[delete turns 444]",
         );
     }

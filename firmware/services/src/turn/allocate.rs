@@ -44,11 +44,14 @@ impl<W: World> Core<W> {
         own: Option<Id>,
     ) -> Result<Id, Refusal> {
         if let Some(id) = own {
-            let made = self.allocations.get(&id).map(|it| it.transaction);
-            let is_same = made == Some(asked.message.transaction);
+            let made = self.allocations.get(&id);
+            let is_same = made.is_some_and(|it| {
+                it.transaction == asked.message.transaction && *it.username == *known.username
+            });
             return is_same.then_some(id).ok_or(Refusal::AllocationMismatch);
         }
         let wish = wish(asked.message)?;
+        let seconds = lifetime(asked.message)?.max(LIFETIME_S);
         self.admit(known)?;
         let now = asked.now;
         let bucket = Bucket::new(ALLOCATION_RATE, ALLOCATION_BURST, now);
@@ -78,25 +81,25 @@ impl<W: World> Core<W> {
                         Err(refusal) => trouble = Some((family, refusal)),
                     }
                 }
-                if let (true, Some((_, refusal))) = (opened.is_empty(), trouble) {
-                    return Err(refusal);
+                if opened.is_empty() {
+                    return Err(Refusal::InsufficientCapacity);
                 }
                 made.missing = trouble;
             }
         }
-        Ok(self.enter(asked, made, opened))
+        Ok(self.enter(asked, made, opened, seconds))
     }
 
-    /// Gives an allocation its number, and its sockets to it.
+    /// Gives an allocation its number, its sockets, and so many seconds.
     fn enter(
         &mut self,
         asked: &Asked<'_, W>,
         mut made: Allocation<W>,
         opened: Vec<Opened<W>>,
+        seconds: u32,
     ) -> Id {
         let id = self.next;
         self.next += 1;
-        let seconds = lifetime(asked.message).max(LIFETIME_S);
         for Opened { address, socket } in opened {
             let family = Family::of(address.ip());
             asked.world.attend(&socket, id, family);
@@ -164,10 +167,13 @@ impl<W: World> Core<W> {
     pub(super) fn refresh(&mut self, asked: &Asked<'_, W>, id: Id) -> Result<u32, Refusal> {
         let wanted = asked.message.attribute(attribute::REQUESTED_ADDRESS_FAMILY);
         let wanted = match wanted {
-            Some(value) => Some(Family::read(value).ok_or(Refusal::BadRequest)?),
+            Some(value @ [_, _, _, _]) => {
+                Some(Family::read(value).ok_or(Refusal::PeerAddressFamilyMismatch)?)
+            }
+            Some(_) => return Err(Refusal::BadRequest),
             None => None,
         };
-        let seconds = lifetime(asked.message);
+        let seconds = lifetime(asked.message)?;
         let allocation = self.allocations.get_mut(&id);
         let allocation = allocation.ok_or(Refusal::AllocationMismatch)?;
         if wanted.is_some_and(|family| allocation.relay(family).is_none()) {
@@ -188,13 +194,15 @@ impl<W: World> Core<W> {
 }
 
 /// Seconds that an allocation shall live; 0 where it shall end (§8.2).
-fn lifetime(message: &Message<'_>) -> u32 {
-    let value = message.attribute(attribute::LIFETIME);
-    match value.and_then(|value| <[u8; 4]>::try_from(value).ok()) {
-        None => LIFETIME_S,
-        Some([0, 0, 0, 0]) => 0,
-        Some(seconds) => u32::from_be_bytes(seconds).clamp(LIFETIME_S, LIFETIME_S_MAX),
-    }
+fn lifetime(message: &Message<'_>) -> Result<u32, Refusal> {
+    let Some(value) = message.attribute(attribute::LIFETIME) else {
+        return Ok(LIFETIME_S);
+    };
+    let seconds = <[u8; 4]>::try_from(value).map_err(|_| Refusal::BadRequest)?;
+    Ok(match u32::from_be_bytes(seconds) {
+        0 => 0,
+        seconds => seconds.clamp(LIFETIME_S, LIFETIME_S_MAX),
+    })
 }
 
 /// The checks of §7.2, items 3 to 9, in their order.

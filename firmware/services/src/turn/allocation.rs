@@ -191,6 +191,13 @@ impl<W: World> Allocation<W> {
         });
     }
 
+    /// Its relayed address of this family is gone (§8.1).
+    pub(super) fn forget_peers(&mut self, family: Family) {
+        self.permissions.retain(|it| Family::of(it.peer) != family);
+        self.channels
+            .retain(|it| Family::of(it.peer.ip()) != family);
+    }
+
     pub(super) fn forget_old(&mut self, now: u64) {
         self.permissions.retain(|it| it.until_ms > now);
         self.channels.retain(|it| it.until_ms > now);

@@ -143,7 +143,14 @@ impl<W: World> Core<W> {
             return Fate::Nothing;
         };
         match (message.class, message.method) {
-            (Class::Request, _) => {
+            (
+                Class::Request,
+                Method::Binding
+                | Method::Allocate
+                | Method::Refresh
+                | Method::CreatePermission
+                | Method::ChannelBind,
+            ) => {
                 let is_known = self.answer(world, now, line, &message, out);
                 let (came, goes) = (bytes.len(), out.len());
                 let may_get = is_known
@@ -156,8 +163,14 @@ impl<W: World> Core<W> {
                 Fate::Nothing
             }
             (Class::Indication, Method::Send) => self.send(now, line, &message, out),
-            // Binding indications keep a way open; answers are to nobody's questions.
-            _ => Fate::Nothing,
+            // It keeps a way open.
+            (Class::Indication, Method::Binding) => Fate::Nothing,
+            // A method that is not spoken here, one that is no request, or an answer to nobody's question
+            // (RFC 8489 §6.3).
+            _ => {
+                self.counts.malformed += 1;
+                Fate::Nothing
+            }
         }
     }
 
@@ -172,12 +185,12 @@ impl<W: World> Core<W> {
         let (mut peer, mut data, mut is_whole) = (None, None, true);
         for (kind, value) in message.attributes() {
             match kind {
-                attribute::XOR_PEER_ADDRESS => peer = peer.or_else(|| message.address(value)),
+                attribute::XOR_PEER_ADDRESS => peer = peer.or(Some(message.address(value))),
                 attribute::DATA => data = data.or(Some(value)),
                 _ => is_whole &= kind >= attribute::OPTIONAL || super::request::is_known(kind),
             }
         }
-        let (Some(peer), Some(data), true) = (peer, data, is_whole) else {
+        let (Some(peer), Some(data), true) = (peer.flatten(), data, is_whole) else {
             self.counts.malformed += 1;
             return Fate::Nothing;
         };
@@ -307,14 +320,16 @@ impl<W: World> Core<W> {
         Fate::ToClient(allocation.line.clone())
     }
 
-    /// Ends what is over. Returns whether anything is left to look at.
-    pub(super) fn tick(&mut self, now: u64) -> bool {
+    /// Ends what is over, or whose owner may not relay any more. Returns whether anything is left to look at.
+    pub(super) fn tick(&mut self, world: &W, now: u64) -> bool {
         let ids: Vec<Id> = self.allocations.keys().copied().collect();
         for id in ids {
+            let allocation = self.allocations.get(&id);
+            let is_unwanted = allocation.is_some_and(|it| !world.may_relay(&it.username));
             for family in [Family::V4, Family::V6] {
                 let allocation = self.allocations.get(&id);
                 let relay = allocation.and_then(|it| it.relay(family));
-                if relay.is_some_and(|relay| relay.until_ms <= now) {
+                if relay.is_some_and(|relay| is_unwanted || relay.until_ms <= now) {
                     self.end(id, family);
                 }
             }
@@ -359,6 +374,7 @@ impl<W: World> Core<W> {
         if let Some(relay) = allocation.relays[family as usize - 1].take() {
             self.by_relayed.remove(&relay.address);
             self.ports.give_back(relay.address);
+            allocation.forget_peers(family);
         }
         if allocation.relays.iter().all(Option::is_none) {
             self.by_line.remove(&allocation.line);

@@ -16,8 +16,15 @@ use std::{
     io::{self, IoSliceMut},
     net::{IpAddr, SocketAddr},
     sync::Arc,
+    thread,
 };
-use tokio::{io::Interest, net::UdpSocket, sync::watch, task::yield_now};
+use tokio::{
+    io::Interest,
+    net::UdpSocket,
+    runtime,
+    sync::{oneshot, watch},
+    task::yield_now,
+};
 
 /// A socket for datagrams.
 pub(super) struct Datagrams {
@@ -62,17 +69,12 @@ pub(super) fn with_scratch<T>(work: impl FnOnce(&mut [u8], &mut Vec<u8>) -> T) -
 }
 
 impl Datagrams {
-    /// For clients.
-    fn door(socket: UdpSocket) -> io::Result<Datagrams> {
+    pub(super) fn new(socket: std::net::UdpSocket) -> io::Result<Datagrams> {
+        socket.set_nonblocking(true)?;
+        let socket = UdpSocket::from_std(socket)?;
         let state = UdpSocketState::new((&socket).into())?;
         fragments(&socket)?;
         Ok(Datagrams { socket, state })
-    }
-
-    /// For peers.
-    pub(super) fn relayed(socket: std::net::UdpSocket) -> io::Result<Datagrams> {
-        socket.set_nonblocking(true)?;
-        Datagrams::door(UdpSocket::from_std(socket)?)
     }
 
     /// To somebody, from whichever address the system chooses.
@@ -214,11 +216,37 @@ impl Hash for Way {
 }
 
 /// Takes packets of clients until it is told to stop. Allocations made over this socket end with it.
-pub(super) async fn serve(turn: Arc<Inner>, socket: UdpSocket, mut stop: watch::Receiver<bool>) {
-    let socket = match Datagrams::door(socket) {
-        Ok(socket) => Arc::new(socket),
-        Err(error) => return tracing::warn!(%error, "no datagrams can be received"),
+///
+/// All of it happens on a thread of its own: waking another one for a packet costs as much as relaying it.
+pub(super) async fn serve(turn: Arc<Inner>, socket: UdpSocket, stop: watch::Receiver<bool>) {
+    let (done, ended) = oneshot::channel::<()>();
+    let relay = move || -> io::Result<()> {
+        let runtime = runtime::Builder::new_current_thread().enable_io().build()?;
+        // A task like those of relayed addresses: what came first is heard first.
+        let receiving = runtime.spawn(receive(turn, socket.into_std()?, stop));
+        let received = runtime.block_on(receiving).unwrap_or(Ok(()));
+        drop(done);
+        received
     };
+    let begun = thread::Builder::new()
+        .name("relay".to_owned())
+        .spawn(move || {
+            if let Err(error) = relay() {
+                tracing::warn!(%error, "no datagrams can be received");
+            }
+        });
+    match begun {
+        Ok(_) => drop(ended.await),
+        Err(error) => tracing::warn!(%error, "no datagrams can be received"),
+    }
+}
+
+async fn receive(
+    turn: Arc<Inner>,
+    socket: std::net::UdpSocket,
+    mut stop: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let socket = Arc::new(Datagrams::new(socket)?);
     let receiving = socket.receive(
         |Received {
              from,
@@ -247,4 +275,5 @@ pub(super) async fn serve(turn: Arc<Inner>, socket: UdpSocket, mut stop: watch::
     let is_here =
         |way: &Way| matches!(way, Way::Datagram(way) if Arc::ptr_eq(&way.socket, &socket));
     turn.core().gone_if(is_here);
+    Ok(())
 }

@@ -41,7 +41,7 @@ pub const BINDS_MAX: usize = 16;
 /// Networks that the bytes sent to strangers are counted for; those beyond share. 16 bytes each.
 pub const STRANGERS: usize = 1_024;
 /// Bytes that strangers of one network may get more than they sent: some forty beginnings of a conversation,
-/// each of which is 20 to 50 bytes ahead.
+/// each of which is 30 to 70 bytes ahead.
 pub const STRANGER_BURST: u64 = 2_048;
 /// How many of these come back in a second: two beginnings.
 pub const STRANGER_RATE: u64 = 100;

@@ -1,7 +1,7 @@
 //! What the machine gives to the core: clocks, chance, its addresses, and sockets for relayed addresses.
 
 use super::{
-    Datagrams, External, Inner, Way, relayed,
+    Datagrams, External, Inner, MayRelay, Way, relayed,
     wire::Family,
     world::{Id, OpenError, World},
 };
@@ -17,6 +17,7 @@ pub(super) struct Machine {
     clock: Arc<dyn Clock>,
     dice: Arc<dyn Dice>,
     external: watch::Receiver<External>,
+    may_relay: MayRelay,
     turn: Weak<Inner>,
 }
 
@@ -25,12 +26,14 @@ impl Machine {
         clock: Arc<dyn Clock>,
         dice: Arc<dyn Dice>,
         external: watch::Receiver<External>,
+        may_relay: MayRelay,
         turn: Weak<Inner>,
     ) -> Machine {
         Machine {
             clock,
             dice,
             external,
+            may_relay,
             turn,
         }
     }
@@ -77,6 +80,10 @@ impl World for Machine {
         self.dice.fill(bytes);
     }
 
+    fn may_relay(&self, username: &str) -> bool {
+        (self.may_relay)(username)
+    }
+
     fn external(&self, family: Family) -> Option<IpAddr> {
         let external = *self.external.borrow();
         match family {
@@ -97,7 +104,7 @@ impl World for Machine {
     }
 
     fn open(&self, address: SocketAddr) -> Result<Arc<RelaySocket>, OpenError> {
-        let opened = UdpSocket::bind(address).and_then(Datagrams::relayed);
+        let opened = UdpSocket::bind(address).and_then(Datagrams::new);
         let datagrams = opened.map_err(|error| match error.kind() {
             io::ErrorKind::AddrInUse => OpenError::Taken,
             io::ErrorKind::AddrNotAvailable => OpenError::NotOurs,

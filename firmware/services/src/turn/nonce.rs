@@ -1,5 +1,6 @@
 //! Nonces that need no memory: the time at which they were made, and a seal over it and the client's address
-//! (RFC 8489 §9.2, §9.2.4: no two clients get the same). Short, since strangers get them: 16 characters.
+//! (RFC 8489 §9.2, §9.2.4: no two clients get the same). Short, since strangers get them: 16 characters
+//! behind those that every server of this RFC has in front.
 
 use super::limits::NONCE_MS;
 use aws_lc_rs::hmac;
@@ -10,8 +11,11 @@ use subtle::ConstantTimeEq;
 /// Bytes of the seal: guessing one means some 2⁶³ requests within an hour.
 const SEAL: usize = 8;
 const BYTES: usize = 4 + SEAL;
+/// In front of every nonce (§9.2): that we speak RFC 8489, and none of its further features (§18.1), which
+/// are 24 bits in base64.
+const COOKIE: &[u8; 13] = b"obMatJos2AAAA";
 /// Characters of a nonce.
-const TEXT: usize = 16;
+const TEXT: usize = COOKIE.len() + 16;
 
 /// Seals nonces. Its key lives as long as the process: after a restart clients hear 438 once.
 pub(super) struct Nonces(hmac::Key);
@@ -27,8 +31,10 @@ impl Nonces {
         bytes[..4].copy_from_slice(&made);
         bytes[4..].copy_from_slice(&self.seal(made, client));
         let mut text = [0; TEXT];
+        let (cookie, sealed) = text.split_at_mut(COOKIE.len());
+        cookie.copy_from_slice(COOKIE);
         BASE64_URL_SAFE_NO_PAD
-            .encode_slice(bytes, &mut text)
+            .encode_slice(bytes, sealed)
             .expect("12 bytes are 16 characters");
         text
     }
@@ -36,8 +42,10 @@ impl Nonces {
     /// Whether it was made for this client, and not too long ago.
     pub(super) fn is_valid(&self, text: &[u8], client: SocketAddr, now_ms: u64) -> bool {
         let mut bytes = [0; BYTES];
-        if text.len() != TEXT || BASE64_URL_SAFE_NO_PAD.decode_slice(text, &mut bytes) != Ok(BYTES)
-        {
+        let Some(sealed) = text.strip_prefix(COOKIE).filter(|_| text.len() == TEXT) else {
+            return false;
+        };
+        if BASE64_URL_SAFE_NO_PAD.decode_slice(sealed, &mut bytes) != Ok(BYTES) {
             return false;
         }
         let [a, b, c, d, seal @ ..] = bytes;
@@ -70,8 +78,9 @@ mod tests {
         let nonces = Nonces::new([7; 32]);
         let client = "198.51.100.7:1000";
         let nonce = nonces.make(client.parse().unwrap(), 5_000);
+        assert_eq!((&nonce[..13], nonce.len()), (&b"obMatJos2AAAA"[..], 29));
         let mut other = nonce;
-        other[15] ^= 1;
+        other[28] ^= 1;
         for (nonces, nonce, client, now_ms, expected) in [
             (&nonces, &nonce[..], client, 5_000, true),
             (&nonces, &nonce, client, 5_000 + NONCE_MS, true),
@@ -81,8 +90,16 @@ mod tests {
             (&nonces, &nonce, "198.51.100.8:1000", 5_000, false),
             (&nonces, &nonce, "[::ffff:198.51.100.7]:1000", 5_000, false),
             (&nonces, &other, client, 5_000, false),
-            (&nonces, &nonce[..15], client, 5_000, false),
+            (&nonces, &nonce[..28], client, 5_000, false),
+            (&nonces, &nonce[13..], client, 5_000, false),
             (&nonces, b"", client, 5_000, false),
+            (
+                &nonces,
+                b"obMatJos2AAAA~~~~~~~~~~~~~~~~",
+                client,
+                5_000,
+                false,
+            ),
             (&nonces, b"~~~~~~~~~~~~~~~~", client, 5_000, false),
             (&Nonces::new([8; 32]), &nonce, client, 5_000, false),
         ] {

@@ -9,6 +9,9 @@ use super::{
     world::{Id, Line, World},
 };
 
+/// Who we are, without a version: nobody is told what to try.
+const SOFTWARE: &[u8] = b"Hearth";
+
 /// A request, and where it comes from.
 pub(super) struct Asked<'a, W: World> {
     pub(super) world: &'a W,
@@ -40,6 +43,7 @@ pub(super) fn is_known(kind: u16) -> bool {
         kind,
         attribute::USERNAME
             | attribute::MESSAGE_INTEGRITY
+            | attribute::MESSAGE_INTEGRITY_SHA256
             | attribute::CHANNEL_NUMBER
             | attribute::LIFETIME
             | attribute::XOR_PEER_ADDRESS
@@ -105,13 +109,14 @@ impl<W: World> Core<W> {
         if !message.has_integrity() {
             return Err(Refusal::Unauthenticated);
         }
-        let username = message.text(attribute::USERNAME);
+        let username = message.attribute(attribute::USERNAME);
         let nonce = message.attribute(attribute::NONCE);
         let (Some(username), Some(realm), Some(nonce)) =
             (username, message.attribute(attribute::REALM), nonce)
         else {
             return Err(Refusal::BadRequest);
         };
+        let username = std::str::from_utf8(username).map_err(|_| Refusal::Unauthenticated)?;
         let id = self.by_line.get(asked.line);
         let own = id.and_then(|id| self.allocations.get(id));
         let key = match own.filter(|own| *own.username == *username) {
@@ -130,6 +135,9 @@ impl<W: World> Core<W> {
         }
         if !self.nonces.is_valid(nonce, asked.line.client(), asked.now) {
             return Err(Refusal::StaleNonce);
+        }
+        if !asked.world.may_relay(username) {
+            return Err(Refusal::Unauthenticated);
         }
         Ok(Known { username, key })
     }
@@ -156,7 +164,7 @@ impl<W: World> Core<W> {
             Method::Refresh => self.refresh(asked, id).map(Told::Lifetime),
             Method::CreatePermission => self.create_permission(asked, id).map(|()| Told::Done),
             Method::ChannelBind => self.bind_channel(asked, id).map(|()| Told::Done),
-            // Those of RFC 6062, which is not spoken here, and what nobody knows.
+            // Others do not come so far.
             _ => Err(Refusal::BadRequest),
         }
     }
@@ -212,9 +220,13 @@ fn begin<'a, W: World>(asked: &Asked<'_, W>, class: Class, out: &'a mut Vec<u8>)
     Writer::begin(out, class, method, transaction)
 }
 
-/// Signs the answer to who is known, and adds a checksum to who sent one.
+/// Signs the answer to who is known, and adds a checksum to who sent one. Who we are (RFC 8656 §5) strangers
+/// do not hear: what they get shall be small.
 fn finish<W: World>(asked: &Asked<'_, W>, mut answer: Writer<'_>, key: Option<&Key>) {
     if let Some(key) = key {
+        if let Method::Allocate | Method::Refresh = asked.message.method {
+            answer.put(attribute::SOFTWARE, SOFTWARE);
+        }
         answer.sign(key);
     }
     if asked.message.has_fingerprint {

@@ -12,6 +12,8 @@ const COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
 const FINGERPRINT_TURN: u32 = 0x5354_554e;
 /// Bytes of the HMAC of SHA-1.
 const MAC: usize = 20;
+/// Bytes of that of SHA-256: all of them, since TURN does not speak of fewer (RFC 8489 §14.6).
+const MAC_SHA256: usize = 32;
 /// Numbers of channels: those of RFC 5766 §11. RFC 8656 §12 gave the upper three quarters back to protocols
 /// that do not come to our ports; clients that choose among all of them are around, coturn's own for one.
 pub(super) const CHANNELS: std::ops::RangeInclusive<u16> = 0x4000..=0x7ffe;
@@ -59,10 +61,12 @@ pub(super) mod attribute {
     pub(crate) const REQUESTED_ADDRESS_FAMILY: u16 = 0x0017;
     pub(crate) const EVEN_PORT: u16 = 0x0018;
     pub(crate) const REQUESTED_TRANSPORT: u16 = 0x0019;
+    pub(crate) const MESSAGE_INTEGRITY_SHA256: u16 = 0x001c;
     pub(crate) const XOR_MAPPED_ADDRESS: u16 = 0x0020;
     pub(crate) const RESERVATION_TOKEN: u16 = 0x0022;
     pub(crate) const ADDITIONAL_ADDRESS_FAMILY: u16 = 0x8000;
     pub(crate) const ADDRESS_ERROR_CODE: u16 = 0x8001;
+    pub(crate) const SOFTWARE: u16 = 0x8022;
     pub(crate) const FINGERPRINT: u16 = 0x8028;
     /// Those below may not be ignored by who does not know them (RFC 8489 §14).
     pub(crate) const OPTIONAL: u16 = 0x8000;
@@ -142,8 +146,9 @@ pub(super) struct Message<'a> {
     pub(super) class: Class,
     pub(super) method: Method,
     pub(super) transaction: Transaction,
-    /// Where the attribute with the HMAC begins.
+    /// Where the attribute with the HMAC of SHA-1 begins, and that with the one of SHA-256.
     integrity: Option<usize>,
+    integrity_sha256: Option<usize>,
     /// Whether it had a checksum, so that the answer should have one.
     pub(super) has_fingerprint: bool,
 }
@@ -169,6 +174,7 @@ impl<'a> Message<'a> {
             method: Method::from_number(method),
             transaction: *header.last_chunk()?,
             integrity: None,
+            integrity_sha256: None,
             has_fingerprint: false,
         };
         let length = u16::from_be_bytes([header[2], header[3]]);
@@ -191,18 +197,25 @@ impl<'a> Message<'a> {
                 (sum == fingerprint(&self.bytes[..at])).then_some(())?;
                 self.has_fingerprint = true;
             }
-            if kind == attribute::MESSAGE_INTEGRITY && self.integrity.is_none() {
+            // Behind the second one nothing counts but the checksum (RFC 8489 §14.6).
+            let is_open = self.integrity_sha256.is_none();
+            if kind == attribute::MESSAGE_INTEGRITY && is_open && self.integrity.is_none() {
                 (value.len() == MAC).then_some(())?;
                 self.integrity = Some(at);
+            }
+            if kind == attribute::MESSAGE_INTEGRITY_SHA256 && is_open {
+                (value.len() == MAC_SHA256).then_some(())?;
+                self.integrity_sha256 = Some(at);
             }
             at = next;
         }
         Some(())
     }
 
-    /// The attributes that count, in order: those before the HMAC (RFC 8489 §14.5).
+    /// The attributes that count, in order: those before the HMAC (RFC 8489 §14.5, §14.6).
     pub(super) fn attributes(&self) -> impl Iterator<Item = (u16, &'a [u8])> + use<'a> {
-        let bytes = &self.bytes[..self.integrity.unwrap_or(self.bytes.len())];
+        let signed = self.integrity.or(self.integrity_sha256);
+        let bytes = &self.bytes[..signed.unwrap_or(self.bytes.len())];
         let mut at = HEADER;
         std::iter::from_fn(move || {
             let (kind, value, next) = attribute_at(bytes, at)?;
@@ -218,31 +231,29 @@ impl<'a> Message<'a> {
             .map(|(_, value)| value)
     }
 
-    /// An attribute that is text.
-    pub(super) fn text(&self, wanted: u16) -> Option<&'a str> {
-        self.attribute(wanted)
-            .and_then(|value| std::str::from_utf8(value).ok())
-    }
-
     pub(super) fn has_integrity(&self) -> bool {
-        self.integrity.is_some()
+        self.integrity.or(self.integrity_sha256).is_some()
     }
 
-    /// Whether the HMAC was made with this key (RFC 8489 §14.5): over everything before it, as if the message
-    /// ended behind it.
+    /// Whether the HMAC was made with this key: over everything before it, as if the message ended behind it.
+    /// Where there are two, that of SHA-256 counts (RFC 8489 §9.2.4).
     pub(super) fn is_signed_with(&self, key: &Key) -> bool {
         self.has_mac_of(&key.0)
     }
 
     fn has_mac_of(&self, key: &[u8]) -> bool {
-        let Some(at) = self.integrity else {
-            return false;
+        let (algorithm, at) = match (self.integrity, self.integrity_sha256) {
+            (_, Some(at)) => (hmac::HMAC_SHA256, at),
+            (Some(at), None) => (hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, at),
+            (None, None) => return false,
         };
         let Some((_, mac, end)) = attribute_at(self.bytes, at) else {
             return false;
         };
         let length = (end - HEADER) as u16;
-        mac.ct_eq(&sign(key, &self.bytes[..at], length)).into()
+        let key = hmac::Key::new(algorithm, key);
+        mac.ct_eq(sign(&key, &self.bytes[..at], length).as_ref())
+            .into()
     }
 
     /// Reads an address that is turned with the header (RFC 8489 §14.2).
@@ -315,15 +326,12 @@ impl Key {
 }
 
 /// The HMAC of a message that begins with `bytes` and says of itself to have `length` after its header.
-fn sign(key: &[u8], bytes: &[u8], length: u16) -> [u8; MAC] {
-    let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, key);
-    let mut context = hmac::Context::with_key(&key);
+fn sign(key: &hmac::Key, bytes: &[u8], length: u16) -> hmac::Tag {
+    let mut context = hmac::Context::with_key(key);
     context.update(&bytes[..2]);
     context.update(&length.to_be_bytes());
     context.update(&bytes[4..]);
-    let mut mac = [0; MAC];
-    mac.copy_from_slice(context.sign().as_ref());
-    mac
+    context.sign()
 }
 
 /// Writes one message into a buffer that is reused. Each call leaves a message that is whole.
@@ -394,8 +402,9 @@ impl<'a> Writer<'a> {
     /// The last but one (RFC 8489 §14.5).
     pub(super) fn sign(&mut self, key: &Key) -> &mut Self {
         let length = self.out.len() + 4 + MAC - HEADER;
-        let mac = sign(&key.0, self.out, length as u16);
-        self.put(attribute::MESSAGE_INTEGRITY, &mac)
+        let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &key.0);
+        let mac = sign(&key, self.out, length as u16);
+        self.put(attribute::MESSAGE_INTEGRITY, mac.as_ref())
     }
 
     /// The last one (RFC 8489 §14.7).

@@ -38,6 +38,8 @@ pub(super) trait World {
     /// Seconds since 1970.
     fn now_s(&self) -> u64;
     fn fill(&self, bytes: &mut [u8]);
+    /// Whether whoever has credentials of this name may use the relay still.
+    fn may_relay(&self, username: &str) -> bool;
     /// The address that the outside has for this machine, where it is known.
     fn external(&self, family: Family) -> Option<IpAddr>;
     /// From which of our addresses packets would go there.

@@ -290,9 +290,14 @@ fn refresh() {
     for (what, attributes) in [
         ("plain", &[][..]),
         ("an hour and more", &[(LIFETIME, &[0, 0, 255, 0][..])]),
+        ("a broken time", &[(LIFETIME, &[0, 0, 255][..])]),
+        (
+            "a family that nobody has",
+            &[(REQUESTED_ADDRESS_FAMILY, &[9, 0, 0, 0][..])],
+        ),
         (
             "a broken family",
-            &[(REQUESTED_ADDRESS_FAMILY, &[9, 0, 0, 0][..])],
+            &[(REQUESTED_ADDRESS_FAMILY, &[1, 0, 0][..])],
         ),
         ("something unknown", &[(0x7777, &b"x"[..])]),
         ("IPv4 ends", &[v4, end]),
@@ -317,6 +322,8 @@ fn refresh() {
         nobody's: refused, 437, signed
         somebody else's: refused, 441, signed
         an hour and more: refreshed, for 3600, signed; 2 open
+        a broken time: refused, 400, signed; 2 open
+        a family that nobody has: refused, 443, signed; 2 open
         a broken family: refused, 400, signed; 2 open
         something unknown: refused, 420, unknown [77, 77], signed; 2 open
         IPv4 ends: refreshed, for 0, signed; 1 open

@@ -25,6 +25,8 @@ pub(super) const ROMEO: &str = "1700000100:romeo";
 pub(super) struct Paper {
     pub(super) now_s: Cell<u64>,
     pub(super) external: RefCell<Vec<IpAddr>>,
+    /// Names of those who were somebody here.
+    pub(super) removed: RefCell<Vec<String>>,
     /// Our addresses on links, besides loopback.
     pub(super) interfaces: RefCell<Vec<IpAddr>>,
     /// Ports of other programs.
@@ -81,6 +83,10 @@ impl World for Paper {
             self.dice.set(self.dice.get().wrapping_add(1));
             *byte = self.dice.get();
         }
+    }
+
+    fn may_relay(&self, username: &str) -> bool {
+        !self.removed.borrow().iter().any(|it| it == username)
     }
 
     fn external(&self, family: Family) -> Option<IpAddr> {
@@ -181,7 +187,7 @@ impl House {
 
     pub(super) fn pass(&mut self, ms: u64) {
         self.now += ms;
-        self.core.tick(self.now);
+        self.core.tick(&self.paper, self.now);
     }
 
     /// Asks with the name and nonce of the client, and says what the answer says.
@@ -270,6 +276,15 @@ impl Client {
     }
 }
 
+/// The same with a second HMAC, and the first one behind which it stands made wrong: it does not count.
+pub(super) fn signed_with_sha256(signed: &[u8], key: &Key, is_right: bool) -> Vec<u8> {
+    let mut out = signed.to_vec();
+    *out.last_mut().unwrap() ^= 1;
+    Writer::go_on(&mut out).sign_sha256(key);
+    *out.last_mut().unwrap() ^= u8::from(!is_right);
+    out
+}
+
 /// A message that nobody signed.
 pub(super) fn unsigned(class: Class, method: Method, attributes: Attributes<'_>) -> Vec<u8> {
     let mut out = Vec::new();
@@ -322,6 +337,8 @@ pub(super) fn describe(message: &Message<'_>) -> String {
             }
             attribute::REALM => format!("realm {}", String::from_utf8_lossy(value)),
             attribute::NONCE => "with a nonce".to_owned(),
+            // On every answer of some kinds: see `who_we_are`.
+            attribute::SOFTWARE => continue,
             other => format!("{other:#06x}"),
         });
     }

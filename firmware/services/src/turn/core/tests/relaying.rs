@@ -88,6 +88,8 @@ fn by_indications() {
         &[(PEER, PLACE.as_bytes())][..],
         &[(DATA, b"a")],
         &[(PEER, b"x"), (DATA, b"a")],
+        // Of two the first counts.
+        &[(PEER, b"x"), (PEER, PLACE.as_bytes()), (DATA, b"a")],
         // DONT-FRAGMENT is one that is not known here.
         &[(PEER, PLACE.as_bytes()), (DATA, b"a"), (0x001a, b"")],
     ] {

@@ -308,22 +308,116 @@ fn half_a_channel_and_too_many() {
     );
 }
 
+/// RFC 8489 §6.3.
 #[test]
-fn what_nobody_knows_is_refused() {
+fn what_nobody_knows_is_not_answered() {
     let mut house = House::new(PORTS);
     let (mut juliet, _) = house.relayed(JULIET, "198.18.0.9:1000");
     // Connect (RFC 6062), Send and Data as requests, and nothing that is assigned.
-    for method in [
+    let methods = [
         Method::Other(0x00a),
         Method::Send,
         Method::Data,
         Method::Other(0xfff),
+    ];
+    for method in methods {
+        let said = house.ask(&mut juliet, method, &[]);
+        assert_eq!(said, "nothing", "{method:?}");
+    }
+    for (class, method) in [
+        (Class::Indication, Method::Allocate),
+        (Class::Indication, Method::Data),
+        (Class::Success, Method::Allocate),
+        (Class::Error, Method::Refresh),
     ] {
+        let said = answer(&mut house, &juliet, &unsigned(class, method, &[]));
+        assert_eq!(said, "nothing", "{class:?} {method:?}");
+    }
+    assert_eq!(house.core.counts.malformed, 8);
+}
+
+/// RFC 8489 §14.13: each of them, as many as fit.
+#[test]
+fn what_is_not_understood_is_named() {
+    let mut house = House::new(PORTS);
+    let stranger = house.client("", "198.18.0.9:1000");
+    let many: Vec<(u16, &[u8])> = (0x7000..0x7020).map(|kind| (kind, &b""[..])).collect();
+    let request = unsigned(Class::Request, Method::Binding, &many);
+    let Said::Answer(answer) = house.packet(&stranger.line, &request) else {
+        panic!("nothing was said");
+    };
+    let answer = Message::read(&answer).unwrap();
+    let named = answer.attribute(UNKNOWN_ATTRIBUTES).unwrap();
+    let expected: Vec<u8> = (0x7000u16..0x7010).flat_map(u16::to_be_bytes).collect();
+    assert_eq!(named, expected);
+}
+
+/// RFC 8656 §5: on what allocates and refreshes, and for nobody but who is known.
+#[test]
+fn who_we_are() {
+    let mut house = House::new(PORTS);
+    let mut juliet = house.client(JULIET, "198.18.0.9:1000");
+    let stranger = unsigned(Class::Request, Method::Allocate, UDP);
+    let requests = [
+        (stranger, false),
+        (juliet.request(Method::Allocate, UDP), true),
+        (juliet.request(Method::Allocate, UDP), true),
+        (juliet.request(Method::Refresh, &[]), true),
+        (juliet.request(Method::CreatePermission, &[]), false),
+    ];
+    for (request, expected) in requests {
+        let Said::Answer(answer) = house.packet(&juliet.line, &request) else {
+            panic!("nothing was said");
+        };
+        let answer = Message::read(&answer).unwrap();
+        let said = answer.attribute(SOFTWARE);
         assert_eq!(
-            house.ask(&mut juliet, method, &[]),
-            "refused, 400, signed",
-            "{method:?}"
+            said,
+            expected.then_some(&b"Hearth"[..]),
+            "{}",
+            describe(&answer)
         );
+    }
+}
+
+#[test]
+fn who_is_nobody_here_any_more_is_not_relayed() {
+    let mut house = House::new(PORTS);
+    let (mut juliet, _) = house.relayed(JULIET, "198.18.0.9:1000");
+    let (mut romeo, _) = house.relayed(ROMEO, "198.18.0.9:1001");
+    house.paper.removed.borrow_mut().push(JULIET.to_owned());
+    let refused = "refused, 401, realm home.example, with a nonce";
+    let peer: Attributes<'_> = &[(PEER, b"8.8.8.8:1")];
+    assert_eq!(
+        house.ask(&mut juliet, Method::CreatePermission, peer),
+        refused
+    );
+    assert_eq!(house.ask(&mut juliet, Method::Refresh, &[]), refused);
+    let mut new = house.client(JULIET, "198.18.0.9:1002");
+    assert_eq!(house.ask(&mut new, Method::Allocate, UDP), refused);
+    assert_eq!(house.paper.open_sockets().len(), 2);
+    house.pass(5_000);
+    assert_eq!(house.paper.open_sockets().len(), 1);
+    let said = house.ask(&mut romeo, Method::Refresh, &[]);
+    assert_eq!(said, "refreshed, for 600, signed");
+}
+
+/// RFC 8489 §9.2.4: that of SHA-256 counts, and the answer has that of SHA-1, since nobody chose.
+#[test]
+fn signed_with_another_hash() {
+    let mut house = House::new(PORTS);
+    let mut juliet = house.client(JULIET, "198.18.0.9:1000");
+    for (is_right, expected) in [
+        (false, "refused, 401, realm home.example, with a nonce"),
+        (
+            true,
+            "allocated, at 9.9.9.1:50048, for 600, seen as 198.18.0.9:1000, signed",
+        ),
+    ] {
+        let request = juliet.request(Method::Allocate, UDP);
+        let request = signed_with_sha256(&request, &juliet.key, is_right);
+        let said = answer(&mut house, &juliet, &request);
+        assert_eq!(said, expected);
     }
 }
 
