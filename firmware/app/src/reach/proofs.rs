@@ -47,9 +47,10 @@ pub(crate) async fn tell_issuers(dns: Dns, mut accounts: watch::Receiver<Vec<CaA
             .flat_map(named)
             .collect();
         // Before the first certificate nobody is known, and whoever is named already stays.
-        dns.issuers(match issuers.is_empty() {
-            true => Seen::Unknown,
-            false => Seen::At(issuers),
+        dns.issuers(if issuers.is_empty() {
+            Seen::Unknown
+        } else {
+            Seen::At(issuers)
         });
         if accounts.changed().await.is_err() {
             return;
