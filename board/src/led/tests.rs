@@ -51,94 +51,89 @@ fn every_state_of_health_has_its_sign() {
     }
 }
 
+type Case = (
+    &'static [(&'static str, Level)],
+    Moment,
+    Option<Hold>,
+    &'static str,
+);
+
+const NONE: Moment = Moment {
+    starting: false,
+    updating: false,
+    trial: false,
+    claimable: false,
+    waiting: false,
+};
+const EVERY: Moment = Moment {
+    starting: true,
+    updating: true,
+    trial: true,
+    claimable: true,
+    waiting: true,
+};
+const SETTLED: Moment = Moment {
+    updating: false,
+    ..EVERY
+};
+const TRIAL: Moment = Moment {
+    trial: true,
+    ..NONE
+};
+const FIRST_TRIAL: Moment = Moment {
+    starting: true,
+    ..TRIAL
+};
+const WAITING: Moment = Moment {
+    waiting: true,
+    ..NONE
+};
+const FAIL: &[(&str, Level)] = &[("store", Level::Fail)];
+const WARN: &[(&str, Level)] = &[("dns", Level::Warn)];
+
+const CASES: [Case; 11] = [
+    (
+        FAIL,
+        EVERY,
+        Some(Hold::FactoryReset),
+        "held-factory disk updating updating",
+    ),
+    (FAIL, EVERY, None, "updating disk updating updating"),
+    (FAIL, SETTLED, None, "disk disk good disk"),
+    (WARN, SETTLED, None, "claim good degraded waiting"),
+    (WARN, FIRST_TRIAL, None, "starting good degraded good"),
+    (WARN, TRIAL, None, "trial good degraded good"),
+    (&[], WAITING, None, "good good good waiting"),
+    (
+        &[],
+        NONE,
+        Some(Hold::ClaimWindow),
+        "held-claim good good good",
+    ),
+    (
+        &[],
+        NONE,
+        Some(Hold::AdminReset),
+        "held-admin good good good",
+    ),
+    (
+        &[],
+        NONE,
+        Some(Hold::Nothing),
+        "held-nothing good good good",
+    ),
+    // So short a press says nothing before it ends.
+    (
+        WARN,
+        NONE,
+        Some(Hold::Address),
+        "degraded good degraded good",
+    ),
+];
+
 #[test]
 fn moments_and_fingers_come_in_their_order() {
-    let none = Moment::default();
-    let every = Moment {
-        starting: true,
-        updating: true,
-        trial: true,
-        claimable: true,
-        waiting: true,
-    };
-    let fail = &[("store", Level::Fail)][..];
-    let warn = &[("dns", Level::Warn)][..];
-    let held = Some(Hold::FactoryReset);
-    for (parts, moment, held, expected) in [
-        (fail, every, held, "held-factory disk updating updating"),
-        (fail, every, None, "updating disk updating updating"),
-        (
-            fail,
-            Moment {
-                updating: false,
-                ..every
-            },
-            None,
-            "disk disk good disk",
-        ),
-        (
-            warn,
-            Moment {
-                updating: false,
-                ..every
-            },
-            None,
-            "claim good degraded waiting",
-        ),
-        (
-            warn,
-            Moment {
-                starting: true,
-                trial: true,
-                ..none
-            },
-            None,
-            "starting good degraded good",
-        ),
-        (
-            warn,
-            Moment {
-                trial: true,
-                ..none
-            },
-            None,
-            "trial good degraded good",
-        ),
-        (
-            &[],
-            Moment {
-                waiting: true,
-                ..none
-            },
-            None,
-            "good good good waiting",
-        ),
-        (
-            &[],
-            none,
-            Some(Hold::ClaimWindow),
-            "held-claim good good good",
-        ),
-        (
-            &[],
-            none,
-            Some(Hold::AdminReset),
-            "held-admin good good good",
-        ),
-        (
-            &[],
-            none,
-            Some(Hold::Nothing),
-            "held-nothing good good good",
-        ),
-        // So short a press says nothing before it ends.
-        (
-            warn,
-            none,
-            Some(Hold::Address),
-            "degraded good degraded good",
-        ),
-    ] {
+    for (parts, moment, held, expected) in CASES {
         let situation = situation(parts, moment, held);
         assert_eq!(all(&situation), expected, "{moment:?} {held:?}");
     }

@@ -54,6 +54,17 @@ pub(crate) trait Host: Send + Sync {
     fn certificate(&self) -> Option<Certificate>;
     /// Looks at our doors, as `check ports` and `check turn` ask. `None` without a server. Called outside of
     /// the runtime; blocks.
+    fn list(&self) -> Result<Answer> {
+        let listed = accounts::list(&self.snapshot()?)?;
+        let lines = listed.into_iter().map(|listed| self.line(listed));
+        Ok(Answer::Accounts(lines.collect()))
+    }
+
+    fn check_storage(&self) -> Answer {
+        let config = self.host.config();
+        Answer::Findings(machine::check_store(&self.store, &config))
+    }
+
     fn look_at(&self, what: Doors) -> Option<Vec<Finding>>;
     /// The server, where one runs.
     fn running(&self) -> Option<Running<'_>>;
@@ -160,11 +171,7 @@ impl Desk {
             }
             Request::Keep { localpart, seconds } => self.keep(localpart, *seconds),
             Request::WouldGo { localpart, seconds } => self.would_go(localpart, *seconds),
-            Request::List => {
-                let listed = accounts::list(&self.snapshot()?)?;
-                let lines = listed.into_iter().map(|listed| self.line(listed));
-                Ok(Answer::Accounts(lines.collect()))
-            }
+            Request::List => self.list(),
             Request::Show { localpart } => self.show(localpart),
             Request::Devices { localpart } => self.devices(localpart),
             Request::SignOut { localpart, device } => self.sign_out(localpart, device),
@@ -186,10 +193,7 @@ impl Desk {
             Request::FamilyContactsOn { group } => self.family_contacts_on(group),
             Request::FamilyContactsOff => self.family_contacts_off(),
             Request::Records { question } => self.records(*question),
-            Request::CheckStorage => Ok(Answer::Findings(machine::check_store(
-                &self.store,
-                &self.host.config(),
-            ))),
+            Request::CheckStorage => Ok(self.check_storage()),
             Request::CheckTls => self.check_tls(),
             Request::CheckClock => self.check_clock(),
             Request::CheckPorts => self.look_at(Doors::Ports),

@@ -181,8 +181,7 @@ pub const SPAN_CONTACTS_MAX: usize = 1_024;
 pub const PREFERENCES_MAX: usize = 1_000;
 /// Bytes of the addresses in the preferences of one archive: they are in memory.
 pub const PREFERENCES_BYTES_MAX: usize = 65_536;
-/// Milliseconds between two looks for messages that are too old, where nothing was left over by the last
-/// one.
+/// Milliseconds between two looks for messages that are too old, where nothing was left over before.
 pub const RETENTION_MS: u64 = 3_600_000;
 /// Messages of one account removed at a time; three rows each, and those of the index that list them.
 pub const RETENTION_MESSAGES_MAX: usize = 160;
@@ -229,25 +228,23 @@ pub const PUBSUB_GROUPS_MAX: usize = 50;
 pub const PUBSUB_GROUPS_BYTES_MAX: usize = 4_096;
 /// Subscriptions to one node: more than there are people who know a household.
 pub const PUBSUB_SUBSCRIPTIONS_MAX: usize = 1_000;
-/// Subscriptions of one person to one node, as several resources: each gets every event, so that a stranger
-/// with a thousand of them would have a whole flood sent, and nobody else could subscribe.
+/// Subscriptions of one person to one node, as several resources: each gets every event.
 pub const PUBSUB_SUBSCRIPTIONS_PER_PERSON_MAX: usize = 20;
-/// Affiliations with one node, likewise.
+/// Affiliations with one node.
 pub const PUBSUB_AFFILIATIONS_MAX: usize = 1_000;
-/// Subscriptions and affiliations of all nodes of one account together, which are in memory while it is: a
-/// blog that a hundred people read, with a node of comments for each of two hundred entries.
+/// Subscriptions and affiliations of all nodes of one account, which are in memory while it is: a blog that
+/// a hundred people read, with a node of comments for each of two hundred entries.
 pub const PUBSUB_PEOPLE_MAX: usize = 20_000;
-/// Parts of the service, of which one person of the household may fill one with nodes, items and people:
-/// nobody shuts it for the others.
+/// Parts of the service: one person of the household may fill one of them.
 pub const PUBSUB_SHARES: usize = 4;
 /// Items of a list in one answer, of nodes, rooms and occupants, too; the rest is paged (XEP-0059).
 pub const LIST_ITEMS_MAX: usize = 1_000;
-/// Bytes of the payloads of an answer, above which it ends: what other servers take as one stanza.
+/// Bytes of the payloads of an answer, above which it ends: what others take as one stanza.
 pub const LIST_BYTES_MAX: usize = 262_144;
 /// Bytes of the last items that one account sends to one resource that became available: with twenty
 /// contacts a quarter of its outbox is left. What people ask to be told of is short.
 pub const PUBSUB_LAST_BYTES_MAX: usize = 131_072;
-/// Ids that one request may name: as many messages as a page of an archive has.
+/// Ids that one request may name: as many as a page of an archive has.
 pub const PUBSUB_IDS_MAX: usize = 250;
 /// Items removed together with what made them go; of more, the rows go later, so many at a time.
 pub const PUBSUB_SWEEP_ITEMS: usize = 250;

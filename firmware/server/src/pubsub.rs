@@ -15,17 +15,19 @@ mod items;
 mod last;
 mod lost;
 mod manage;
+mod moot;
 mod node;
 mod people;
 mod publish;
 mod purpose;
+mod shares;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod unloaded;
 
 pub(crate) use access::Visitor;
-pub(crate) use config::{Access, Config, FIELDS, Face, flag};
+pub(crate) use config::{Access, Config, FIELDS, Face, Field, flag};
 pub(crate) use departed::{acquainted, forget, forgetting, has_subscribers, last_words};
 pub(crate) use event::{NODE_CONFIG, arrive, is_wanted, item, to_subscriber};
 pub(crate) use expiry::expire;
@@ -41,10 +43,7 @@ pub(crate) use publish::{By, NewItem, Publication, publish};
 
 use crate::{
     account::Cx,
-    limits::{
-        PUBSUB_BYTES_MAX, PUBSUB_NODE_ITEMS_MAX, PUBSUB_NODES_MAX, PUBSUB_PEOPLE_MAX,
-        PUBSUB_SHARES, PUBSUB_SWEEP_ITEMS,
-    },
+    limits::{PUBSUB_NODES_MAX, PUBSUB_SWEEP_ITEMS},
     world::Timestamp,
 };
 use items::{Hashing, Items};
@@ -216,40 +215,6 @@ impl Nodes {
                 .is_by(&self.hashing, index, visitor.jid.bare_str())
     }
 
-    /// What counts against a limit: every node, and with somebody's name those that they made.
-    fn made<'a>(&'a self, by: Option<&'a str>) -> impl Iterator<Item = &'a Node> {
-        let nodes = self.list.iter();
-        nodes.filter(move |node| by.is_none_or(|by| node.creator.as_str() == by))
-    }
-
-    fn has_room_for_node(&self, by: Option<&str>) -> bool {
-        let has_share = |by| self.made(Some(by)).count() < PUBSUB_NODES_MAX / PUBSUB_SHARES;
-        self.list.len() < PUBSUB_NODES_MAX && by.is_none_or(has_share)
-    }
-
-    /// Whether so many more items, of so many bytes, may be kept in the place of `freed` bytes: what takes no
-    /// more room than before finds some always.
-    fn has_room_for(&self, by: Option<&str>, (more, bytes, freed): (usize, usize, u64)) -> bool {
-        let grows = (bytes as u64).saturating_sub(freed);
-        let fits = |by: Option<&str>, shares: usize| {
-            let items: usize = self.made(by).map(|node| node.items.len()).sum();
-            let kept: u64 = self.made(by).map(|node| node.items.bytes()).sum();
-            (more == 0 || items + more <= PUBSUB_NODE_ITEMS_MAX / shares)
-                && (grows == 0 || kept + grows <= PUBSUB_BYTES_MAX / shares as u64)
-        };
-        fits(None, 1) && by.is_none_or(|by| fits(Some(by), PUBSUB_SHARES))
-    }
-
-    /// How many more subscriptions and affiliations the nodes may have.
-    fn room_for_people(&self, by: Option<&str>) -> usize {
-        let people = |node: &Node| node.subscriptions().len() + node.affiliations().len();
-        let room = |by: Option<&str>, shares: usize| {
-            (PUBSUB_PEOPLE_MAX / shares).saturating_sub(self.made(by).map(people).sum())
-        };
-        let share = by.map_or(usize::MAX, |by| room(Some(by), PUBSUB_SHARES));
-        room(None, 1).min(share)
-    }
-
     fn insert(&mut self, node: Node) {
         if let Err(at) = self.place(&node.name) {
             self.list.reserve_exact(1);
@@ -349,12 +314,6 @@ fn in_sweeps(writes: Vec<Write>) -> Vec<Vec<Write>> {
         sweeps.push(writes.by_ref().take(PUBSUB_SWEEP_ITEMS * 2).collect());
     }
     sweeps
-}
-
-/// Against whose share a node counts that somebody made: an account has all of its own, and the service is
-/// everybody's.
-fn charged<'a>(cx: &Cx<'_>, creator: &'a Jid) -> Option<&'a str> {
-    (cx.face() == Face::Service).then(|| creator.bare_str())
 }
 
 /// A node's items, for the parts that change them.

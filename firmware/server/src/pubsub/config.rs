@@ -4,7 +4,7 @@
 //! whole. A precondition (§7.1.5) is met where applying it would change nothing.
 
 use super::{
-    Refusal,
+    Refusal, moot,
     purpose::{self, holds_keys, is_private},
 };
 use crate::limits::{
@@ -164,7 +164,7 @@ impl Config {
             let field = FIELDS.iter().find(|field| field.var == var);
             let served = match field {
                 Some(field) => (field.set)(&mut config, values),
-                None => is_moot(var, values).then_some(()),
+                None => moot::is_moot(var, values).then_some(()),
             };
             served.ok_or(match var {
                 "pubsub#access_model" => Refusal::AccessNotServed,
@@ -190,31 +190,6 @@ pub(crate) struct Field {
     pub(crate) choice: &'static [&'static str],
     pub(crate) get: fn(&Config) -> Vec<String>,
     set: fn(&mut Config, &[String]) -> Option<()>,
-}
-
-impl Field {
-    /// What may be chosen on nodes of that kind.
-    pub(crate) fn choices(&self, face: Face) -> impl Iterator<Item = &'static str> + use<> {
-        let is_access = self.var == "pubsub#access_model" && face == Face::Service;
-        let choice = self.choice.iter().copied();
-        choice.filter(move |word| !(is_access && ["presence", "roster"].contains(word)))
-    }
-}
-
-/// Registered fields that are not served, with the values by which nothing is wanted: there are clients that
-/// send every field they know.
-const MOOT: [(&str, &[&str]); 6] = [
-    ("pubsub#presence_based_delivery", &["0", "false"]),
-    ("pubsub#tempsub", &["0", "false"]),
-    ("pubsub#collection", &[""]),
-    ("pubsub#contact", &[""]),
-    ("pubsub#body_xslt", &[""]),
-    ("pubsub#dataform_xslt", &[""]),
-];
-
-fn is_moot(var: &str, values: &[String]) -> bool {
-    let known = MOOT.iter().find(|(known, _)| *known == var);
-    known.is_some_and(|(_, moot)| values.iter().all(|value| moot.contains(&value.as_str())))
 }
 
 macro_rules! flag {

@@ -56,8 +56,8 @@ fn cancel(cx: &mut Cx<'_>, name: &str, concerns: impl Fn(&Jid) -> bool) {
     }
 }
 
-/// Whoever still waits for an owner's word may go on waiting. Who may not subscribe is not subscribed by others
-/// either (§4.1).
+/// Whoever still waits for an owner's word may go on waiting. Who may not subscribe is not subscribed by
+/// others either (§4.1).
 pub(super) fn may_stay(cx: &Cx<'_>, node: &Node, jid: &Jid) -> bool {
     let read = Visitor::new(cx, jid).may_read(node, cx.face());
     matches!(read, Ok(()) | Err(Refusal::NotSubscribed))

@@ -2,7 +2,7 @@
 //! retract (§7.2).
 
 use super::{
-    Refusal, Visitor, charged,
+    Refusal, Visitor,
     config::{Access, Config},
     event, expiry,
     items::Place,
@@ -10,6 +10,7 @@ use super::{
     node::{AFFILIATION, Affiliation, NODE, Node, NodeRecord, SUBSCRIPTION},
     publish::{By, is_name},
     purpose::is_private,
+    shares::charged,
 };
 use crate::{
     account::Cx,

@@ -2,8 +2,9 @@
 //! address, so that there are no subscription ids.
 
 use super::{
-    Refusal, Visitor, charged, event, lost,
+    Refusal, Visitor, event, lost,
     node::{AFFILIATION, Affiliation, Node, SUBSCRIPTION, Subscription},
+    shares::charged,
 };
 use crate::{
     account::{Cx, Errand},

@@ -1,7 +1,7 @@
 //! Publishing (XEP-0060 §7.1): one decision under the lock, one commit.
 
 use super::{
-    Refusal, Visitor, charged,
+    Refusal, Visitor,
     config::{Access, Config, WhenFull},
     event::{self, Published},
     items::{ItemRecord, Place},
@@ -9,6 +9,7 @@ use super::{
     manage::{self, Removal},
     node::Node,
     purpose::{holds_keys, is_private},
+    shares::charged,
 };
 use crate::{
     account::Cx,

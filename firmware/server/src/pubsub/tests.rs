@@ -1,6 +1,6 @@
 //! What scripts cannot say of nodes: what is on the disk, what is in one commit, and what does not fit.
 
-use super::{node::NodeRecord, *};
+use super::*;
 use crate::{
     account::Account,
     fixture::Fixture,
@@ -556,47 +556,4 @@ fn what_a_smaller_node_lost_does_not_come_back_when_the_last_item_goes() {
         assert!(is_there || node.items.len() == 0, "{}", node.items.len());
     }
     assert_eq!(rows(&home, &juliet.account), [1, 0, 0, 0, 0]);
-}
-
-/// The service is everybody's: who has made many nodes there leaves room for others.
-#[test]
-fn nobody_fills_the_service_for_the_others() {
-    let mut nodes = Nodes::default();
-    let node = |n: usize, by: &str| {
-        let record = NodeRecord {
-            number: n as u64,
-            shelf: n as u64,
-            config: Config::of_new(Face::Service, "n"),
-            creator: by.to_owned(),
-            created_ms: 0,
-        };
-        Node::new(
-            &format!("n{n}"),
-            Face::Service,
-            record,
-            Jid::parse(by).unwrap(),
-        )
-    };
-    for n in 0..PUBSUB_NODES_MAX / PUBSUB_SHARES {
-        assert!(nodes.has_room_for_node(Some("juliet@localhost")), "{n}");
-        nodes.insert(node(n, "juliet@localhost"));
-    }
-    assert!(!nodes.has_room_for_node(Some("juliet@localhost")));
-    assert!(nodes.has_room_for_node(Some("romeo@localhost")));
-    assert!(
-        nodes.has_room_for_node(None),
-        "of an account they are all its own"
-    );
-    let much = PUBSUB_BYTES_MAX as usize / PUBSUB_SHARES;
-    for (by, bytes, fits) in [
-        (Some("romeo@localhost"), much, true),
-        (Some("romeo@localhost"), much + 1, false),
-        (None, much + 1, true),
-    ] {
-        assert_eq!(
-            nodes.has_room_for(by, (1, bytes, 0)),
-            fits,
-            "{by:?} {bytes}"
-        );
-    }
 }

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     account::Cx,
     feature::{Answer, Iq, Reply},
-    pubsub::{self, Affiliation, Config, FIELDS, Face, Node, Visitor},
+    pubsub::{self, Affiliation, Config, FIELDS, Face, Field, Node, Visitor},
 };
 use xmpp::{Element, Jid, StanzaError, compose, form, form::Writer};
 
@@ -76,10 +76,17 @@ pub(super) fn configuration(face: Face, config: &Config) -> String {
     for field in FIELDS {
         let values = (field.get)(config);
         let values: Vec<&str> = values.iter().map(String::as_str).collect();
-        let choice: Vec<&str> = field.choices(face).collect();
+        let choice: Vec<&str> = choices(field, face).collect();
         form = form.labelled((field.type_, field.var, field.label), &choice, &values);
     }
     form.finish()
+}
+
+/// A service has no roster to look into.
+fn choices(field: &'static Field, face: Face) -> impl Iterator<Item = &'static str> {
+    let is_access = field.var == "pubsub#access_model" && face == Face::Service;
+    let choice = field.choice.iter().copied();
+    choice.filter(move |word| !(is_access && ["presence", "roster"].contains(word)))
 }
 
 /// §8.9.1. The account that a node is of is its owner without being listed.
