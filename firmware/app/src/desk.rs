@@ -54,17 +54,6 @@ pub(crate) trait Host: Send + Sync {
     fn certificate(&self) -> Option<Certificate>;
     /// Looks at our doors, as `check ports` and `check turn` ask. `None` without a server. Called outside of
     /// the runtime; blocks.
-    fn list(&self) -> Result<Answer> {
-        let listed = accounts::list(&self.snapshot()?)?;
-        let lines = listed.into_iter().map(|listed| self.line(listed));
-        Ok(Answer::Accounts(lines.collect()))
-    }
-
-    fn check_storage(&self) -> Answer {
-        let config = self.host.config();
-        Answer::Findings(machine::check_store(&self.store, &config))
-    }
-
     fn look_at(&self, what: Doors) -> Option<Vec<Finding>>;
     /// The server, where one runs.
     fn running(&self) -> Option<Running<'_>>;
@@ -203,6 +192,17 @@ impl Desk {
                 Ok(Answer::Status(self.host.status(accounts, rooms)))
             }
         }
+    }
+
+    fn list(&self) -> Result<Answer> {
+        let listed = accounts::list(&self.snapshot()?)?;
+        let lines = listed.into_iter().map(|listed| self.line(listed));
+        Ok(Answer::Accounts(lines.collect()))
+    }
+
+    fn check_storage(&self) -> Answer {
+        let config = self.host.config();
+        Answer::Findings(machine::check_store(&self.store, &config))
     }
 
     fn look_at(&self, what: Doors) -> Result<Answer> {
