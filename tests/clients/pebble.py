@@ -15,15 +15,16 @@ from waiting import until
 
 
 class Pebble:
-    """In `directory`; it looks for proofs at these ports of ours. `seconds` is how long its certificates are good."""
+    """In `directory`; it looks for proofs at these ports of ours, and asks that name server, if there is one.
+    `seconds` is how long its certificates are good."""
 
-    def __init__(self, directory, http, https, seconds=90 * 86400):
+    def __init__(self, directory, http, https, seconds=90 * 86400, dns=None):
         self.directory = Path(directory)
         self.directory.mkdir()
         self.log = self.directory / "pebble.log"
         self.root = self.directory / "root.pem"
         self.ports = ports(3)
-        self.proofs, self.seconds = (http, https), seconds
+        self.proofs, self.seconds, self.dns = (http, https), seconds, dns
         self.authority = Authority(self.directory / "own")
         self.processes = []
 
@@ -40,10 +41,11 @@ class Pebble:
             "certificate": str(certificate), "privateKey": str(key), "httpPort": self.proofs[0],
             "tlsPort": self.proofs[1], "ocspResponderURL": "", "externalAccountBindingRequired": False,
             "certificateValidityPeriod": self.seconds}}))
-        await self._run("pebble-challtestsrv", "-dns01", f"127.0.0.1:{dns}", "-defaultIPv6", "", "-http01", "",
-                        "-https01", "", "-tlsalpn01", "", "-management", f"127.0.0.1:{ports(1)[0]}")
+        if not self.dns:
+            await self._run("pebble-challtestsrv", "-dns01", f"127.0.0.1:{dns}", "-defaultIPv6", "", "-http01", "",
+                            "-https01", "", "-tlsalpn01", "", "-management", f"127.0.0.1:{ports(1)[0]}")
         # Every proof is looked for again, at once.
-        await self._run("pebble", "-config", str(config), "-dnsserver", f"127.0.0.1:{dns}",
+        await self._run("pebble", "-config", str(config), "-dnsserver", self.dns or f"127.0.0.1:{dns}",
                         PEBBLE_WFE_NONCEREJECT="20", PEBBLE_AUTHZREUSE="0", PEBBLE_VA_NOSLEEP="1")
         await until(lambda: f"pebble does not answer:\n{self.log.read_text()[-2000:]}", self._has_root)
 

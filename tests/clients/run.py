@@ -26,7 +26,7 @@ from journeys import (archive, bosh, bytestream, carbons, certificates, commands
                       federation_faults, federation_names, federation_people, federation_restart,
                       federation_rooms, federation_streams, first_start, instructions, lift_profanity,
                       lift_slixmpp, lift_xmpp_js, login, losses, omemo, omemo_slixmpp, protocol_scripts,
-                      questions, rooms, router, turn, two_people, upload, webrtc, websocket)
+                      questions, reachable, rooms, router, turn, two_people, upload, webrtc, websocket)
 from prosody import Prosody
 from waiting import Failed
 
@@ -59,6 +59,7 @@ JOURNEYS = {
     "webrtc": webrtc,
     "first_start": first_start,
     "dns_knot": dns_knot,
+    "reachable": reachable,
     "protocol_scripts": protocol_scripts,
     "federation_people": federation_people,
     "federation_names": federation_names,

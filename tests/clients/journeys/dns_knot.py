@@ -3,82 +3,13 @@
 import asyncio
 import base64
 import json
-import os
 import signal
-import socket
 import subprocess
 
+from knot import Knot
 from waiting import Failed, step, until
 
 SERVERS = ("hearth",)
-
-ZONE = """$ORIGIN home.example.
-@ 60 SOA ns1 hostmaster 1 3600 900 604800 60
-@ 60 NS ns1
-@ 60 MX 10 mail.elsewhere.example.
-ns1 60 A 127.0.0.1
-www 60 A 192.0.2.200
-"""
-KNOT = """server:
-    listen: 127.0.0.1@{port}
-    rundir: {directory}
-database:
-    storage: {directory}
-key:
-  - id: house
-    algorithm: hmac-sha256
-    secret: {secret}
-  - id: writer
-    algorithm: hmac-sha256
-    secret: {secret}
-  - id: guest
-    algorithm: hmac-sha256
-    secret: {secret}
-acl:
-  - id: house
-    key: house
-    action: [update, transfer]
-  - id: writer
-    key: writer
-    action: update
-zone:
-  - domain: home.example
-    storage: {directory}
-    file: home.example.zone
-    acl: [house, writer]
-"""
-
-
-class Knot:
-    """The name server of home.example, on a port of its own."""
-
-    def __init__(self, directory):
-        self.directory = directory / "knot"
-        self.directory.mkdir()
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.secret = base64.b64encode(os.urandom(32)).decode()
-        (self.directory / "home.example.zone").write_text(ZONE)
-        self.process = None
-
-    def start(self):
-        config = self.directory / "knot.conf"
-        config.write_text(KNOT.format(port=self.port, directory=self.directory, secret=self.secret))
-        log = (self.directory / "knot.log").open("ab")
-        self.process = subprocess.Popen(["/usr/sbin/knotd", "-c", str(config)], stdout=log, stderr=log)
-
-    def stop(self):
-        if self.process:
-            self.process.terminate()
-            self.process.wait(20)
-
-    def says(self, name, kind):
-        """The data of all records of that name and kind, sorted."""
-        command = ["kdig", "+short", "+norec", "+time=2", "@127.0.0.1", "-p", str(self.port), f"{name}.", kind]
-        shown = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-        return sorted(line for line in shown.splitlines() if not line.startswith(";"))
-
 
 async def go(server, directory):
     knot = Knot(directory)
