@@ -338,7 +338,7 @@ fn a_check_names_what_this_version_does_not_act_upon() {
     let home = Home::new();
     home.write(
         "hearth.toml",
-        "language = 'hu'\n[listen]\ns2s = []\nstun = ['127.0.0.1:0']\n[dns]\nprovider = 'desec'\n\
+        "language = 'hu'\n[listen]\ns2s = []\nstun = ['127.0.0.1:0']\n[lan]\nmdns = true\n\
          [registration]\nopen = true\nmotd = 'Tea at five'\n[archive]\nkeep = '30d'\n\
          [names]\npubsub = 'news'\nrooms = 'rooms'\n[upload]\nkeep_free = '1GB'\nuser_quota = '1GB'\n",
     );
@@ -350,7 +350,7 @@ fn a_check_names_what_this_version_does_not_act_upon() {
     assert_eq!(
         named.collect::<Vec<_>>(),
         [
-            "[dns]",
+            "[lan]",
             "language",
             "registration.motd",
             "upload.user_quota"
