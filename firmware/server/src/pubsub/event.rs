@@ -282,7 +282,7 @@ fn subscribers(cx: &Cx<'_>, name: &str) -> Vec<Jid> {
         .collect()
 }
 
-/// §6.3: explicit subscribers who want no events for now.
+/// §6.3: explicit subscribers who switched events off.
 fn switched_off(cx: &Cx<'_>, name: &str) -> Vec<Jid> {
     let node = cx.node(name).ok();
     let all = node.iter().flat_map(|node| node.subscriptions());
